@@ -14,6 +14,7 @@ std::string StateMeta::Encode() const {
   e.U8(kMetaFormat);
   e.Varint(applied_slot.value());
   e.Varint(applied_epoch.value());
+  e.Varint(applied_commands);
   e.Varint(version.value());
   e.Varint(watermark.value());
   e.Varint(features);
@@ -32,14 +33,17 @@ Result<StateMeta> StateMeta::Decode(std::string_view bytes) {
   StateMeta meta;
   meta.applied_slot = Slot(d.Varint());
   meta.applied_epoch = Epoch(d.Varint());
+  const std::uint64_t applied_commands = d.Varint();
   meta.version = Version(d.Varint());
   meta.watermark = Version(d.Varint());
   meta.features = d.Varint();
   const std::uint64_t next_family = d.Varint();
   meta.membership = std::string(d.Bytes());
-  if (!d.AtEnd() || next_family > FamilyId::Max().value()) {
+  if (!d.AtEnd() || next_family > FamilyId::Max().value() ||
+      applied_commands > UINT32_MAX) {
     return CorruptionError("the state record is damaged: " + Printable(bytes));
   }
+  meta.applied_commands = static_cast<std::uint32_t>(applied_commands);
   meta.next_family = FamilyId(static_cast<std::uint32_t>(next_family));
   return meta;
 }

@@ -39,8 +39,11 @@ namespace cairn::storage {
 
 // The one record that describes a state. Written in every batch, in the system space.
 struct StateMeta {
-  Slot applied_slot;       // last slot whose commands are in this state
+  Slot applied_slot;       // last slot whose commands are all in this state
   Epoch applied_epoch;     // its epoch
+  // How many commands of the slot after applied_slot are in this state too: an entry carries many
+  // commands, and a crash may fall between two of them. Replay skips these.
+  std::uint32_t applied_commands = 0;
   Version version{1};      // last version given to a commit; a new store is at 1
   Version watermark;       // reads below are refused; 0: everything is kept
   std::uint64_t features = 0;   // bits switched on by commands

@@ -1,0 +1,103 @@
+// What every wire of a node offers beside data: ping time, health, statistics, fault injection, and
+// counters of requests. Adapters translate between their wire and this; nothing here knows a wire.
+//
+// Thread safety: all methods from any thread. Figures are measured; one that can't be is absent.
+#ifndef CAIRN_SRC_SERVER_NODE_SERVICE_H_
+#define CAIRN_SRC_SERVER_NODE_SERVICE_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cairn/status.h"
+#include "src/base/clock.h"
+#include "src/base/ids.h"
+#include "src/replication/fault_injector.h"
+#include "src/replication/replica.h"
+#include "src/replication/routing_manager.h"
+#include "src/replication/state_machine_executor.h"
+#include "src/storage/engine.h"
+
+namespace cairn::server {
+
+struct NodeStatus {
+  std::int32_t node_id = 0;
+  std::string endpoint;  // "host:port" of its Thrift service
+  std::string status;    // healthy | degraded | unreachable | unknown
+  bool is_leader = false;
+  std::int64_t last_seen_s = 0;  // seconds since the Unix epoch
+  std::int64_t epoch = 0;        // the wire's "term"
+  std::optional<std::int64_t> uptime_s;
+};
+
+struct ClusterHealth {
+  std::vector<NodeStatus> nodes;
+  std::int32_t healthy_nodes = 0;
+  std::optional<NodeStatus> leader;
+  std::string status;  // healthy (all) | degraded (a majority) | unhealthy
+  std::int64_t epoch = 0;
+};
+
+struct DatabaseStats {
+  std::int64_t total_keys = 0;  // estimate of the engine
+  std::int64_t total_size_bytes = 0;
+  std::int64_t writes = 0;  // answered since start
+  std::int64_t reads = 0;
+  double average_response_time_ms = 0;  // of all of these
+  std::int64_t active_transactions = 0;  // commits waiting for their answer
+  std::int64_t committed_transactions = 0;
+  std::int64_t aborted_transactions = 0;  // conflicts and too old
+  std::optional<std::int64_t> cache_hit_rate_percent;
+  std::optional<std::int64_t> compaction_pending_bytes;
+};
+
+struct NodeServiceOptions {
+  NodeId node_id;
+  std::string endpoint;
+};
+
+// Pointers must outlive the service.
+class NodeService {
+ public:
+  NodeService(const NodeServiceOptions& options, replication::RoutingManager* routing,
+              replication::Replica* replica, storage::Engine* engine,
+              replication::FaultInjector* faults, const Clock* clock);
+
+  // RoutingManager::ExecuteAndWait, counted. The way of a synchronous adapter to data.
+  Result<kv::OperationResult> Execute(const replication::RequestContext& context,
+                                      kv::KvOperation operation);
+
+  [[nodiscard]] ClusterHealth Health() const;
+  // kNotFound for a node that is not a member; nothing: this node.
+  [[nodiscard]] Result<NodeStatus> NodeInfo(std::optional<std::int32_t> node_id) const;
+  [[nodiscard]] DatabaseStats Stats() const;
+  Status ConfigureFault(const replication::FaultRule& rule) { return faults_->Configure(rule); }
+  [[nodiscard]] const kv::Limits& limits() const { return routing_->limits(); }
+  [[nodiscard]] const Clock& clock() const { return *clock_; }
+
+ private:
+  [[nodiscard]] NodeStatus Self() const;
+
+  const NodeServiceOptions options_;
+  replication::RoutingManager* const routing_;
+  replication::Replica* const replica_;
+  storage::Engine* const engine_;
+  replication::FaultInjector* const faults_;
+  const Clock* const clock_;
+  const MonotonicTime started_;
+
+  // Relaxed counters; each is exact, together they may be a moment apart.
+  std::atomic<std::uint64_t> reads_{0};
+  std::atomic<std::uint64_t> writes_{0};
+  std::atomic<std::uint64_t> total_ns_{0};
+  std::atomic<std::int64_t> active_transactions_{0};
+  std::atomic<std::uint64_t> committed_{0};
+  std::atomic<std::uint64_t> aborted_{0};
+};
+
+}  // namespace cairn::server
+
+#endif  // CAIRN_SRC_SERVER_NODE_SERVICE_H_
