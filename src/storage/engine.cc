@@ -39,13 +39,24 @@ Result<StateMeta> StateMeta::Decode(std::string_view bytes) {
   meta.features = d.Varint();
   const std::uint64_t next_family = d.Varint();
   meta.membership = std::string(d.Bytes());
-  if (!d.AtEnd() || next_family > FamilyId::Max().value() ||
-      applied_commands > UINT32_MAX) {
+  if (!d.AtEnd() || next_family > FamilyId::Max().value() || applied_commands > UINT32_MAX) {
     return CorruptionError("the state record is damaged: " + Printable(bytes));
   }
   meta.applied_commands = static_cast<std::uint32_t>(applied_commands);
   meta.next_family = FamilyId(static_cast<std::uint32_t>(next_family));
   return meta;
+}
+
+Status CheckChange(const WriteBatch::Change& change) {
+  using Kind = WriteBatch::Change::Kind;
+  if (change.space != SystemSpace::kState) return Status::Ok();
+  const bool names_system_key =
+      change.kind == Kind::kSystemPut || change.kind == Kind::kSystemDelete;
+  if (names_system_key && change.key.starts_with('\0')) {
+    return InvalidArgumentError("system keys that start with a zero byte are the engine's own: " +
+                                Printable(change.key));
+  }
+  return Status::Ok();
 }
 
 }  // namespace cairn::storage

@@ -57,7 +57,9 @@ struct StateMeta {
 
 // The unversioned spaces beside the user families.
 enum class SystemSpace : std::uint8_t {
-  kState = 0,         // meta, sessions, families: keys are the state machine's
+  // Sessions, families and so on: keys are the state machine's. Keys that start with a zero byte
+  // are the engine's own (the meta record): writing one is kInvalidArgument, reads don't show them.
+  kState = 0,
   kVersionIndex = 1,  // big-endian version + order -> family and key, for conflict ranges
 };
 
@@ -71,7 +73,7 @@ class WriteBatch {
     FamilyId family;
     Version version;
     std::string key;    // first key of a range
-    std::string value;  // or end of a range, exclusive
+    std::string value;  // or end of a range, exclusive; an end <= key deletes nothing
   };
 
   void Put(FamilyId family, std::string key, std::string value, Version version) {
@@ -109,6 +111,9 @@ class WriteBatch {
   std::size_t bytes_ = 0;
 };
 
+// Refuses what no engine takes: system keys in the engine's own range of kState.
+Status CheckChange(const WriteBatch::Change& change);
+
 // What Get found.
 struct Lookup {
   bool found = false;  // false: never written, or deleted
@@ -117,7 +122,8 @@ struct Lookup {
   Version version;
 };
 
-// Iterates the keys that exist at one version, in byte order.
+// Iterates the keys that exist at one version, in byte order. Not valid until the first seek. A
+// target outside the range counts as the range's nearer end. Next and Prev need Valid().
 class ReadIterator {
  public:
   virtual ~ReadIterator() = default;
@@ -188,8 +194,9 @@ class Engine {
   [[nodiscard]] virtual Result<StateMeta> FlushedMeta() const = 0;
 
   // Applies the batch and replaces the meta record, atomically. Errors: kNotFound (a family that
-  // was not created), kResourceExhausted (no room: nothing was written, see Resume), kIoError or
-  // kCorruption (the engine is unusable from then on).
+  // was not created) and kInvalidArgument (CheckChange): nothing was written, the engine goes on;
+  // kResourceExhausted (no room: nothing was written, see Resume); kIoError or kCorruption (the
+  // engine is unusable from then on).
   virtual Status Write(const WriteBatch& batch, const StateMeta& meta) = 0;
 
   // Makes everything written so far durable, in all families together; returns when it is. May be
@@ -209,11 +216,13 @@ class Engine {
   // Makes the family usable in Write and in reads; fine if it exists. The default family, id 0,
   // always exists.
   virtual Status CreateFamily(FamilyId family) = 0;
-  // The family is no longer part of the state. Its data is removed once that is flushed, so that a
-  // crash before the flush can replay what came before the drop. Fine if it does not exist.
+  // The family is no longer part of the state; call it after the Write that says so. Reads and
+  // writes of it are kNotFound at once, open iterators go on. Its data is removed once the state of
+  // that Write is flushed, so that a crash before the flush can replay what came before the drop.
+  // Fine if it does not exist; kInvalidArgument for the default family.
   virtual Status DropFamily(FamilyId family) = 0;
-  // Tells the engine after recovery which families the state holds. Makes the missing ones, removes
-  // all others for good.
+  // Tells the engine after recovery, before the first Write, which families the state holds. Makes
+  // the missing ones, removes all others for good. The default family need not be named.
   virtual Status ReconcileFamilies(const std::vector<FamilyId>& families) = 0;
 
   // ---- Reads
@@ -237,7 +246,10 @@ class Engine {
 
   // ---- Upkeep
 
-  // Lets versions below `watermark` be dropped. Grows only.
+  // Refuses reads below `watermark` and lets versions below it be dropped. Grows only. Nothing is
+  // dropped above the watermark of FlushedMeta: what a crash brings back must still hold every
+  // version that its own watermark promises, or a replay would decide conflicts differently. After
+  // a crash the engine's watermark is that of the recovered meta.
   virtual Status SetWatermark(Version watermark) = 0;
   // Writes a self-contained copy of the state to `directory`, which must not exist, and returns the
   // meta of that copy. Hard links where possible. Thread safe.
