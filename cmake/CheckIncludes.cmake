@@ -1,6 +1,7 @@
 # Fails if a file of a library includes a header that the library did not list in DEPS.
 # Called by cairn_check_includes with TARGET, OWN (its folder), DIRS (folders of its dependencies),
 # EXTERNALS (outside libraries it may use), KNOWN (all outside libraries), FILES, STAMP.
+cmake_minimum_required(VERSION 3.25)
 set(bad "")
 foreach(file ${FILES})
   if(NOT file)
