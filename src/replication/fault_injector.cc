@@ -1,0 +1,48 @@
+#include "src/replication/fault_injector.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cairn::replication {
+
+Status FaultInjector::Configure(const FaultRule& rule) {
+  if (!allowed_) {
+    return PermissionDeniedError(
+        "fault injection is off on this node; start it with --allow-fault-injection");
+  }
+  if (!(rule.probability >= 0 && rule.probability <= 1)) {
+    return InvalidArgumentError("the probability is " + std::to_string(rule.probability) +
+                                "; it must be from 0 to 1");
+  }
+  if (rule.delay < Duration::zero()) {
+    return InvalidArgumentError("the duration cannot be negative");
+  }
+  MutexLock lock(&mutex_);
+  rules_.erase(std::remove_if(rules_.begin(), rules_.end(),
+                              [&](const FaultRule& r) {
+                                return r.fault_type == rule.fault_type &&
+                                       r.target_operation == rule.target_operation;
+                              }),
+               rules_.end());
+  if (rule.probability > 0) rules_.push_back(rule);
+  armed_.store(!rules_.empty(), std::memory_order_relaxed);
+  return Status::Ok();
+}
+
+std::optional<FaultInjector::Fault> FaultInjector::Check(std::string_view operation) {
+  if (!armed_.load(std::memory_order_relaxed)) return std::nullopt;
+  MutexLock lock(&mutex_);
+  for (const FaultRule& rule : rules_) {
+    if (!rule.target_operation.empty() && rule.target_operation != operation) continue;
+    // 2^53: every such fraction is a double.
+    const double drawn = static_cast<double>(random_.Next() >> 11) * 0x1p-53;
+    if (drawn >= rule.probability) continue;
+    return Fault{cairn::Status(StatusCode::kInjectedFault,
+                        "injected fault '" + rule.fault_type + "' in " + std::string(operation))
+                     .WithFaultName(rule.fault_type),
+                 rule.delay};
+  }
+  return std::nullopt;
+}
+
+}  // namespace cairn::replication
