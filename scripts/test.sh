@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs the tests.
+#
+#   scripts/test.sh                     the release build and every test
+#   scripts/test.sh --preset asan       another preset: debug, asan, tsan, coverage
+#   scripts/test.sh --no-setup          does not look for missing packages
+#   scripts/test.sh --jobs N            compilers and tests at once (default: all cores)
+#   scripts/test.sh -- -R journal       what follows -- goes to ctest (-R name, -L label, -N)
+#
+# The labels are unit, fuzz, tidy, cluster and slow; docs/testing.md explains them.
+source "$(dirname "$0")/common.sh"
+
+preset=release
+setup=true
+jobs=$(jobs_default)
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --preset)
+      shift
+      preset=${1:?--preset needs a name}
+      ;;
+    --jobs)
+      shift
+      jobs=${1:?--jobs needs a number}
+      ;;
+    --no-setup) setup=false ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    --)
+      shift
+      break
+      ;;
+    *) die "unknown argument '$1' (see --help; options for ctest go after --)" ;;
+  esac
+  shift
+done
+
+cd "$CAIRN_ROOT"
+if $setup; then scripts/setup.sh; fi
+build_dir=build
+[ "$preset" = release ] || build_dir=build-$preset
+say "configuring the $preset build in $build_dir"
+cmake --preset "$preset" >"${TMPDIR:-/tmp}/cairn-configure.$$" 2>&1 ||
+  { cat "${TMPDIR:-/tmp}/cairn-configure.$$"; rm -f "${TMPDIR:-/tmp}/cairn-configure.$$"; die "cmake failed"; }
+rm -f "${TMPDIR:-/tmp}/cairn-configure.$$"
+say "building with $jobs jobs"
+cmake --build --preset "$preset" -j "$jobs"
+say "running the tests"
+ctest --test-dir "$build_dir" --output-on-failure --no-tests=error -j "$jobs" "$@"
