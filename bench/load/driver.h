@@ -1,0 +1,44 @@
+// What the loader asks of a system under load: one connection a client thread, blocking calls. Each
+// system has one driver; the load is the same for all of them.
+//
+// Thread safety: Driver from any thread; a Connection by one thread at a time.
+#ifndef CAIRN_BENCH_LOAD_DRIVER_H_
+#define CAIRN_BENCH_LOAD_DRIVER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "cairn/status.h"
+
+namespace cairn::bench {
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+
+  // Stores the value, and returns when the system says that it is durable.
+  virtual Status Set(const std::string& key, const std::string& value) = 0;
+  // Reads into `value`; kNotFound if the key is missing.
+  virtual Status Get(const std::string& key, std::string* value) = 0;
+};
+
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  // A connection of its own, open when this returns.
+  virtual Result<std::unique_ptr<Connection>> Connect() = 0;
+};
+
+// Cairn, or anything else that serves TransactionalKV: unframed Thrift, binary protocol.
+std::unique_ptr<Driver> MakeThriftDriver(const std::string& host, std::uint16_t port);
+
+// etcd's v3 KV service over gRPC, one channel a connection. Gets are serializable (served by the
+// node itself) if `serializable_reads`, else linearizable.
+std::unique_ptr<Driver> MakeEtcdDriver(const std::string& host, std::uint16_t port,
+                                       bool serializable_reads);
+
+}  // namespace cairn::bench
+
+#endif  // CAIRN_BENCH_LOAD_DRIVER_H_

@@ -1,0 +1,114 @@
+// cairn-load: drives a key-value system on a local port and prints one JSON object with what it
+// measured. Exit 1 if a request failed, 2 on bad arguments.
+//
+//   cairn-load --system cairn --port 9090 --clients 64 --seconds 10 --read-percent 0
+//   cairn-load --system etcd --port 2379 --fill --keys 100000
+//   cairn-load --system cairn --port 9090 --scan       reads every key, page by page
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "bench/load/driver.h"
+#include "bench/load/scan.h"
+#include "bench/load/workload.h"
+
+namespace {
+
+using cairn::bench::Histogram;
+using cairn::bench::LoadOptions;
+using cairn::bench::LoadReport;
+using nlohmann::json;
+
+struct Flags {
+  std::string system = "cairn";
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 9090;
+  bool fill = false;
+  bool scan = false;
+  bool serializable_reads = false;
+  LoadOptions load;
+};
+
+void Declare(CLI::App& app, Flags& flags) {
+  app.add_option("--system", flags.system, "cairn (or any TransactionalKV server), or etcd")
+      ->check(CLI::IsMember({"cairn", "etcd"}));
+  app.add_option("--host", flags.host, "loopback address of the server");
+  app.add_option("--port", flags.port, "port of the server")->required();
+  app.add_option("--clients", flags.load.clients, "threads, each with its own connection")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--seconds", flags.load.measure_s, "length of the measured part");
+  app.add_option("--warmup", flags.load.warmup_s, "seconds before it");
+  app.add_option("--keys", flags.load.keys, "size of the key space")->check(CLI::PositiveNumber);
+  app.add_option("--value-bytes", flags.load.value_bytes, "size of a value");
+  app.add_option("--read-percent", flags.load.read_percent, "share of Gets")
+      ->check(CLI::Range(0, 100));
+  app.add_option("--seed", flags.load.seed, "of the keys and values");
+  app.add_flag("--fill", flags.fill, "set every key once instead");
+  app.add_flag("--scan", flags.scan, "read every key with getRange pages instead (cairn only)");
+  app.add_flag("--serializable-reads", flags.serializable_reads,
+               "etcd: Gets that its node answers alone");
+}
+
+json LatencyJson(const Histogram& histogram) {
+  const auto us = [](double ns) { return ns / 1000; };
+  json latency = {{"count", histogram.count()},
+                  {"mean_us", us(histogram.mean_ns())},
+                  {"max_us", us(static_cast<double>(histogram.max_ns()))}};
+  for (const auto& [name, percent] :
+       {std::pair{"p50_us", 50.0}, {"p90_us", 90.0}, {"p99_us", 99.0}, {"p999_us", 99.9}}) {
+    latency[name] = us(static_cast<double>(histogram.Percentile(percent)));
+  }
+  return latency;
+}
+
+json ReportJson(const Flags& flags, const LoadReport& report) {
+  const auto answered = report.reads.count() + report.writes.count();
+  return {{"system", flags.system},
+          {"clients", flags.load.clients},
+          {"value_bytes", flags.load.value_bytes},
+          {"measured_s", report.measured_s},
+          {"ops_per_s", static_cast<double>(answered) / report.measured_s},
+          {"total_writes", report.total_writes},
+          {"errors", report.errors},
+          {"first_error", report.first_error},
+          {"reads", LatencyJson(report.reads)},
+          {"writes", LatencyJson(report.writes)}};
+}
+
+int Fail(const cairn::Status& status) {
+  std::cerr << "cairn-load: " << status.ToString() << "\n";
+  return 1;
+}
+
+int RunScan(const Flags& flags) {
+  auto scanned = cairn::bench::ScanAll(flags.host, flags.port);
+  if (!scanned.ok()) return Fail(scanned.status());
+  std::cout << json{{"keys", scanned->keys},
+                    {"bytes", scanned->bytes},
+                    {"pages", scanned->pages},
+                    {"seconds", scanned->seconds}}
+            << "\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Drives a key-value system and prints what it measured.");
+  Flags flags;
+  Declare(app, flags);
+  CLI11_PARSE(app, argc, argv);
+  if (flags.scan) return RunScan(flags);
+  const auto driver =
+      flags.system == "etcd"
+          ? cairn::bench::MakeEtcdDriver(flags.host, flags.port, flags.serializable_reads)
+          : cairn::bench::MakeThriftDriver(flags.host, flags.port);
+  auto report = flags.fill ? cairn::bench::Fill(*driver, flags.load)
+                           : cairn::bench::RunLoad(*driver, flags.load);
+  if (!report.ok()) return Fail(report.status());
+  std::cout << ReportJson(flags, *report) << "\n";
+  return report->errors == 0 ? 0 : 1;
+}
