@@ -63,15 +63,20 @@ struct NodeServiceOptions {
 class NodeService {
  public:
   NodeService(const NodeServiceOptions& options, replication::RoutingManager* routing,
-              replication::Replica* replica, storage::Engine* engine,
-              replication::FaultInjector* faults, const Clock* clock);
+              replication::Replica* replica, replication::StateMachineExecutor* executor,
+              storage::Engine* engine, replication::FaultInjector* faults, const Clock* clock);
 
   // RoutingManager::ExecuteAndWait, counted. The way of a synchronous adapter to data.
   Result<kv::OperationResult> Execute(const replication::RequestContext& context,
                                       kv::KvOperation operation);
 
+  // Names of the column families that this node has applied, "default" first.
+  [[nodiscard]] std::vector<std::string> ColumnFamilies() const {
+    return executor_->ColumnFamilyNames();
+  }
+
   [[nodiscard]] ClusterHealth Health() const;
-  // kNotFound for a node that is not a member; nothing: this node.
+  // kNotFound for a node that is not a member; no id means this node.
   [[nodiscard]] Result<NodeStatus> NodeInfo(std::optional<std::int32_t> node_id) const;
   [[nodiscard]] DatabaseStats Stats() const;
   Status ConfigureFault(const replication::FaultRule& rule) { return faults_->Configure(rule); }
@@ -79,11 +84,12 @@ class NodeService {
   [[nodiscard]] const Clock& clock() const { return *clock_; }
 
  private:
-  [[nodiscard]] NodeStatus Self() const;
+  [[nodiscard]] NodeStatus Self(const replication::ReplicaStatus& status) const;
 
   const NodeServiceOptions options_;
   replication::RoutingManager* const routing_;
   replication::Replica* const replica_;
+  replication::StateMachineExecutor* const executor_;
   storage::Engine* const engine_;
   replication::FaultInjector* const faults_;
   const Clock* const clock_;

@@ -1,0 +1,121 @@
+#include "src/server/node_service.h"
+
+#include <chrono>
+#include <cstddef>
+#include <utility>
+
+namespace cairn::server {
+namespace {
+
+constexpr std::int64_t kMicrosPerSecond = 1'000'000;
+
+// Wall time in whole seconds, as the old wire counts.
+std::int64_t Seconds(WallTime time) { return time.us / kMicrosPerSecond; }
+
+// "healthy" | "degraded" | "unhealthy" for a cluster of `total` nodes.
+std::string ClusterStatus(std::int32_t healthy, std::size_t total) {
+  if (static_cast<std::size_t>(healthy) == total) return "healthy";
+  return 2 * static_cast<std::size_t>(healthy) > total ? "degraded" : "unhealthy";
+}
+
+}  // namespace
+
+NodeService::NodeService(const NodeServiceOptions& options, replication::RoutingManager* routing,
+                         replication::Replica* replica,
+                         replication::StateMachineExecutor* executor, storage::Engine* engine,
+                         replication::FaultInjector* faults, const Clock* clock)
+    : options_(options),
+      routing_(routing),
+      replica_(replica),
+      executor_(executor),
+      engine_(engine),
+      faults_(faults),
+      clock_(clock),
+      started_(clock->Now()) {}
+
+Result<kv::OperationResult> NodeService::Execute(const replication::RequestContext& context,
+                                                 kv::KvOperation operation) {
+  const bool read = kv::is_read_only(operation);
+  const bool transaction = std::holds_alternative<kv::AtomicCommit>(operation);
+  const MonotonicTime begun = clock_->Now();
+  if (transaction) active_transactions_.fetch_add(1, std::memory_order_relaxed);
+  auto result = replication::ExecuteAndWait(routing_, context, std::move(operation));
+  if (transaction) {
+    active_transactions_.fetch_sub(1, std::memory_order_relaxed);
+    const StatusCode code = result.status().code();
+    if (result.ok()) {
+      committed_.fetch_add(1, std::memory_order_relaxed);
+    } else if (code == StatusCode::kConflict || code == StatusCode::kTransactionTooOld) {
+      aborted_.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  (read ? reads_ : writes_).fetch_add(1, std::memory_order_relaxed);
+  total_ns_.fetch_add(static_cast<std::uint64_t>((clock_->Now() - begun).count()),
+                      std::memory_order_relaxed);
+  return result;
+}
+
+NodeStatus NodeService::Self(const replication::ReplicaStatus& status) const {
+  NodeStatus self;
+  self.node_id = static_cast<std::int32_t>(options_.node_id.value());
+  self.endpoint = options_.endpoint;
+  // A node that still replays its journal cannot tell yet; one that refuses proposals (a full disk)
+  // still serves reads.
+  self.status = !status.recovered ? "unknown" : status.health.ok() ? "healthy" : "degraded";
+  self.is_leader = status.leadership.role == consensus::Role::kLeader;
+  self.last_seen_s = Seconds(clock_->Wall());
+  self.epoch = static_cast<std::int64_t>(status.leadership.epoch.value());
+  self.uptime_s =
+      std::chrono::duration_cast<std::chrono::seconds>(clock_->Now() - started_).count();
+  return self;
+}
+
+ClusterHealth NodeService::Health() const {
+  const replication::ReplicaStatus status = replica_->Status();
+  ClusterHealth health;
+  health.nodes.push_back(Self(status));
+  for (const NodeStatus& node : health.nodes) {
+    if (node.status == "healthy") ++health.healthy_nodes;
+    if (node.is_leader) health.leader = node;
+  }
+  health.status = ClusterStatus(health.healthy_nodes, health.nodes.size());
+  health.epoch = static_cast<std::int64_t>(status.leadership.epoch.value());
+  return health;
+}
+
+Result<NodeStatus> NodeService::NodeInfo(std::optional<std::int32_t> node_id) const {
+  NodeStatus self = Self(replica_->Status());
+  if (!node_id.has_value() || *node_id == self.node_id) return self;
+  return NotFoundError("there is no node " + std::to_string(*node_id) +
+                       " in this cluster; its members are: " + std::to_string(self.node_id));
+}
+
+DatabaseStats NodeService::Stats() const {
+  const storage::EngineFigures figures = engine_->Figures();
+  DatabaseStats stats;
+  stats.total_keys = static_cast<std::int64_t>(figures.estimated_keys.value_or(0));
+  stats.total_size_bytes = static_cast<std::int64_t>(figures.bytes_on_disk.value_or(0) +
+                                                     figures.unflushed_bytes.value_or(0));
+  const std::uint64_t writes = writes_.load(std::memory_order_relaxed);
+  const std::uint64_t reads = reads_.load(std::memory_order_relaxed);
+  const std::uint64_t total_ns = total_ns_.load(std::memory_order_relaxed);
+  stats.writes = static_cast<std::int64_t>(writes);
+  stats.reads = static_cast<std::int64_t>(reads);
+  if (writes + reads > 0) {
+    stats.average_response_time_ms =
+        static_cast<double>(total_ns) / 1e6 / static_cast<double>(writes + reads);
+  }
+  stats.active_transactions = active_transactions_.load(std::memory_order_relaxed);
+  stats.committed_transactions =
+      static_cast<std::int64_t>(committed_.load(std::memory_order_relaxed));
+  stats.aborted_transactions = static_cast<std::int64_t>(aborted_.load(std::memory_order_relaxed));
+  const std::uint64_t hits = figures.cache_hits.value_or(0);
+  const std::uint64_t lookups = hits + figures.cache_misses.value_or(0);
+  if (lookups > 0) stats.cache_hit_rate_percent = static_cast<std::int64_t>(100 * hits / lookups);
+  if (figures.compaction_pending_bytes.has_value()) {
+    stats.compaction_pending_bytes = static_cast<std::int64_t>(*figures.compaction_pending_bytes);
+  }
+  return stats;
+}
+
+}  // namespace cairn::server
