@@ -13,10 +13,13 @@ constexpr std::array<std::string_view, 7> kCompressions = {"none", "snappy", "zl
 constexpr std::array<std::string_view, 5> kPriorities = {
     "by_compensated_size", "oldest_largest_seq_first", "oldest_smallest_seq_first",
     "min_overlapping_ratio", "round_robin"};
-constexpr std::array<std::string_view, 6> kStatistics = {
-    "disable_all",           "except_histogram_or_timers",
-    "except_timers",         "except_detailed_timers",
-    "except_time_for_mutex", "all"};
+constexpr std::array<std::string_view, 7> kStatistics = {"disable_all",
+                                                         "except_tickers",
+                                                         "except_histogram_or_timers",
+                                                         "except_timers",
+                                                         "except_detailed_timers",
+                                                         "except_time_for_mutex",
+                                                         "all"};
 constexpr std::array<std::string_view, 6> kLogLevels = {"trace", "debug", "info",
                                                         "warn",  "error", "off"};
 
@@ -244,6 +247,17 @@ const KeySpec kKeys[] = {
 #undef CAIRN_CHOICE_
 
 }  // namespace
+
+std::string_view NameOf(Compression value) {
+  return kCompressions[static_cast<std::size_t>(value)];
+}
+std::string_view NameOf(CompactionPriority value) {
+  return kPriorities[static_cast<std::size_t>(value)];
+}
+std::string_view NameOf(StatisticsLevel value) {
+  return kStatistics[static_cast<std::size_t>(value)];
+}
+std::string_view NameOf(LogLevel value) { return kLogLevels[static_cast<std::size_t>(value)]; }
 
 std::span<const SectionSpec> Sections() { return kSections; }
 std::span<const KeySpec> Keys() { return kKeys; }

@@ -36,12 +36,19 @@ enum class CompactionPriority : std::uint8_t {
 };
 enum class StatisticsLevel : std::uint8_t {
   kDisableAll,
+  kExceptTickers,
   kExceptHistogramOrTimers,
   kExceptTimers,
   kExceptDetailedTimers,
   kExceptTimeForMutex,
   kAll
 };
+
+// The name of a value, as the TOML file has it.
+std::string_view NameOf(Compression value);
+std::string_view NameOf(CompactionPriority value);
+std::string_view NameOf(StatisticsLevel value);
+std::string_view NameOf(LogLevel value);
 
 // One struct a section, one field a key, of the same name; the defaults are those of the keys.
 // Integers are all of one type so that one accessor type serves the table; ranges are checked

@@ -170,7 +170,8 @@ std::string RenderToml(const NodeConfig& config, bool documented) {
   std::string out;
   for (const SectionSpec& section : Sections()) {
     if (documented) out += Comment(section.doc);
-    out += fmt::format(documented ? "[{}]\n\n" : "[{}]\n", section.name);
+    out += fmt::format("[{}]\n", section.name);
+    if (documented) out += '\n';
     for (const KeySpec& key : Keys()) {
       if (key.section == section.name) RenderKey(key, config, documented, &out);
     }
