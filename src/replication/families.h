@@ -5,8 +5,8 @@
 #ifndef CAIRN_SRC_REPLICATION_FAMILIES_H_
 #define CAIRN_SRC_REPLICATION_FAMILIES_H_
 
-#include <absl/container/btree_map.h>
-
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,7 +31,7 @@ struct Family {
 
 class FamilyTable {
  public:
-  using Map = absl::btree_map<std::string, Family>;
+  using Map = std::map<std::string, Family, std::less<>>;
 
   FamilyTable() : families_(std::make_shared<Map>()) {}
 

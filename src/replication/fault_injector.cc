@@ -4,8 +4,31 @@
 #include <cmath>
 
 namespace cairn::replication {
+namespace {
 
-Status FaultInjector::Configure(const FaultRule& rule) {
+// Old clients name operations as their methods are called: "setKey" is "set", "getRange" is
+// "get_range".
+std::string CanonicalOperation(std::string_view name) {
+  std::string snake;
+  for (const char c : name) {
+    if (c >= 'A' && c <= 'Z') {
+      snake.push_back('_');
+      snake.push_back(static_cast<char>(c - 'A' + 'a'));
+    } else {
+      snake.push_back(c);
+    }
+  }
+  if (snake == "set_key" || snake == "put") return "set";
+  if (snake == "delete_key") return "delete";
+  if (snake == "snapshot_get") return "snapshot_read";
+  return snake;
+}
+
+}  // namespace
+
+Status FaultInjector::Configure(const FaultRule& configured) {
+  FaultRule rule = configured;
+  rule.target_operation = CanonicalOperation(rule.target_operation);
   if (!allowed_) {
     return PermissionDeniedError(
         "fault injection is off on this node; start it with --allow-fault-injection");

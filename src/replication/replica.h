@@ -8,7 +8,7 @@
 //   journal  owns the journal's writer side: Append, Sync, Compact
 //   apply    owns the state machine's writer side
 //   upkeep   flushes of the engine; nothing waits for it
-// Propose, Barrier, WaitForVersion and Status may be called from any thread. Callbacks run on one of
+// Propose, Barrier, WaitForVersion and status may be called from any thread. Callbacks run on one of
 // the executors (or inside the call, when the answer is known at once) and must not block.
 //
 // The way of a write: Propose -> [core] batch, Step(Propose) -> [journal] Append, Sync -> [core]
@@ -23,7 +23,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,6 +72,8 @@ struct ReplicaEnvironment {
   SerialExecutor* journal = nullptr;
   SerialExecutor* apply = nullptr;
   SerialExecutor* upkeep = nullptr;
+  // Hands a message to the transport. May be empty for a core that never sends.
+  std::function<void(const consensus::Message&)> send;
   // Called once, with why, when the node must end: a failed fsync, a damaged record, an entry that
   // can't be decoded. The replica does nothing more after it.
   std::function<void(const Status&)> fatal;
@@ -92,9 +93,6 @@ struct ReplicaStatus {
   Status health;                  // not OK while proposals are refused
   bool recovered = false;         // replayed to the last commit known at start
 };
-
-using WriteCallback = absl::AnyInvocable<void(Result<kv::WriteResult>)>;
-using StatusCallback = absl::AnyInvocable<void(Status)>;
 
 class Replica : public std::enable_shared_from_this<Replica> {
  public:
@@ -132,7 +130,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // Max() if that was never known.
   [[nodiscard]] Duration Staleness() const;
 
-  [[nodiscard]] ReplicaStatus Status() const;
+  [[nodiscard]] ReplicaStatus status() const;
 
   // Writes what is in memory to disk, in the engine, so that the next start need not replay. `done`
   // runs on the upkeep executor.
@@ -149,47 +147,60 @@ class Replica : public std::enable_shared_from_this<Replica> {
 
   // A proposal that waits to be batched.
   struct Pending {
-    std::uint64_t waiter;
+    Waiters::Id waiter = 0;
+    MonotonicTime since;
     std::string encoded;
   };
-  // What the apply thread is to do next.
-  struct ApplyWork {
+  // An entry of the log that is not applied yet, and who proposed its commands: one waiter a
+  // command, or none if they were not proposed here.
+  struct LogEntry {
     consensus::Entry entry;
-    std::vector<std::uint64_t> waiters;  // one a command; empty if not proposed here
+    std::vector<Waiters::Id> waiters;
   };
+  using Step_t = decltype(consensus::Event::what);
 
-  // core executor
-  void Step(decltype(consensus::Event::what) what);
+  // Posts `task` unless the replica has stopped by the time it runs; keeps the replica alive.
+  template <class F>
+  void PostTo(SerialExecutor* executor, F task);
+  template <class F>
+  void PostAt(SerialExecutor* executor, MonotonicTime when, F task);
+
+  // Core executor.
+  void Step(Step_t what);
   void CarryOut(consensus::Effects effects);
   void HandlePersist(consensus::Persist persist);
-  void HandleAccepted(const consensus::AcceptedProposal& accepted);
-  void HandleRejected(const consensus::RejectedProposal& rejected);
-  void HandleCommitted();
+  void HandleProposals(const consensus::Effects& effects);
   void HandleBarriers(const consensus::Effects& effects);
-  void ScheduleIntake();
+  void HandOverCommitted();
   void Intake();
+  void ProposeIfDue();
   void ProposeBatch();
-  void OnPersisted(consensus::PersistToken token, Slot durable);
+  void OnPersisted(consensus::PersistToken token, std::optional<Slot> last_slot);
+  void SendMessages(std::vector<consensus::Message> messages);
+  void ArmCoreTimer(MonotonicTime when);
   void Sweep();
+  void Upkeep();
+  void ScheduleUpkeep();
+
+  // Any thread.
+  void ScheduleIntake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(intake_mutex_);
   void ArmSweep();
-  void ArmUpkeep();
-  void ProposeUpkeep();
-  void SetCoreTimer(MonotonicTime when);
+  void Fatal(const Status& why);
+  void SetHealth(Status* which, Status status);
 
-  // journal executor
-  void RunPersist(std::shared_ptr<consensus::Persist> persist);
-  void CompactJournal(Slot slot, Epoch epoch);
+  // Journal executor.
+  void RunPersist(const std::shared_ptr<const consensus::Persist>& persist);
+  // Makes room for the next batch; refuses proposals while there is none.
+  void SetHealthFromReserve();
+  void FlushIfJournalIsLong();
 
-  // apply executor
+  // Apply executor.
   void RunApply();
-  void FinishRecoveryIfDone();
+  void AfterApply(LogEntry& applied);
 
-  // upkeep executor
+  // Upkeep executor.
+  void FlushEngine(StatusCallback done);
   void AfterFlush();
-  void FlushEngine();
-
-  void Fatal(const class Status& status);
-  void Refuse(const class Status& why);  // sets or clears what Propose refuses with
 
   const ReplicaOptions options_;
   const ReplicaEnvironment env_;
@@ -199,54 +210,51 @@ class Replica : public std::enable_shared_from_this<Replica> {
   storage::Engine* const engine_;
 
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> sweep_armed_{false};
+  std::atomic<bool> flush_scheduled_{false};
+  Waiters waiters_;  // locks by itself
 
-  // Everyone who waits for a write, a slot or a version; locks by itself.
-  Waiters waiters_;
-
-  // Proposals on their way to the core thread, and what they are refused with.
+  // What arrives on its way to the core executor, and why nothing may arrive.
   Mutex intake_mutex_;
   std::vector<Pending> intake_ ABSL_GUARDED_BY(intake_mutex_);
+  std::vector<Waiters::Id> barrier_intake_ ABSL_GUARDED_BY(intake_mutex_);
   bool intake_scheduled_ ABSL_GUARDED_BY(intake_mutex_) = false;
-  std::vector<std::uint64_t> barrier_intake_ ABSL_GUARDED_BY(intake_mutex_);
-  class Status refusal_ ABSL_GUARDED_BY(intake_mutex_);
+  Status journal_health_ ABSL_GUARDED_BY(intake_mutex_);
+  Status engine_health_ ABSL_GUARDED_BY(intake_mutex_);
 
   // Owned by the core executor.
   std::deque<Pending> queue_;
   BatchPacer pacer_;
-  std::uint64_t next_proposal_ = 1;
-  std::uint64_t next_barrier_ = 1;
-  absl::btree_map<consensus::ProposalId, std::vector<std::uint64_t>> proposals_;
-  absl::btree_map<consensus::BarrierId, std::vector<std::uint64_t>> barriers_;
-  struct LogSlot {
-    consensus::Entry entry;
-    std::vector<std::uint64_t> waiters;
-  };
-  absl::btree_map<Slot, LogSlot> log_;  // entries after the last one handed to apply
-  Slot handed_to_apply_;
+  bool batch_timer_armed_ = false;
+  std::uint64_t next_number_ = 1;  // of proposals and barriers
+  absl::btree_map<consensus::ProposalId, std::vector<Waiters::Id>> proposals_;
+  absl::btree_map<consensus::BarrierId, std::vector<Waiters::Id>> barriers_;
+  absl::btree_map<Slot, LogEntry> log_;  // after the last slot that was handed to apply
   Slot durable_slot_;
   Slot committed_slot_;
   std::uint32_t persists_in_flight_ = 0;
-  std::deque<std::pair<consensus::PersistToken, std::vector<consensus::Message>>> held_messages_;
+  consensus::PersistToken durable_token_;
+  std::deque<consensus::Message> held_messages_;  // wait for their token
   std::optional<MonotonicTime> core_timer_;
-  bool sweep_armed_ = false;
-  bool batch_timer_armed_ = false;
+  consensus::Leadership leadership_;
 
-  // Work handed from core to apply.
+  // Owned by the journal executor.
+  bool journal_was_well_ = true;
+
+  // Handed from core to apply.
   Mutex apply_mutex_;
-  std::deque<ApplyWork> apply_queue_ ABSL_GUARDED_BY(apply_mutex_);
+  std::deque<LogEntry> apply_queue_ ABSL_GUARDED_BY(apply_mutex_);
   bool apply_scheduled_ ABSL_GUARDED_BY(apply_mutex_) = false;
 
-  // Owned by the apply executor.
-  std::optional<ApplyWork> applying_;
+  // Owned by the apply executor (set by Start before anything runs there).
+  std::optional<LogEntry> applying_;
   std::vector<ApplyOutcome> outcomes_;
   Slot recovery_target_;
   StatusCallback recovered_;
 
-  std::atomic<bool> flush_running_{false};
-
   mutable Mutex status_mutex_;
   ReplicaStatus status_ ABSL_GUARDED_BY(status_mutex_);
-  // Commits not yet applied, with the time at which they were known: for Staleness.
+  // Commits that are not applied yet, with the time at which they became known: for Staleness.
   std::deque<std::pair<Slot, MonotonicTime>> unapplied_ ABSL_GUARDED_BY(status_mutex_);
 };
 

@@ -14,7 +14,6 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -85,16 +84,28 @@ class RoutingManager {
   [[nodiscard]] const kv::Limits& limits() const { return options_.limits; }
 
  private:
-  struct PendingRead;
+  // A read that waits for a place among the concurrent ones.
+  struct PendingRead {
+    MonotonicTime deadline;
+    kv::KvOperation operation;
+    OperationCallback done;
+  };
 
   void ExecuteRead(const RequestContext& context, MonotonicTime deadline, kv::KvOperation operation,
                    OperationCallback done);
   void ExecuteWrite(const RequestContext& context, MonotonicTime deadline,
                     kv::KvOperation operation, OperationCallback done);
+  // Answers with `status` after `delay`.
+  void Delay(Duration delay, Status status, OperationCallback done);
+  [[nodiscard]] Status CheckSequence(const RequestContext& context) const;
+  [[nodiscard]] Status CheckStaleness() const;
+  // Serves the read once `version` is applied.
+  void AwaitVersion(Version version, MonotonicTime deadline, kv::KvOperation operation,
+                    OperationCallback done);
   // Serves the read now or, above the bound on concurrency, when another one ends.
   void Serve(MonotonicTime deadline, kv::KvOperation operation, OperationCallback done);
-  void ServeNow(MonotonicTime deadline, const kv::KvOperation& operation, OperationCallback& done);
-  [[nodiscard]] Status CheckStaleness() const;
+  void ServeQueued();
+  bool TryEnter();
 
   const RoutingOptions options_;
   StateMachineExecutor* const executor_;
@@ -103,8 +114,9 @@ class RoutingManager {
   FaultInjector* const faults_;
 
   std::atomic<std::uint32_t> reads_running_{0};
+  std::atomic<std::uint32_t> reads_queued_{0};  // size of queue_, to look at without the lock
   Mutex queue_mutex_;
-  std::deque<std::unique_ptr<PendingRead>> queue_ ABSL_GUARDED_BY(queue_mutex_);
+  std::deque<PendingRead> queue_ ABSL_GUARDED_BY(queue_mutex_);
 };
 
 // Execute, waiting for the answer on the calling thread. Not to be called from internal threads.

@@ -112,6 +112,8 @@ class StateMachineExecutor {
   Status Load();
   // Writes what is pending to the engine and publishes it to readers.
   Status WritePending();
+  // Lets readers see the state that was just written.
+  void Publish();
   Status ApplyCommand(const kv::Command& command, ApplyOutcome* outcome);
   Status ApplySessionCommand(const kv::Command& command, ApplyOutcome* outcome);
   Status Execute(const kv::Command& command, ApplyOutcome* outcome);
@@ -137,6 +139,8 @@ class StateMachineExecutor {
   void DeleteUser(FamilyId family, std::string key, Version version, std::uint16_t order);
   void IndexChange(FamilyId family, std::string_view key, Version version, std::uint16_t order);
   Version TakeVersion();
+  // Notes which version was current at a time, for VersionAt.
+  void TakeSample(WallTime time);
 
   storage::Engine* const engine_;
 

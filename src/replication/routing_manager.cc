@@ -1,0 +1,251 @@
+#include "src/replication/routing_manager.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <variant>
+
+#include "src/replication/replica.h"
+#include "src/replication/state_machine_executor.h"
+
+namespace cairn::replication {
+
+namespace {
+
+// The version that a snapshot read asks for; 0 for all others.
+Version ReadVersionOf(const kv::KvOperation& operation) {
+  if (const auto* read = std::get_if<kv::SnapshotRead>(&operation)) return read->read_version;
+  if (const auto* read = std::get_if<kv::SnapshotGetRange>(&operation)) return read->read_version;
+  return Version();
+}
+
+}  // namespace
+
+RoutingManager::RoutingManager(const RoutingOptions& options, StateMachineExecutor* executor,
+                               Replica* replica, const Clock* clock, FaultInjector* faults)
+    : options_(options), executor_(executor), replica_(replica), clock_(clock), faults_(faults) {}
+
+RoutingManager::~RoutingManager() = default;
+
+void RoutingManager::Execute(const RequestContext& context, kv::KvOperation operation,
+                             OperationCallback done) {
+  if (Status valid = kv::Validate(operation, options_.limits); !valid.ok()) {
+    done(std::move(valid));
+    return;
+  }
+  if (faults_ != nullptr) {
+    if (auto fault = faults_->Check(kv::operation_name(operation))) {
+      Delay(fault->delay, std::move(fault->status), std::move(done));
+      return;
+    }
+  }
+  const MonotonicTime deadline = context.deadline == MonotonicTime::Max()
+                                     ? clock_->Now() + options_.default_deadline
+                                     : context.deadline;
+  if (kv::is_read_only(operation)) {
+    ExecuteRead(context, deadline, std::move(operation), std::move(done));
+  } else {
+    ExecuteWrite(context, deadline, std::move(operation), std::move(done));
+  }
+}
+
+void RoutingManager::Delay(Duration delay, Status status, OperationCallback done) {
+  if (delay <= Duration::zero()) {
+    done(std::move(status));
+    return;
+  }
+  // Waits for a version that never comes: the deadline answers, on an internal thread.
+  replica_->WaitForVersion(Version::Max(), clock_->Now() + delay,
+                           [status = std::move(status), done = std::move(done)](
+                               const Status&) mutable { done(std::move(status)); });
+}
+
+// ---- Writes
+
+void RoutingManager::ExecuteWrite(const RequestContext& context, MonotonicTime deadline,
+                                  kv::KvOperation operation, OperationCallback done) {
+  kv::Command command;
+  command.session = context.session;
+  if (context.session.value() != 0) {
+    command.sequence = context.sequence;
+    command.first_outstanding = context.first_outstanding;
+    if (Status valid = CheckSequence(context); !valid.ok()) {
+      done(std::move(valid));
+      return;
+    }
+  }
+  if (std::holds_alternative<kv::CreateColumnFamily>(operation) &&
+      executor_->ColumnFamilyNames().size() >= options_.limits.column_families) {
+    done(InvalidArgumentError("there are column_families = " +
+                              std::to_string(options_.limits.column_families) +
+                              " column families already, the limit; drop one first"));
+    return;
+  }
+  command.operation = std::move(operation);
+  replica_->Propose(std::move(command), deadline,
+                    [done = std::move(done)](Result<kv::WriteResult> result) mutable {
+                      if (result.ok()) {
+                        done(kv::OperationResult(*std::move(result)));
+                      } else {
+                        done(std::move(result).status());
+                      }
+                    });
+}
+
+Status RoutingManager::CheckSequence(const RequestContext& context) const {
+  if (context.sequence == 0) {
+    return InvalidArgumentError("sequences of a session begin at 1, this one is 0");
+  }
+  if (context.first_outstanding > context.sequence) {
+    return InvalidArgumentError("first_outstanding " + std::to_string(context.first_outstanding) +
+                                " is above the sequence " + std::to_string(context.sequence));
+  }
+  if (context.sequence - context.first_outstanding >= options_.limits.session_window) {
+    return InvalidArgumentError(
+        "sequence " + std::to_string(context.sequence) + " is more than session_window = " +
+        std::to_string(options_.limits.session_window) + " ahead of first_outstanding " +
+        std::to_string(context.first_outstanding) + "; wait for earlier answers");
+  }
+  return Status::Ok();
+}
+
+// ---- Reads
+
+void RoutingManager::ExecuteRead(const RequestContext& context, MonotonicTime deadline,
+                                 kv::KvOperation operation, OperationCallback done) {
+  // A snapshot version that is not reached here may have been handed out by another node: it is
+  // waited for. A leader has reached every version there is, and says that this one is wrong.
+  Version needed = context.min_version;
+  if (const Version at = ReadVersionOf(operation); at > executor_->applied_version()) {
+    const bool leads = replica_->status().leadership.role == consensus::Role::kLeader;
+    if (!leads) needed = std::max(needed, at);
+  }
+  const ReadLevel level = context.read_level == ReadLevel::kDefault ? options_.default_read_level
+                                                                    : context.read_level;
+  if (level == ReadLevel::kLocal) {
+    if (Status fresh = CheckStaleness(); !fresh.ok()) {
+      done(std::move(fresh));
+      return;
+    }
+    AwaitVersion(needed, deadline, std::move(operation), std::move(done));
+    return;
+  }
+  // kLeader and kReadIndex differ in who may serve: with one voter it is this node either way.
+  replica_->Barrier(deadline, [this, needed, deadline,
+                               operation = std::move(operation),
+                               done = std::move(done)](Status status) mutable {
+    if (!status.ok()) {
+      done(std::move(status));
+      return;
+    }
+    AwaitVersion(needed, deadline, std::move(operation), std::move(done));
+  });
+}
+
+Status RoutingManager::CheckStaleness() const {
+  if (options_.allow_stale_reads) return Status::Ok();
+  const Duration staleness = replica_->Staleness();
+  if (staleness <= options_.max_staleness) return Status::Ok();
+  return StaleError(
+      "this node's data may be older than max_staleness_ms = " +
+      std::to_string(
+          std::chrono::duration_cast<std::chrono::milliseconds>(options_.max_staleness).count()) +
+      "; read at another node, or at level leader or read_index");
+}
+
+void RoutingManager::AwaitVersion(Version version, MonotonicTime deadline,
+                                  kv::KvOperation operation, OperationCallback done) {
+  if (executor_->applied_version() >= version) {
+    Serve(deadline, std::move(operation), std::move(done));
+    return;
+  }
+  replica_->WaitForVersion(
+      version, deadline,
+      [this, deadline, version, operation = std::move(operation),
+       done = std::move(done)](Status status) mutable {
+        if (status.ok()) {
+          Serve(deadline, std::move(operation), std::move(done));
+        } else if (status.code() == StatusCode::kTimeout) {
+          done(StaleError("this node has not reached min_version " + ToString(version) +
+                          " before the deadline, it is at " +
+                          ToString(executor_->applied_version()) + "; try another node"));
+        } else {
+          done(std::move(status));
+        }
+      });
+}
+
+// ---- The bound on concurrent reads
+
+bool RoutingManager::TryEnter() {
+  std::uint32_t running = reads_running_.load();
+  while (running < options_.max_read_concurrency) {
+    if (reads_running_.compare_exchange_weak(running, running + 1)) return true;
+  }
+  return false;
+}
+
+void RoutingManager::Serve(MonotonicTime deadline, kv::KvOperation operation,
+                           OperationCallback done) {
+  if (options_.max_read_concurrency == 0) {
+    done(executor_->Read(operation, options_.limits, deadline, *clock_));
+    return;
+  }
+  if (TryEnter()) {
+    Result<kv::OperationResult> result =
+        executor_->Read(operation, options_.limits, deadline, *clock_);
+    reads_running_.fetch_sub(1);
+    done(std::move(result));
+  } else {
+    MutexLock lock(&queue_mutex_);
+    queue_.push_back({deadline, std::move(operation), std::move(done)});
+    reads_queued_.fetch_add(1);
+  }
+  ServeQueued();
+}
+
+void RoutingManager::ServeQueued() {
+  // Whoever queues a read looks for a free place afterwards, whoever frees a place looks for a
+  // queued read afterwards; both are sequentially consistent, so one of them sees the other.
+  while (reads_queued_.load() > 0 && TryEnter()) {
+    std::optional<PendingRead> read;
+    {
+      MutexLock lock(&queue_mutex_);
+      if (!queue_.empty()) {
+        read = std::move(queue_.front());
+        queue_.pop_front();
+        reads_queued_.fetch_sub(1);
+      }
+    }
+    if (!read) {
+      reads_running_.fetch_sub(1);
+      continue;
+    }
+    Result<kv::OperationResult> result =
+        executor_->Read(read->operation, options_.limits, read->deadline, *clock_);
+    reads_running_.fetch_sub(1);
+    read->done(std::move(result));
+  }
+}
+
+// ---- Waiting callers
+
+Result<kv::OperationResult> ExecuteAndWait(RoutingManager* routing, const RequestContext& context,
+                                           kv::KvOperation operation) {
+  struct Wait {
+    Mutex mutex;
+    CondVar answered;
+    std::optional<Result<kv::OperationResult>> result ABSL_GUARDED_BY(mutex);
+  } wait;
+  routing->Execute(context, std::move(operation), [&wait](Result<kv::OperationResult> result) {
+    // Signalled under the lock: the waiter may be gone as soon as the lock is free.
+    MutexLock lock(&wait.mutex);
+    wait.result = std::move(result);
+    wait.answered.Signal();
+  });
+  MutexLock lock(&wait.mutex);
+  while (!wait.result) wait.answered.Wait(&wait.mutex);
+  return *std::move(wait.result);
+}
+
+}  // namespace cairn::replication

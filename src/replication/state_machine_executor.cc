@@ -1,0 +1,308 @@
+#include "src/replication/state_machine_executor.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/base/codec.h"
+#include "src/replication/reader.h"
+#include "src/replication/state_keys.h"
+#include "src/storage/state_hash.h"
+
+namespace cairn::replication {
+namespace {
+
+// Pending changes are handed to the engine at the end of an entry, and within one beyond this.
+constexpr std::size_t kPendingBytes = 4 << 20;
+
+// Samples of (time, version) for VersionAt: one a second of command time, for 24 hours at most.
+constexpr std::int64_t kSampleEveryUs = 1'000'000;
+constexpr std::size_t kMaxSamples = 86'400;
+
+}  // namespace
+
+Result<std::unique_ptr<StateMachineExecutor>> StateMachineExecutor::Open(storage::Engine* engine) {
+  std::unique_ptr<StateMachineExecutor> executor(new StateMachineExecutor(engine));
+  CAIRN_RETURN_IF_ERROR(executor->Load());
+  return executor;
+}
+
+Status StateMachineExecutor::Load() {
+  meta_ = engine_->Meta();
+  CAIRN_RETURN_IF_ERROR(sessions_.Load(*engine_));
+  const storage::KeyRange families{std::string(1, state_keys::kFamily),
+                                   std::string(1, state_keys::kFamily + 1)};
+  CAIRN_ASSIGN_OR_RETURN(auto it,
+                         engine_->NewSystemIterator(storage::SystemSpace::kState, families));
+  std::vector<FamilyId> ids;
+  for (; it->Valid(); it->Next()) {
+    CAIRN_ASSIGN_OR_RETURN(const Family family, Family::Decode(it->value()));
+    families_.Put(std::string(it->key().substr(1)), family);
+    ids.push_back(family.id);
+  }
+  CAIRN_RETURN_IF_ERROR(it->status());
+  CAIRN_RETURN_IF_ERROR(engine_->ReconcileFamilies(ids));
+  Publish();
+  return ReleaseHistory();
+}
+
+Status StateMachineExecutor::ReleaseHistory() {
+  CAIRN_ASSIGN_OR_RETURN(const storage::StateMeta flushed, engine_->FlushedMeta());
+  return engine_->SetWatermark(flushed.watermark);
+}
+
+Status StateMachineExecutor::WritePending() {
+  if (meta_dirty_) {
+    CAIRN_RETURN_IF_ERROR(engine_->Write(pending_, meta_));
+    pending_.Clear();
+    meta_dirty_ = false;
+    Publish();
+  }
+  while (!families_to_drop_.empty()) {
+    CAIRN_RETURN_IF_ERROR(engine_->DropFamily(families_to_drop_.back()));
+    families_to_drop_.pop_back();
+  }
+  return Status::Ok();
+}
+
+void StateMachineExecutor::Publish() {
+  // Readers take the version first and the watermark last: they never see a version without its
+  // data, nor data that a watermark they missed has thinned out.
+  watermark_.store(meta_.watermark.value(), std::memory_order_release);
+  version_.store(meta_.version.value(), std::memory_order_release);
+  applied_slot_.store(meta_.applied_slot.value(), std::memory_order_release);
+}
+
+Status StateMachineExecutor::ApplyEntry(const consensus::Entry& entry,
+                                        std::vector<ApplyOutcome>* outcomes) {
+  CAIRN_RETURN_IF_ERROR(WritePending());  // What a full disk left over.
+  if (entry.slot <= meta_.applied_slot) return Status::Ok();
+  CAIRN_CHECK(entry.slot == meta_.applied_slot.Next(),
+              "slot " + ToString(entry.slot) + " after " + ToString(meta_.applied_slot));
+  if (entry.kind == consensus::EntryKind::kCommands) {
+    CAIRN_ASSIGN_OR_RETURN(const std::vector<std::string_view> commands,
+                           kv::SplitCommandBatch(*entry.payload));
+    // After a crash between two commands of the entry: those before are in the state.
+    if (outcomes->size() < meta_.applied_commands) outcomes->resize(meta_.applied_commands);
+    for (std::size_t i = outcomes->size(); i < commands.size(); ++i) {
+      CAIRN_ASSIGN_OR_RETURN(const kv::Command command, kv::DecodeCommand(commands[i]));
+      ApplyOutcome outcome;
+      CAIRN_RETURN_IF_ERROR(ApplyCommand(command, &outcome));
+      outcomes->push_back(std::move(outcome));
+      meta_.applied_commands = static_cast<std::uint32_t>(i + 1);
+      meta_dirty_ = true;
+      if (pending_.bytes() > kPendingBytes) CAIRN_RETURN_IF_ERROR(WritePending());
+    }
+  }
+  meta_.applied_slot = entry.slot;
+  meta_.applied_epoch = entry.epoch;
+  meta_.applied_commands = 0;
+  meta_dirty_ = true;
+  return WritePending();
+}
+
+Result<kv::WriteResult> StateMachineExecutor::ApplyOperation(const kv::KvOperation& operation,
+                                                             WallTime now) {
+  if (kv::is_read_only(operation)) {
+    return InvalidArgumentError("apply_operation takes writes only, not '" +
+                                std::string(kv::operation_name(operation)) + "'");
+  }
+  CAIRN_RETURN_IF_ERROR(WritePending());
+  kv::Command command;
+  command.proposed_at = now;
+  command.operation = operation;
+  ApplyOutcome outcome;
+  CAIRN_RETURN_IF_ERROR(ApplyCommand(command, &outcome));
+  CAIRN_RETURN_IF_ERROR(WritePending());
+  if (!outcome.status.ok()) return outcome.status;
+  return outcome.result;
+}
+
+Status StateMachineExecutor::ApplyCommand(const kv::Command& command, ApplyOutcome* outcome) {
+  return command.session.value() == 0 ? Execute(command, outcome)
+                                      : ApplySessionCommand(command, outcome);
+}
+
+Status StateMachineExecutor::ApplySessionCommand(const kv::Command& command,
+                                                 ApplyOutcome* outcome) {
+  const SessionTable::Check check =
+      sessions_.Admit(command.session, command.sequence, command.first_outstanding,
+                      command.proposed_at, &pending_);
+  meta_dirty_ = true;
+  switch (check.verdict) {
+    case SessionTable::Verdict::kUnknown:
+      outcome->status = SessionExpiredError("session " + ToString(command.session) +
+                                            " is unknown or expired; open a new one");
+      return Status::Ok();
+    case SessionTable::Verdict::kForgotten:
+      outcome->status = Status(StatusCode::kAlreadyAnswered,
+                               "sequence " + std::to_string(command.sequence) +
+                                   " was declared received by the client");
+      return Status::Ok();
+    case SessionTable::Verdict::kDuplicate:
+      outcome->result.version = check.answer.version;
+      if (check.answer.code != StatusCode::kOk) {
+        outcome->status = Status(check.answer.code, "answered before, as now");
+      }
+      return Status::Ok();
+    case SessionTable::Verdict::kApply:
+      break;
+  }
+  CAIRN_RETURN_IF_ERROR(Execute(command, outcome));
+  sessions_.Remember(command.session, command.sequence,
+                     {outcome->status.code(), outcome->result.version}, &pending_);
+  return Status::Ok();
+}
+
+Status StateMachineExecutor::Execute(const kv::Command& command, ApplyOutcome* outcome) {
+  return std::visit(
+      [&](const auto& op) -> Status {
+        using Op = std::decay_t<decltype(op)>;
+        if constexpr (kv::OperationTraits<Op>::kType == kv::OperationType::kWrite) {
+          return Do(op, command, outcome);
+        } else {
+          return CorruptionError("a read stands in the log");
+        }
+      },
+      command.operation);
+}
+
+Version StateMachineExecutor::TakeVersion() {
+  meta_.version = meta_.version.Next();
+  meta_dirty_ = true;
+  return meta_.version;
+}
+
+Result<kv::OperationResult> StateMachineExecutor::Read(const kv::KvOperation& operation,
+                                                       const kv::Limits& limits,
+                                                       MonotonicTime deadline,
+                                                       const Clock& clock) const {
+  const auto check_version = [this](Version at) -> Status {
+    if (at < watermark()) {
+      return TransactionTooOldError("read version " + ToString(at) + " is below " +
+                                    ToString(watermark()) +
+                                    ", the oldest that is kept; start again with a new one");
+    }
+    if (at > applied_version()) {
+      return InvalidArgumentError("read version " + ToString(at) + " is above the current " +
+                                  ToString(applied_version()));
+    }
+    return Status::Ok();
+  };
+  const auto get = [&](std::string_view key, std::string_view family_name,
+                       Version at) -> Result<kv::OperationResult> {
+    CAIRN_ASSIGN_OR_RETURN(const Family family, families_.Find(family_name));
+    CAIRN_RETURN_IF_ERROR(check_version(at));
+    kv::GetResult result;
+    CAIRN_ASSIGN_OR_RETURN(const storage::Lookup found,
+                           engine_->Get(family.id, key, at, &result.value));
+    CAIRN_RETURN_IF_ERROR(check_version(at));
+    result.found = found.found;
+    if (found.found) {
+      result.version = found.version;
+    } else {
+      result.value.clear();
+    }
+    return kv::OperationResult(std::move(result));
+  };
+  const auto range = [&](const kv::RangeQuery& query, std::string_view family_name,
+                         Version at) -> Result<kv::OperationResult> {
+    CAIRN_ASSIGN_OR_RETURN(const Family family, families_.Find(family_name));
+    CAIRN_RETURN_IF_ERROR(check_version(at));
+    const ScanCheck check = [&]() -> Status {
+      CAIRN_RETURN_IF_ERROR(check_version(at));
+      if (clock.Now() >= deadline) {
+        return TimeoutError("the scan did not end before its deadline; ask for a smaller range");
+      }
+      return Status::Ok();
+    };
+    CAIRN_ASSIGN_OR_RETURN(kv::RangeResult result,
+                           ReadRange(*engine_, family.id, query, at, limits, check));
+    return kv::OperationResult(std::move(result));
+  };
+  struct Visitor {
+    const StateMachineExecutor* self;
+    const decltype(get)& get_at;
+    const decltype(range)& range_at;
+    using Answer = Result<kv::OperationResult>;
+
+    // A read of the newest version can be overtaken by the watermark (a thread that was stopped for
+    // longer than the window): it simply reads again.
+    template <class ReadAt>
+    Answer Newest(const ReadAt& read_at) const {
+      while (true) {
+        Answer answer = read_at(self->applied_version());
+        if (answer.ok() || answer.status().code() != StatusCode::kTransactionTooOld) return answer;
+      }
+    }
+
+    Answer operator()(const kv::Get& op) const {
+      return Newest([&](Version at) { return get_at(op.key, op.column_family, at); });
+    }
+    Answer operator()(const kv::SnapshotRead& op) const {
+      return get_at(op.key, op.column_family, op.read_version);
+    }
+    Answer operator()(const kv::GetRange& op) const {
+      return Newest([&](Version at) { return range_at(op.range, op.column_family, at); });
+    }
+    Answer operator()(const kv::SnapshotGetRange& op) const {
+      return range_at(op.range, op.column_family, op.read_version);
+    }
+    Answer operator()(const kv::GetReadVersion&) const {
+      return kv::OperationResult(kv::VersionResult{self->applied_version()});
+    }
+    Answer operator()(const kv::GetCommittedVersion&) const {
+      return kv::OperationResult(kv::VersionResult{self->applied_version()});
+    }
+    template <class Write>
+    Answer operator()(const Write&) const {
+      static_assert(kv::OperationTraits<Write>::kType == kv::OperationType::kWrite);
+      return InvalidArgumentError("a write was handed to Read");
+    }
+  };
+  return std::visit(Visitor{this, get, range}, operation);
+}
+
+std::vector<std::string> StateMachineExecutor::ColumnFamilyNames() const {
+  std::vector<std::string> names{std::string(kv::kDefaultFamily)};
+  for (const auto& [name, family] : *families_.Snapshot()) names.push_back(name);
+  return names;
+}
+
+std::vector<FamilyId> StateMachineExecutor::ColumnFamilyIds() const {
+  std::vector<FamilyId> ids{FamilyId()};
+  for (const auto& [name, family] : *families_.Snapshot()) ids.push_back(family.id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+void StateMachineExecutor::TakeSample(WallTime time) {
+  MutexLock lock(&samples_mutex_);
+  if (!samples_.empty() && time.us < samples_.back().time.us + kSampleEveryUs) return;
+  samples_.push_back({time, meta_.version});
+  if (samples_.size() > kMaxSamples) samples_.pop_front();
+}
+
+std::optional<Version> StateMachineExecutor::VersionAt(WallTime time) const {
+  MutexLock lock(&samples_mutex_);
+  const auto after =
+      std::upper_bound(samples_.begin(), samples_.end(), time,
+                       [](WallTime t, const Sample& sample) { return t < sample.time; });
+  if (after == samples_.begin()) return std::nullopt;
+  const Version version = std::prev(after)->version;
+  if (version <= watermark()) return std::nullopt;
+  return version;
+}
+
+std::size_t StateMachineExecutor::session_count() const { return sessions_.size(); }
+
+bool StateMachineExecutor::HasSessionIdleSince(WallTime time) const {
+  return sessions_.AnyUsedBefore(time);
+}
+
+Result<std::uint64_t> StateMachineExecutor::StateHash() const {
+  return storage::StateHash(*engine_, ColumnFamilyIds(), meta_.version);
+}
+
+}  // namespace cairn::replication

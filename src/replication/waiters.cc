@@ -1,0 +1,215 @@
+#include "src/replication/waiters.h"
+
+#include <utility>
+
+#include "src/base/check.h"
+
+namespace cairn::replication {
+namespace {
+
+Status DeadlinePassed(bool in_log) {
+  if (!in_log) return TimeoutError("the deadline passed before the request was started");
+  return TimeoutError(
+             "the deadline passed before the answer was known; the write may or may not be applied")
+      .WithMaybeApplied();
+}
+
+}  // namespace
+
+Waiters::Id Waiters::AddWrite(MonotonicTime deadline, std::uint64_t limit, WriteCallback&& done) {
+  MutexLock lock(&mutex_);
+  if (closed_ || writes_.size() >= limit) return 0;
+  const Id id = next_++;
+  writes_.emplace_hint(writes_.end(), id, Write{deadline, false, std::move(done)});
+  return id;
+}
+
+bool Waiters::EnterLog(Id id) {
+  MutexLock lock(&mutex_);
+  const auto it = writes_.find(id);
+  if (it == writes_.end()) return false;
+  it->second.in_log = true;
+  return true;
+}
+
+void Waiters::AnswerWrite(Id id, Result<kv::WriteResult> result) {
+  WriteCallback done;
+  {
+    MutexLock lock(&mutex_);
+    const auto it = writes_.find(id);
+    if (it == writes_.end()) return;
+    done = std::move(it->second.done);
+    writes_.erase(it);
+  }
+  done(std::move(result));
+}
+
+void Waiters::AnswerWrites(const std::vector<Id>& ids, std::vector<ApplyOutcome>& outcomes) {
+  if (ids.empty()) return;
+  CAIRN_CHECK(ids.size() == outcomes.size());
+  std::vector<WriteCallback> callbacks(ids.size());
+  {
+    MutexLock lock(&mutex_);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const auto it = writes_.find(ids[i]);
+      if (it == writes_.end()) continue;
+      callbacks[i] = std::move(it->second.done);
+      writes_.erase(it);
+    }
+  }
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (!callbacks[i]) continue;
+    ApplyOutcome& outcome = outcomes[i];
+    if (outcome.status.ok()) {
+      callbacks[i](std::move(outcome.result));
+    } else {
+      callbacks[i](std::move(outcome.status));
+    }
+  }
+}
+
+void Waiters::FailWrites(const std::vector<Id>& ids, const Status& status) {
+  for (const Id id : ids) AnswerWrite(id, status);
+}
+
+Waiters::Id Waiters::AddBarrier(MonotonicTime deadline, StatusCallback&& done) {
+  Status refused;
+  {
+    MutexLock lock(&mutex_);
+    if (!closed_) {
+      const Id id = next_++;
+      reads_.emplace_hint(reads_.end(), id, Read{deadline, std::move(done)});
+      return id;
+    }
+    refused = closed_with_;
+  }
+  done(std::move(refused));
+  return 0;
+}
+
+void Waiters::AnswerBarrier(Id id, Status status) {
+  StatusCallback done;
+  {
+    MutexLock lock(&mutex_);
+    const auto it = reads_.find(id);
+    if (it == reads_.end()) return;
+    done = std::move(it->second.done);
+    reads_.erase(it);
+  }
+  done(std::move(status));
+}
+
+void Waiters::BindToSlot(Id id, Slot slot) {
+  {
+    MutexLock lock(&mutex_);
+    if (slot > applied_slot_) {
+      by_slot_.emplace(slot, id);
+      return;
+    }
+  }
+  AnswerBarrier(id, Status::Ok());
+}
+
+void Waiters::AddVersion(Version version, MonotonicTime deadline, StatusCallback&& done) {
+  Status answer;
+  {
+    MutexLock lock(&mutex_);
+    if (closed_) {
+      answer = closed_with_;
+    } else if (version > applied_version_) {
+      const Id id = next_++;
+      reads_.emplace_hint(reads_.end(), id, Read{deadline, std::move(done)});
+      by_version_.emplace(version, id);
+      return;
+    }
+  }
+  done(std::move(answer));
+}
+
+void Waiters::Applied(Slot slot, Version version) {
+  std::vector<StatusCallback> ready;
+  {
+    MutexLock lock(&mutex_);
+    applied_slot_ = slot;
+    applied_version_ = version;
+    const auto take = [&](auto& waiting, auto bound) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      while (!waiting.empty() && waiting.begin()->first <= bound) {
+        const auto it = reads_.find(waiting.begin()->second);
+        if (it != reads_.end()) {
+          ready.push_back(std::move(it->second.done));
+          reads_.erase(it);
+        }
+        waiting.erase(waiting.begin());
+      }
+    };
+    take(by_slot_, slot);
+    take(by_version_, version);
+  }
+  for (StatusCallback& done : ready) done(Status::Ok());
+}
+
+bool Waiters::Expire(MonotonicTime now) {
+  std::vector<std::pair<WriteCallback, bool>> writes;
+  std::vector<StatusCallback> reads;
+  bool left = false;
+  {
+    MutexLock lock(&mutex_);
+    for (auto it = writes_.begin(); it != writes_.end();) {
+      if (it->second.deadline <= now) {
+        writes.emplace_back(std::move(it->second.done), it->second.in_log);
+        it = writes_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+    for (auto it = reads_.begin(); it != reads_.end();) {
+      if (it->second.deadline <= now) {
+        reads.push_back(std::move(it->second.done));
+        it = reads_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+    left = !writes_.empty() || !reads_.empty();
+    // Numbers of answered readers are skipped where they stand; without readers none is needed.
+    if (reads_.empty()) {
+      by_slot_.clear();
+      by_version_.clear();
+    }
+  }
+  for (auto& [done, in_log] : writes) done(DeadlinePassed(in_log));
+  for (StatusCallback& done : reads) {
+    done(TimeoutError("the deadline passed before this node could serve the read"));
+  }
+  return left;
+}
+
+void Waiters::Close(const Status& status) {
+  absl::btree_map<Id, Write> writes;
+  absl::btree_map<Id, Read> reads;
+  {
+    MutexLock lock(&mutex_);
+    closed_ = true;
+    closed_with_ = status;
+    writes.swap(writes_);
+    reads.swap(reads_);
+    by_slot_.clear();
+    by_version_.clear();
+  }
+  for (auto& [id, write] : writes) {
+    write.done(write.in_log ? Status(status).WithMaybeApplied() : status);
+  }
+  for (auto& [id, read] : reads) read.done(status);
+}
+
+std::uint64_t Waiters::outstanding_writes() const {
+  MutexLock lock(&mutex_);
+  return writes_.size();
+}
+
+bool Waiters::empty() const {
+  MutexLock lock(&mutex_);
+  return writes_.empty() && reads_.empty();
+}
+
+}  // namespace cairn::replication

@@ -1,0 +1,93 @@
+// Everyone who waits for an answer of the replica: proposals, and reads that wait for a slot or a
+// version to be applied. Each is answered exactly once: by what it waits for, by its deadline, or by
+// Close.
+//
+// Thread safety: all methods from any thread. Callbacks run on the calling thread, without the lock.
+#ifndef CAIRN_SRC_REPLICATION_WAITERS_H_
+#define CAIRN_SRC_REPLICATION_WAITERS_H_
+
+#include <absl/container/btree_map.h>
+#include <absl/functional/any_invocable.h>
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "cairn/status.h"
+#include "src/base/clock.h"
+#include "src/base/ids.h"
+#include "src/base/mutex.h"
+#include "src/kv/result.h"
+#include "src/replication/state_machine_executor.h"
+
+namespace cairn::replication {
+
+using WriteCallback = absl::AnyInvocable<void(Result<kv::WriteResult>)>;
+using StatusCallback = absl::AnyInvocable<void(Status)>;
+
+class Waiters {
+ public:
+  // 0 is no waiter's number.
+  using Id = std::uint64_t;
+
+  // ---- Proposals
+
+  // Takes a proposal in; 0 (and `done` is left alone) if `limit` of them wait already or after
+  // Close.
+  Id AddWrite(MonotonicTime deadline, std::uint64_t limit, WriteCallback&& done);
+  // The proposal is about to enter the log: from now on its fate is open until it is answered.
+  // False if it was answered already (its deadline passed); then it must not be proposed.
+  bool EnterLog(Id id);
+  void AnswerWrite(Id id, Result<kv::WriteResult> result);
+  // One outcome a waiter, in order.
+  void AnswerWrites(const std::vector<Id>& ids, std::vector<ApplyOutcome>& outcomes);
+  // All of them with the same status.
+  void FailWrites(const std::vector<Id>& ids, const Status& status);
+
+  // ---- Reads
+
+  // Answered by AnswerBarrier, or after BindToSlot by Applied.
+  Id AddBarrier(MonotonicTime deadline, StatusCallback&& done);
+  void AnswerBarrier(Id id, Status status);
+  void BindToSlot(Id id, Slot slot);
+  void AddVersion(Version version, MonotonicTime deadline, StatusCallback&& done);
+  // Everything up to `slot` and `version` is applied: answers who waited for that.
+  void Applied(Slot slot, Version version);
+
+  // ---- All
+
+  // Answers those whose deadline has passed with kTimeout. False if nobody waits any more.
+  bool Expire(MonotonicTime now);
+  // Answers everyone with `status`, now and from now on.
+  void Close(const Status& status);
+
+  [[nodiscard]] std::uint64_t outstanding_writes() const;
+  [[nodiscard]] bool empty() const;
+
+ private:
+  struct Write {
+    MonotonicTime deadline;
+    bool in_log = false;
+    WriteCallback done;
+  };
+  struct Read {
+    MonotonicTime deadline;
+    StatusCallback done;
+  };
+
+  mutable Mutex mutex_;
+  Id next_ ABSL_GUARDED_BY(mutex_) = 1;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  Status closed_with_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<Id, Write> writes_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<Id, Read> reads_ ABSL_GUARDED_BY(mutex_);
+  // Ids of `reads_`; one that was answered meanwhile is skipped.
+  std::multimap<Slot, Id> by_slot_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<Version, Id> by_version_ ABSL_GUARDED_BY(mutex_);
+  Slot applied_slot_ ABSL_GUARDED_BY(mutex_);
+  Version applied_version_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace cairn::replication
+
+#endif  // CAIRN_SRC_REPLICATION_WAITERS_H_
