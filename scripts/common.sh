@@ -19,3 +19,19 @@ usage() { sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
 
 # jobs: how many compilers or tests to run at once.
 jobs_default() { nproc 2>/dev/null || echo 2; }
+
+# list_sources PATTERN...: the repository's own files of these patterns, new ones too, whether or
+# not this is a git checkout.
+list_sources() {
+  if git -c safe.directory='*' -C "$CAIRN_ROOT" rev-parse --git-dir >/dev/null 2>&1; then
+    git -c safe.directory='*' -C "$CAIRN_ROOT" ls-files --cached --others --exclude-standard -- "$@" |
+      while IFS= read -r file; do
+        if [ -f "$CAIRN_ROOT/$file" ]; then echo "$file"; fi
+      done
+  else
+    local pattern find_args=()
+    for pattern in "$@"; do find_args+=(-o -name "$pattern"); done
+    (cd "$CAIRN_ROOT" && find . -path './build*' -prune -o -type f \( "${find_args[@]:1}" \) -print) |
+      sed 's,^\./,,' | sort
+  fi
+}
