@@ -232,7 +232,7 @@ const KeySpec kKeys[] = {
                    "Keys, values and conflict sets of one transaction together."),
     CAIRN_INTEGER_(limits, range_answer_bytes, 4096, 512 * kMiB,
                    "Keys and values of one range answer; the rest follows on request."),
-    CAIRN_INTEGER_(limits, message_bytes, 64 << 10, 1024 * kMiB,
+    CAIRN_INTEGER_(limits, message_bytes, 5 * kMiB, 1024 * kMiB,
                    "One message of a client; a longer one closes the connection."),
     CAIRN_INTEGER_(limits, column_families, 1, 100'000, "Column families of the node."),
 };

@@ -18,7 +18,7 @@
 
 #include "cairn/status.h"
 #include "src/base/log.h"
-#include "src/config/endpoint.h"
+#include "src/base/endpoint.h"
 
 namespace cairn::config {
 

@@ -92,14 +92,15 @@ void CheckSizes(const NodeConfig& config, std::vector<Contradiction>* found) {
         {"limits", key,
          std::to_string(size) + " is less than " + what + " (" + std::to_string(least) + ")"});
   };
-  // A message holds what it carries and up to 64 KiB of names and numbers beside it.
-  constexpr std::uint64_t kFraming = 64 << 10;
+  // A message holds what it carries, and beside it names and numbers: some tens of bytes for each
+  // of up to 65,535 operations.
+  constexpr std::uint64_t kFraming = 4 << 20;
   must_hold("transaction_bytes", limits.transaction_bytes, "key_bytes + value_bytes",
             limits.key_bytes + limits.value_bytes);
-  must_hold("message_bytes", limits.message_bytes, "transaction_bytes + 65536",
+  must_hold("message_bytes", limits.message_bytes, "transaction_bytes + 4 MiB",
             limits.transaction_bytes + kFraming);
   must_hold("message_bytes", limits.message_bytes,
-            "range_answer_bytes + key_bytes + value_bytes + 65536",
+            "range_answer_bytes + key_bytes + value_bytes + 4 MiB",
             limits.range_answer_bytes + limits.key_bytes + limits.value_bytes + kFraming);
   const StorageConfig& storage = config.storage;
   if (storage.max_journal_mb < 2 * storage.journal_segment_mb) {

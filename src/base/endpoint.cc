@@ -1,9 +1,9 @@
-#include "src/config/endpoint.h"
+#include "src/base/endpoint.h"
 
 #include <charconv>
 #include <optional>
 
-namespace cairn::config {
+namespace cairn {
 namespace {
 
 // The port after the last colon; nothing if it is not a number from 1 to 65535.
@@ -50,4 +50,4 @@ Result<Endpoint> ParseEndpoint(std::string_view text) {
   return Endpoint{std::string(host), *port};
 }
 
-}  // namespace cairn::config
+}  // namespace cairn

@@ -1,8 +1,8 @@
 // "host:port" as users write it.
 //
 // Thread safety: plain values and pure functions.
-#ifndef CAIRN_SRC_CONFIG_ENDPOINT_H_
-#define CAIRN_SRC_CONFIG_ENDPOINT_H_
+#ifndef CAIRN_SRC_BASE_ENDPOINT_H_
+#define CAIRN_SRC_BASE_ENDPOINT_H_
 
 #include <cstdint>
 #include <string>
@@ -10,7 +10,7 @@
 
 #include "cairn/status.h"
 
-namespace cairn::config {
+namespace cairn {
 
 struct Endpoint {
   std::string host;  // without the brackets of an IPv6 address
@@ -24,6 +24,6 @@ struct Endpoint {
 // Reads "host:port" or "[IPv6]:port"; the port is 1 to 65535. kInvalidArgument that quotes `text`.
 Result<Endpoint> ParseEndpoint(std::string_view text);
 
-}  // namespace cairn::config
+}  // namespace cairn
 
-#endif  // CAIRN_SRC_CONFIG_ENDPOINT_H_
+#endif  // CAIRN_SRC_BASE_ENDPOINT_H_
