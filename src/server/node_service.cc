@@ -38,6 +38,9 @@ Result<kv::OperationResult> NodeService::Execute(const replication::RequestConte
   const bool read = kv::is_read_only(operation);
   const bool transaction = std::holds_alternative<kv::AtomicCommit>(operation);
   const MonotonicTime begun = clock_->Now();
+  if (context.deadline <= begun) {
+    return TimeoutError("the deadline had passed when the request arrived; nothing was done");
+  }
   if (transaction) active_transactions_.fetch_add(1, std::memory_order_relaxed);
   auto result = replication::ExecuteAndWait(routing_, context, std::move(operation));
   if (transaction) {
@@ -71,7 +74,7 @@ NodeStatus NodeService::Self(const replication::ReplicaStatus& status) const {
 }
 
 ClusterHealth NodeService::Health() const {
-  const replication::ReplicaStatus status = replica_->Status();
+  const replication::ReplicaStatus status = replica_->status();
   ClusterHealth health;
   health.nodes.push_back(Self(status));
   for (const NodeStatus& node : health.nodes) {
@@ -84,7 +87,7 @@ ClusterHealth NodeService::Health() const {
 }
 
 Result<NodeStatus> NodeService::NodeInfo(std::optional<std::int32_t> node_id) const {
-  NodeStatus self = Self(replica_->Status());
+  NodeStatus self = Self(replica_->status());
   if (!node_id.has_value() || *node_id == self.node_id) return self;
   return NotFoundError("there is no node " + std::to_string(*node_id) +
                        " in this cluster; its members are: " + std::to_string(self.node_id));
