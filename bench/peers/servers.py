@@ -1,0 +1,125 @@
+"""Starts and ends the servers of a benchmark: cairnd, etcd, and the bare Thrift echo server.
+
+Each listens on a free loopback port, keeps its data under the folder it is given, and is ended by
+its process id when its `with` block ends. Standard output and error go to a file in that folder.
+"""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+READY_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A running server process. `system` is what cairn-load calls it."""
+
+    def __init__(self, name, system, command, port, folder):
+        self.name = name
+        self.system = system
+        self.port = port
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._log = (self.folder / "output.txt").open("ab")
+        self._process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                                         stdout=self._log, stderr=subprocess.STDOUT)
+
+    def __enter__(self):
+        self.wait_ready()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def wait_ready(self):
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended at once; see {self._log.name}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        self.stop()
+        raise RuntimeError(f"{self.name} did not listen within {READY_TIMEOUT_S} s")
+
+    def stop(self):
+        """Asks the server to end, and waits for it. A tracer ends with its only child."""
+        if self._process.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+                raise RuntimeError(f"{self.name} did not end on SIGTERM") from None
+        self._log.close()
+
+    @property
+    def pid(self):
+        """Of the server itself, not of a tracer that runs it."""
+        own = self._process.pid
+        children = pathlib.Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        name = pathlib.Path(f"/proc/{own}/comm").read_text().strip()
+        return int(children[0]) if name == "strace" and children else own
+
+    def _status_mib(self, field):
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().split("\n"):
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError(f"no {field} in /proc/{self.pid}/status")
+
+    def rss_mib(self):
+        return self._status_mib("VmRSS")
+
+    def peak_rss_mib(self):
+        """Since the start, or since reset_peak."""
+        return self._status_mib("VmHWM")
+
+    def reset_peak(self):
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def cpu_s(self):
+        """User and system time so far, of all threads."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cairnd(binaries, folder, config="", tracer=()):
+    """A standalone node. `config` is TOML on top of the defaults."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "cairn.toml"
+    file.write_text(config)
+    port = free_port()
+    command = [*tracer, binaries / "cairnd", "--config", file, "--data-dir", folder / "data",
+               "--port", port, "--log-dir", folder / "log"]
+    return Server("cairnd", "cairn", command, port, folder)
+
+
+def etcd(folder):
+    """One etcd node with its defaults: every write is synced before it is answered."""
+    port, peer_port = free_port(), free_port()
+    client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
+    command = ["etcd", "--data-dir", pathlib.Path(folder) / "data", "--logger", "zap",
+               "--log-level", "warn", "--listen-client-urls", client, "--advertise-client-urls",
+               client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+               "--initial-cluster", f"default={peer}"]
+    return Server("etcd", "etcd", command, port, folder)
+
+
+def echo(binaries, folder, value_bytes):
+    """A Thrift server of the same kind as ours with nothing behind it."""
+    port = free_port()
+    command = [binaries / "thrift_echo_server", "--port", port, "--value-bytes", value_bytes]
+    return Server("thrift_echo_server", "cairn", command, port, folder)

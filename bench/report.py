@@ -1,0 +1,188 @@
+"""Turns the results of run_bench.py into the figures section of docs/benchmarks.md."""
+import datetime
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+
+BEGIN = "<!-- figures: written by scripts/bench.sh -->"
+END = "<!-- end of figures -->"
+
+
+def _output(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def machine(scratch):
+    """What the figures depend on."""
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    memory = re.search(r"MemTotal:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text())
+    version = re.search(r"etcd Version: (\S+)", _output("etcd", "--version"))
+    here = pathlib.Path(__file__).parent
+    dirty = _output("git", "-C", str(here), "status", "--porcelain", "--untracked-files=no")
+    return {
+        "cpu": cpu.group(1) if cpu else platform.processor(),
+        "cores": len(re.findall(r"^processor", pathlib.Path("/proc/cpuinfo").read_text(), re.M)),
+        "memory_gib": round(int(memory.group(1)) / 2**20) if memory else 0,
+        "kernel": platform.release(),
+        "filesystem": _output("stat", "-f", "-c", "%T", str(scratch)),
+        "etcd": version.group(1) if version else "not installed",
+        "commit": _output("git", "-C", str(here), "rev-parse", "--short", "HEAD")
+                  + (" with local changes" if dirty else ""),
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def brief(result):
+    """One result in a few words, for the progress lines."""
+    if "ops_per_s" not in result:
+        return f"p50 {result['p50_us']:.0f} us"
+    latency = result["reads"] if result["reads"]["count"] else result["writes"]
+    return f"{result['ops_per_s']:.0f}/s, p50 {latency['p50_us']:.0f} us"
+
+
+class Series:
+    """One figure over the rounds."""
+
+    def __init__(self, values):
+        self.values = list(values)
+        self.median = statistics.median(self.values)
+
+    def text(self, digits=0):
+        low, high = min(self.values), max(self.values)
+        return f"{self.median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def rates(rounds):
+    return Series(result["ops_per_s"] for result in rounds)
+
+
+def latencies(rounds, kind, name):
+    return Series(result[kind][name] for result in rounds)
+
+
+def verdict(met):
+    return "met" if met else "**missed**"
+
+
+def _table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
+
+
+def _load_rows(rounds_by_system, kind):
+    for system, rounds in rounds_by_system.items():
+        yield (system, rates(rounds).text(), latencies(rounds, kind, "p50_us").text(),
+               latencies(rounds, kind, "p99_us").text())
+
+
+LOAD_HEADER = ("system", "per second", "p50, us", "p99, us")
+
+
+def _ratio(above, below):
+    """Round by round, so that what slowed one round down slows both sides of its ratio."""
+    return Series(a["ops_per_s"] / b["ops_per_s"] for a, b in zip(above, below))
+
+
+def _sets(results, targets):
+    sets = results["sets"]
+    ratio = _ratio(sets["cairn"], sets["etcd"])
+    targets.append(("durable Sets at 64 clients, beside etcd", "at least 2.5 x",
+                    f"{ratio.text(2)} x", verdict(ratio.median >= 2.5)))
+    probe = Series(result["p50_us"] for result in results["one_client"]["fdatasync"])
+    one = {name: rounds for name, rounds in results["one_client"].items() if name != "fdatasync"}
+    p50 = latencies(one["cairn"], "writes", "p50_us")
+    bound = probe.median + 300
+    targets.append(("one client's durable Set, p50", f"under one fdatasync + 300 us = {bound:.0f} us",
+                    f"{p50.text()} us", verdict(p50.median < bound)))
+    return ["### Durable Sets of 256 bytes, 64 clients", "",
+            *_table(LOAD_HEADER, _load_rows(sets, "writes")),
+            "### Durable Sets of 256 bytes, one client", "",
+            f"One 512-byte write and its fdatasync on this disk: p50 {probe.text()} us.", "",
+            *_table(LOAD_HEADER, _load_rows(one, "writes"))]
+
+
+def _syncs(results, targets):
+    syncs = results["syncs"]
+    calls = sum(syncs["calls"].values())
+    per_sync = syncs["sets"] / max(calls, 1)
+    targets.append(("Sets for each fdatasync", "at least 8", f"{per_sync:.1f}",
+                    verdict(per_sync >= 8)))
+    named = ", ".join(f"{count:,} {name}" for name, count in sorted(syncs["calls"].items()))
+    return ["### Syncs", "",
+            f"strace counted {named} over the whole life of a node that took {syncs['sets']:,} Sets "
+            f"from 64 clients ({syncs['ops_per_s']:,.0f} per second while traced): {per_sync:.1f} Sets "
+            "for each.", ""]
+
+
+def _gets(results, targets):
+    gets = results["gets"]
+    ratio = _ratio(gets["cairn"], gets["echo"])
+    targets.append(("Gets at 64 clients, beside a bare Thrift echo server", "at least 60 %",
+                    f"{ratio.median:.0%} ({min(ratio.values):.0%} to {max(ratio.values):.0%})",
+                    verdict(ratio.median >= 0.6)))
+    return ["### Gets of 256 bytes, 64 clients", "",
+            "etcd's are serializable reads: its node answers alone, as ours does at level `local`.", "",
+            *_table(LOAD_HEADER, _load_rows(gets, "reads"))]
+
+
+def _engine(results, targets):
+    """Engine reads beside raw ones: pairs of benchmarks named <engine|raw>_<what>."""
+    times = {}
+    for run in results["engine"]["benchmarks"]:
+        if run.get("run_type") == "iteration":
+            times.setdefault(run["name"].partition("/")[0], []).append(run["real_time"])
+    unit = results["engine"]["benchmarks"][0]["time_unit"]
+    rows = [(name, f"{Series(values).text()} {unit}") for name, values in times.items()]
+    pair = ("EnginePointRead", "RawPointRead")
+    if all(name in times for name in pair):
+        engine, raw = (Series(times[name]) for name in pair)
+        share = raw.median / engine.median
+        targets.append(("engine point reads, beside raw RocksDB", "at least 50 %", f"{share:.0%}",
+                        verdict(share >= 0.5)))
+    return ["### Engine", "", *_table(("benchmark", "time"), rows)]
+
+
+def _memory(results, targets):
+    memory = results["memory"]
+    targets.append(("memory of an idle node", "under 60 MiB and the caches",
+                    f"{memory['idle_mib']:.1f} MiB", verdict(memory["idle_mib"] < 60)))
+    grown = memory["scan_peak_mib"] - memory["before_scan_mib"]
+    scanned = memory["scan"]
+    targets.append(("what a scan of 1 GiB holds in the server", "under 64 MiB",
+                    f"{grown:.1f} MiB", verdict(grown < 64)))
+    return ["### Memory", "",
+            f"A new node: {memory['idle_mib']:.1f} MiB resident. Before the scan "
+            f"{memory['before_scan_mib']:.1f} MiB, at its peak {memory['scan_peak_mib']:.1f} MiB, with a "
+            f"block cache of {memory['cache_mib']} MiB. The client read {scanned['keys']:,} keys, "
+            f"{scanned['bytes'] / 2**30:.2f} GiB, in {scanned['pages']} pages and "
+            f"{scanned['seconds']:.1f} s.", ""]
+
+
+SECTIONS = {"sets": _sets, "syncs": _syncs, "gets": _gets, "engine": _engine, "memory": _memory}
+
+
+def render(results, command):
+    targets, body = [], []
+    for name, section in SECTIONS.items():
+        if name in results:
+            body += section(results, targets)
+    on = results["machine"]
+    head = [f"Command: `{command}`. {on['date']}, commit {on['commit']}.", "",
+            f"Machine: {on['cores']} cores ({on['cpu']}), {on['memory_gib']} GiB, Linux {on['kernel']}, "
+            f"{on['filesystem']}. Clients and servers share it. etcd {on['etcd']} of Debian 12.", "",
+            f"{results['rounds']} rounds of {results['seconds']:g} s each; a figure is the median, with the "
+            "lowest and the highest round.", ""]
+    return "\n".join(head + _table(("what", "target", "measured", ""), targets) + body)
+
+
+def replace_figures(page, text):
+    """Rewrites what stands between the two marks of the page."""
+    content = page.read_text()
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise RuntimeError(f"{page} has no section between {BEGIN} and {END}")
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Builds the release programs and the benchmarks, measures Cairn beside its peers on this machine,
+# and rewrites the figures in docs/benchmarks.md. Takes about ten minutes; leave the machine alone.
+#
+#   scripts/bench.sh                    all of it
+#   scripts/bench.sh --no-docs ...      prints the figures, and leaves the page alone
+#   scripts/bench.sh --only sets ...    one part: sets, syncs, gets, engine or memory (prints only)
+#   scripts/bench.sh --rounds 3 --seconds 5     shorter (default: 5 rounds of 10 s)
+source "$(dirname "$0")/common.sh"
+
+docs=(--docs docs/benchmarks.md)
+options=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --no-docs) docs=() ;;
+    --only)
+      docs=()
+      options+=("$1" "${2:?--only needs a part}")
+      shift
+      ;;
+    --rounds | --seconds)
+      options+=("$1" "${2:?$1 needs a number}")
+      shift
+      ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *) die "unknown argument '$1' (see --help)" ;;
+  esac
+  shift
+done
+
+cd "$CAIRN_ROOT"
+scripts/setup.sh --list apt-packages.txt --list bench/peers/apt-packages.txt
+say "building"
+cmake --preset release -DCAIRN_BENCH=ON >/dev/null
+programs=(cairnd cairn-load fsync_probe bench_load_test)
+for name in engine_bench thrift_echo_server; do
+  if [ -f "bench/$name.cc" ]; then programs+=("$name"); fi
+done
+cmake --build --preset release --target "${programs[@]}"
+build/bin/bench_load_test --gtest_brief=1
+say "measuring"
+/usr/bin/python3 bench/run_bench.py --bin build/bin --scratch build/bench-run \
+  --command "scripts/bench.sh${options[*]:+ ${options[*]}}" "${docs[@]}" "${options[@]}"
