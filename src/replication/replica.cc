@@ -88,6 +88,12 @@ Status Replica::Start(StatusCallback recovered) {
     return CorruptionError("the journal lacks slots between " + ToString(state.applied_slot) +
                            " and " + ToString(last));
   }
+  engine_->SetFlushListener([weak = weak_from_this()] {
+    const std::shared_ptr<Replica> self = weak.lock();
+    if (self && !self->stopped_.load(std::memory_order_acquire)) {
+      self->PostTo(self->env_.upkeep, [raw = self.get()] { raw->AfterFlush(); });
+    }
+  });
   durable_slot_ = last;
   committed_slot_ = state.applied_slot;
   recovery_target_ = last;
