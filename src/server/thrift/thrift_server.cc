@@ -382,8 +382,14 @@ ThriftServerFigures ThriftServer::Impl::figures() const {
 Result<std::unique_ptr<ThriftServer>> ThriftServer::Start(
     const ThriftServerOptions& options, std::shared_ptr<apache::thrift::TProcessor> processor,
     const Clock* clock) {
-  CAIRN_CHECK(processor != nullptr && clock != nullptr);
   CAIRN_ASSIGN_OR_RETURN(Listener listener, Listen(options.bind_address, options.port));
+  return Start(options, std::move(listener), std::move(processor), clock);
+}
+
+Result<std::unique_ptr<ThriftServer>> ThriftServer::Start(
+    const ThriftServerOptions& options, Listener listener,
+    std::shared_ptr<apache::thrift::TProcessor> processor, const Clock* clock) {
+  CAIRN_CHECK(processor != nullptr && clock != nullptr);
   auto impl =
       std::make_unique<Impl>(options, std::move(processor), clock, std::move(listener));
   CAIRN_RETURN_IF_ERROR(impl->Begin());

@@ -54,6 +54,8 @@ struct ThriftServerFigures {
   std::uint64_t calls = 0;
 };
 
+struct Listener;  // listener.h
+
 class ThriftServer {
  public:
   // Listens, and serves calls with `processor` from then on. `clock` must be the machine's and must
@@ -61,6 +63,11 @@ class ThriftServer {
   static Result<std::unique_ptr<ThriftServer>> Start(
       const ThriftServerOptions& options, std::shared_ptr<apache::thrift::TProcessor> processor,
       const Clock* clock);
+  // The same on sockets that listen already, for a caller that has to know the port before it can
+  // make the processor; options.bind_address and options.port are not used.
+  static Result<std::unique_ptr<ThriftServer>> Start(
+      const ThriftServerOptions& options, Listener listener,
+      std::shared_ptr<apache::thrift::TProcessor> processor, const Clock* clock);
   // Stop, for as long as it takes.
   ~ThriftServer();
 
