@@ -1,0 +1,208 @@
+// Writes, flushes and what RocksDB reports about them.
+#include <utility>
+
+#include "src/base/codec.h"
+#include "src/base/log.h"
+#include "src/storage/rocksdb/comparator.h"
+#include "src/storage/rocksdb/engine_impl.h"
+#include "src/storage/rocksdb/layout.h"
+#include "src/storage/rocksdb/status_mapping.h"
+
+namespace cairn::storage::rocks {
+namespace {
+
+using Kind = WriteBatch::Change::Kind;
+
+// A batch that was larger gives its memory back.
+constexpr std::size_t kScratchBytes = std::size_t{1} << 20;
+
+}  // namespace
+
+StateMeta RocksDbEngineImpl::Meta() const {
+  MutexLock lock(&meta_mutex_);
+  return meta_;
+}
+
+Result<RocksDbEngineImpl::MetaRecord> RocksDbEngineImpl::ReadMetaRecord(
+    rocksdb::ReadTier tier) const {
+  rocksdb::ReadOptions options;
+  options.read_tier = tier;
+  std::string bytes;
+  const rocksdb::Status status = db_->Get(options, state_->get(), ToSlice(kMetaKey), &bytes);
+  if (status.IsNotFound()) return MetaRecord{};
+  if (!status.ok()) return FromRocks(status);
+  MetaRecord record;
+  Decoder decoder(bytes);
+  record.write_number = decoder.Fixed64();
+  if (!decoder.ok()) return CorruptionError("the state record is damaged: " + Printable(bytes));
+  CAIRN_ASSIGN_OR_RETURN(record.meta, StateMeta::Decode(decoder.Rest()));
+  return record;
+}
+
+Result<StateMeta> RocksDbEngineImpl::FlushedMeta() const {
+  CAIRN_ASSIGN_OR_RETURN(MetaRecord record, ReadMetaRecord(rocksdb::kPersistedTier));
+  return std::move(record.meta);
+}
+
+// ---- Write
+
+rocksdb::Status RocksDbEngineImpl::Append(const WriteBatch::Change& change,
+                                          rocksdb::ColumnFamilyHandle* family) {
+  const EncodedVersion version(change.version);
+  switch (change.kind) {
+    case Kind::kPut:
+      return scratch_.Put(family, change.key, version.slice(), change.value);
+    case Kind::kDelete:
+      return scratch_.Delete(family, change.key, version.slice());
+    case Kind::kSystemPut:
+      return scratch_.Put(family, change.key, change.value);
+    case Kind::kSystemDelete:
+      return scratch_.Delete(family, change.key);
+    case Kind::kSystemDeleteRange: {
+      std::string_view begin = change.key;
+      if (change.space == SystemSpace::kState) begin = std::max(begin, kFirstStateKey);
+      if (std::string_view(change.value) <= begin) return rocksdb::Status::OK();
+      return scratch_.DeleteRange(family, ToSlice(begin), change.value);
+    }
+  }
+  return rocksdb::Status::InvalidArgument("unknown kind of change");
+}
+
+Status RocksDbEngineImpl::BuildBatch(const WriteBatch& batch) {
+  scratch_.Clear();
+  for (const WriteBatch::Change& change : batch.changes()) {
+    CAIRN_RETURN_IF_ERROR(CheckChange(change));
+    rocksdb::Status status;
+    if (change.kind == Kind::kPut || change.kind == Kind::kDelete) {
+      const FamilyTable::Pin family = families_.Find(change.family);
+      if (!family) {
+        return NotFoundError("the engine has no column family " + ToString(change.family));
+      }
+      status = Append(change, family.get());
+    } else {
+      status = Append(change, SystemFamily(change.space));
+    }
+    if (!status.ok()) return FromRocks(status);
+  }
+  return Status::Ok();
+}
+
+Status RocksDbEngineImpl::Write(const WriteBatch& batch, const StateMeta& meta) {
+  if (unhealthy_.load(std::memory_order_acquire)) return Health();
+  CAIRN_RETURN_IF_ERROR(Maintain());
+  CAIRN_RETURN_IF_ERROR(BuildBatch(batch));
+  const std::uint64_t number = write_number_.load(std::memory_order_relaxed) + 1;
+  scratch_meta_.clear();
+  Encoder encoder(&scratch_meta_);
+  encoder.Fixed64(number);
+  encoder.Raw(meta.Encode());
+  rocksdb::Status status = scratch_.Put(state_->get(), ToSlice(kMetaKey), scratch_meta_);
+  if (status.ok()) {
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    status = db_->Write(options, &scratch_);
+  }
+  if (scratch_.GetDataSize() > kScratchBytes) {
+    scratch_ = rocksdb::WriteBatch(0, 0, 0, VersionComparator()->timestamp_size());
+  }
+  if (!status.ok()) {
+    // A background error that struck meanwhile; the listener may still be on its way to say so.
+    const Status health = Health();
+    return health.ok() ? FromRocks(status) : health;
+  }
+  write_number_.store(number, std::memory_order_release);
+  MutexLock lock(&meta_mutex_);
+  meta_ = meta;
+  return Status::Ok();
+}
+
+// ---- Flush
+
+Status RocksDbEngineImpl::Flush() {
+  {
+    MutexLock lock(&flush_mutex_);
+    const std::uint64_t target = write_number_.load(std::memory_order_acquire);
+    CAIRN_RETURN_IF_ERROR(Health());
+    // RocksDB flushes atomically only the families it is told: a family made after the list, with
+    // data before the end of the flush, would be left out. Hence flush_mutex_.
+    const auto open = families_.List();
+    std::vector<rocksdb::ColumnFamilyHandle*> handles = {state_->get(), index_->get()};
+    for (const auto& [id, family] : open) handles.push_back(family->get());
+    rocksdb::FlushOptions options;
+    options.wait = true;
+    // Without this, RocksDB 7.8 lets writes in between choosing the families that have data and
+    // freezing them (facebook/rocksdb#11148).
+    options.allow_write_stall = true;
+    const rocksdb::Status status = db_->Flush(options, handles);
+    if (!status.ok()) {
+      CAIRN_RETURN_IF_ERROR(Health());
+      return FromRocks(status);
+    }
+    // Once it has recovered from an error, RocksDB 7.8 says OK here before the flush has run (it
+    // believes for ever that it is stopped). The record on disk tells the truth.
+    MutexLock health_lock(&health_mutex_);
+    while (health_.ok() && flushed_number_ < target) progress_.Wait(&health_mutex_);
+    CAIRN_RETURN_IF_ERROR(health_);
+  }
+  return Maintain();
+}
+
+void RocksDbEngineImpl::SetFlushListener(std::function<void()> listener) {
+  flush_listener_ = std::move(listener);
+}
+
+void RocksDbEngineImpl::OnFlushed() {
+  const Result<MetaRecord> record = ReadMetaRecord(rocksdb::kPersistedTier);
+  if (!record.ok()) {
+    // Nothing can be said of what was flushed, and nobody must wait for it.
+    OnBackgroundError(record.status());
+    return;
+  }
+  {
+    MutexLock lock(&health_mutex_);
+    flushed_number_ = std::max(flushed_number_, record->write_number);
+    flushed_watermark_ = std::max(flushed_watermark_, record->meta.watermark);
+    progress_.SignalAll();
+  }
+  maintenance_due_.store(true, std::memory_order_release);
+  if (flush_listener_) flush_listener_();
+}
+
+// ---- Health
+
+Status RocksDbEngineImpl::Health() const {
+  MutexLock lock(&health_mutex_);
+  return health_;
+}
+
+void RocksDbEngineImpl::OnBackgroundError(const Status& status) {
+  CAIRN_LOG(kError, "rocksdb: writes stop: {}", status.ToString());
+  MutexLock lock(&health_mutex_);
+  // A full disk passes; what is worse stays.
+  if (health_.ok() || health_.code() == StatusCode::kResourceExhausted) health_ = status;
+  unhealthy_.store(true, std::memory_order_release);
+  progress_.SignalAll();
+}
+
+void RocksDbEngineImpl::OnRecovered() {
+  CAIRN_LOG(kInfo, "rocksdb: writes resume");
+  MutexLock lock(&health_mutex_);
+  health_ = Status::Ok();
+  unhealthy_.store(false, std::memory_order_release);
+  progress_.SignalAll();
+}
+
+Status RocksDbEngineImpl::Resume() {
+  MutexLock lock(&resume_mutex_);
+  const Status health = Health();
+  if (health.code() != StatusCode::kResourceExhausted) return health;
+  // A try that fails halfway can leave a flush behind that is never taken up again
+  // (facebook/rocksdb#11872), so there must be room for all of it beforehand.
+  CAIRN_RETURN_IF_ERROR(RequireRoom(UnflushedBytes()));
+  const rocksdb::Status status = db_->Resume();
+  if (status.ok()) return Health();
+  const Status now = Health();
+  return now.ok() ? FromRocks(status) : now;
+}
+
+}  // namespace cairn::storage::rocks
