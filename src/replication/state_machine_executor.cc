@@ -174,94 +174,89 @@ Version StateMachineExecutor::TakeVersion() {
   return meta_.version;
 }
 
+Status StateMachineExecutor::CheckReadVersion(Version at) const {
+  if (at < watermark()) {
+    return TransactionTooOldError("read version " + ToString(at) + " is below " +
+                                  ToString(watermark()) +
+                                  ", the oldest that is kept; start again with a new one");
+  }
+  if (at > applied_version()) {
+    return InvalidArgumentError("read version " + ToString(at) + " is above the current " +
+                                ToString(applied_version()));
+  }
+  return Status::Ok();
+}
+
+Result<kv::OperationResult> StateMachineExecutor::GetAt(std::string_view key,
+                                                        std::string_view column_family,
+                                                        Version at) const {
+  CAIRN_ASSIGN_OR_RETURN(const Family family, families_.Find(column_family));
+  CAIRN_RETURN_IF_ERROR(CheckReadVersion(at));
+  kv::GetResult result;
+  CAIRN_ASSIGN_OR_RETURN(const storage::Lookup found,
+                         engine_->Get(family.id, key, at, &result.value));
+  CAIRN_RETURN_IF_ERROR(CheckReadVersion(at));
+  result.found = found.found;
+  if (found.found) {
+    result.version = found.version;
+  } else {
+    result.value.clear();
+  }
+  return kv::OperationResult(std::move(result));
+}
+
+Result<kv::OperationResult> StateMachineExecutor::RangeAt(const kv::RangeQuery& query,
+                                                          std::string_view column_family,
+                                                          Version at,
+                                                          const ReadBounds& bounds) const {
+  CAIRN_ASSIGN_OR_RETURN(const Family family, families_.Find(column_family));
+  CAIRN_RETURN_IF_ERROR(CheckReadVersion(at));
+  const ScanCheck check = [&]() -> Status {
+    CAIRN_RETURN_IF_ERROR(CheckReadVersion(at));
+    if (bounds.clock.Now() >= bounds.deadline) {
+      return TimeoutError("the scan did not end before its deadline; ask for a smaller range");
+    }
+    return Status::Ok();
+  };
+  CAIRN_ASSIGN_OR_RETURN(kv::RangeResult result,
+                         ReadRange(*engine_, family.id, query, at, bounds.limits, check));
+  return kv::OperationResult(std::move(result));
+}
+
 Result<kv::OperationResult> StateMachineExecutor::Read(const kv::KvOperation& operation,
                                                        const kv::Limits& limits,
                                                        MonotonicTime deadline,
                                                        const Clock& clock) const {
-  const auto check_version = [this](Version at) -> Status {
-    if (at < watermark()) {
-      return TransactionTooOldError("read version " + ToString(at) + " is below " +
-                                    ToString(watermark()) +
-                                    ", the oldest that is kept; start again with a new one");
-    }
-    if (at > applied_version()) {
-      return InvalidArgumentError("read version " + ToString(at) + " is above the current " +
-                                  ToString(applied_version()));
-    }
-    return Status::Ok();
-  };
-  const auto get = [&](std::string_view key, std::string_view family_name,
-                       Version at) -> Result<kv::OperationResult> {
-    CAIRN_ASSIGN_OR_RETURN(const Family family, families_.Find(family_name));
-    CAIRN_RETURN_IF_ERROR(check_version(at));
-    kv::GetResult result;
-    CAIRN_ASSIGN_OR_RETURN(const storage::Lookup found,
-                           engine_->Get(family.id, key, at, &result.value));
-    CAIRN_RETURN_IF_ERROR(check_version(at));
-    result.found = found.found;
-    if (found.found) {
-      result.version = found.version;
-    } else {
-      result.value.clear();
-    }
-    return kv::OperationResult(std::move(result));
-  };
-  const auto range = [&](const kv::RangeQuery& query, std::string_view family_name,
-                         Version at) -> Result<kv::OperationResult> {
-    CAIRN_ASSIGN_OR_RETURN(const Family family, families_.Find(family_name));
-    CAIRN_RETURN_IF_ERROR(check_version(at));
-    const ScanCheck check = [&]() -> Status {
-      CAIRN_RETURN_IF_ERROR(check_version(at));
-      if (clock.Now() >= deadline) {
-        return TimeoutError("the scan did not end before its deadline; ask for a smaller range");
-      }
-      return Status::Ok();
-    };
-    CAIRN_ASSIGN_OR_RETURN(kv::RangeResult result,
-                           ReadRange(*engine_, family.id, query, at, limits, check));
-    return kv::OperationResult(std::move(result));
-  };
-  struct Visitor {
-    const StateMachineExecutor* self;
-    const decltype(get)& get_at;
-    const decltype(range)& range_at;
-    using Answer = Result<kv::OperationResult>;
-
-    // A read of the newest version can be overtaken by the watermark (a thread that was stopped for
-    // longer than the window): it simply reads again.
-    template <class ReadAt>
-    Answer Newest(const ReadAt& read_at) const {
-      while (true) {
-        Answer answer = read_at(self->applied_version());
-        if (answer.ok() || answer.status().code() != StatusCode::kTransactionTooOld) return answer;
-      }
-    }
-
-    Answer operator()(const kv::Get& op) const {
-      return Newest([&](Version at) { return get_at(op.key, op.column_family, at); });
-    }
-    Answer operator()(const kv::SnapshotRead& op) const {
-      return get_at(op.key, op.column_family, op.read_version);
-    }
-    Answer operator()(const kv::GetRange& op) const {
-      return Newest([&](Version at) { return range_at(op.range, op.column_family, at); });
-    }
-    Answer operator()(const kv::SnapshotGetRange& op) const {
-      return range_at(op.range, op.column_family, op.read_version);
-    }
-    Answer operator()(const kv::GetReadVersion&) const {
-      return kv::OperationResult(kv::VersionResult{self->applied_version()});
-    }
-    Answer operator()(const kv::GetCommittedVersion&) const {
-      return kv::OperationResult(kv::VersionResult{self->applied_version()});
-    }
-    template <class Write>
-    Answer operator()(const Write&) const {
-      static_assert(kv::OperationTraits<Write>::kType == kv::OperationType::kWrite);
-      return InvalidArgumentError("a write was handed to Read");
+  using Answer = Result<kv::OperationResult>;
+  const ReadBounds bounds{limits, deadline, clock};
+  // A read of the newest version can be overtaken by the watermark (a thread that was stopped for
+  // longer than the window): it simply reads again.
+  const auto newest = [this](const auto& read_at) -> Answer {
+    while (true) {
+      Answer answer = read_at(applied_version());
+      if (answer.ok() || answer.status().code() != StatusCode::kTransactionTooOld) return answer;
     }
   };
-  return std::visit(Visitor{this, get, range}, operation);
+  return std::visit(
+      [&](const auto& op) -> Answer {
+        using Op = std::decay_t<decltype(op)>;
+        if constexpr (kv::OperationTraits<Op>::kType == kv::OperationType::kWrite) {
+          return InvalidArgumentError("a write was handed to Read");
+        } else if constexpr (std::is_same_v<Op, kv::Get>) {
+          return newest([&](Version at) { return GetAt(op.key, op.column_family, at); });
+        } else if constexpr (std::is_same_v<Op, kv::SnapshotRead>) {
+          return GetAt(op.key, op.column_family, op.read_version);
+        } else if constexpr (std::is_same_v<Op, kv::GetRange>) {
+          return newest([&](Version at) { return RangeAt(op.range, op.column_family, at, bounds); });
+        } else if constexpr (std::is_same_v<Op, kv::SnapshotGetRange>) {
+          return RangeAt(op.range, op.column_family, op.read_version, bounds);
+        } else {
+          static_assert(std::is_same_v<Op, kv::GetReadVersion> ||
+                        std::is_same_v<Op, kv::GetCommittedVersion>);
+          return kv::OperationResult(kv::VersionResult{applied_version()});
+        }
+      },
+      operation);
 }
 
 std::vector<std::string> StateMachineExecutor::ColumnFamilyNames() const {

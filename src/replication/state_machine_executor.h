@@ -109,6 +109,20 @@ class StateMachineExecutor {
  private:
   explicit StateMachineExecutor(storage::Engine* engine) : engine_(engine) {}
 
+  // What bounds a scan.
+  struct ReadBounds {
+    const kv::Limits& limits;
+    MonotonicTime deadline;
+    const Clock& clock;
+  };
+  [[nodiscard]] Status CheckReadVersion(Version at) const;
+  [[nodiscard]] Result<kv::OperationResult> GetAt(std::string_view key,
+                                                  std::string_view column_family,
+                                                  Version at) const;
+  [[nodiscard]] Result<kv::OperationResult> RangeAt(const kv::RangeQuery& query,
+                                                    std::string_view column_family, Version at,
+                                                    const ReadBounds& bounds) const;
+
   Status Load();
   // Writes what is pending to the engine and publishes it to readers.
   Status WritePending();
