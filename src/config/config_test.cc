@@ -249,6 +249,8 @@ TEST(ConfigParse, SyntaxErrorsNameTheLine) {
   EXPECT_THAT(Refused("[rocksdb]\nblock_size_kb 16"), HasSubstr("test.toml:2: not TOML: "));
   EXPECT_THAT(Refused("[rocksdb]\nblock_size_kb = 1\nblock_size_kb = 2"),
               HasSubstr("test.toml:3: not TOML: "));
+  // toml++ asserts on this one unless told not to.
+  EXPECT_THAT(Refused("\n[,"), HasSubstr("test.toml:2: not TOML: "));
 }
 
 TEST(ConfigRules, AreReportedAtTheirKey) {
