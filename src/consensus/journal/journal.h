@@ -48,7 +48,7 @@ struct JournalOptions {
   GroupId group;
   // Size of new segment files; at least 1 KiB. A larger batch gets a larger file of its own.
   std::uint64_t segment_bytes = 64 << 20;
-  // Free segments kept for recycling beside the current one.
+  // Segments allocated ahead of the current one. Up to two more are kept when they become free.
   std::uint32_t spare_segments = 1;
 };
 

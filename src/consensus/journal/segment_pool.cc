@@ -7,6 +7,13 @@
 #include "src/consensus/journal/format.h"
 
 namespace cairn::consensus::journal {
+namespace {
+
+// A roll allocates the next spare file at once, before compaction has given one back: without
+// keeping more than the spare ones, a steady journal would allocate and remove a file each time.
+constexpr std::size_t kMoreRecycled = 2;
+
+}  // namespace
 
 Status SegmentPool::Adopt(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
@@ -17,7 +24,8 @@ Status SegmentPool::Adopt(const std::vector<std::string>& names) {
     CAIRN_ASSIGN_OR_RETURN(std::shared_ptr<File> file, files_->Open(path, OpenMode::kReadWrite));
     CAIRN_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
     // Its blocks may be missing although its size is right, after a crash while it was made.
-    if (size == segment_bytes_ && spares_.size() < keep_ && file->Allocate(size).ok()) {
+    if (size == segment_bytes_ && spares_.size() < keep_ + kMoreRecycled &&
+        file->Allocate(size).ok()) {
       spares_.push_back({path, std::move(file), size});
     } else {
       CAIRN_RETURN_IF_ERROR(files_->Remove(path));
@@ -38,7 +46,9 @@ Result<SegmentPool::FreeFile> SegmentPool::Take(std::uint64_t bytes) {
 
 Status SegmentPool::Recycle(const std::string& path, std::shared_ptr<File> file,
                             std::uint64_t size) {
-  if (size != segment_bytes_ || spares_.size() >= keep_) return files_->Remove(path);
+  if (size != segment_bytes_ || spares_.size() >= keep_ + kMoreRecycled) {
+    return files_->Remove(path);
+  }
   const std::string name = directory_ + "/" + FreeFileName(next_number_++);
   CAIRN_RETURN_IF_ERROR(files_->Rename(path, name));
   spares_.push_back({name, std::move(file), size});
