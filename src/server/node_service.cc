@@ -21,9 +21,9 @@ std::string ClusterStatus(std::int32_t healthy, std::size_t total) {
 }  // namespace
 
 NodeService::NodeService(const NodeServiceOptions& options, replication::RoutingManager* routing,
-                         replication::Replica* replica,
-                         replication::StateMachineExecutor* executor, storage::Engine* engine,
-                         replication::FaultInjector* faults, const Clock* clock)
+                         replication::Replica* replica, replication::StateMachineExecutor* executor,
+                         storage::Engine* engine, replication::FaultInjector* faults,
+                         const Clock* clock)
     : options_(options),
       routing_(routing),
       replica_(replica),

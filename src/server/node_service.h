@@ -46,7 +46,7 @@ struct DatabaseStats {
   std::int64_t total_size_bytes = 0;
   std::int64_t writes = 0;  // answered since start
   std::int64_t reads = 0;
-  double average_response_time_ms = 0;  // of all of these
+  double average_response_time_ms = 0;   // of all of these
   std::int64_t active_transactions = 0;  // commits waiting for their answer
   std::int64_t committed_transactions = 0;
   std::int64_t aborted_transactions = 0;  // conflicts and too old

@@ -16,8 +16,8 @@ class ByteStream {
   virtual ~ByteStream() = default;
 
   // Waits for bytes and copies up to `size` (at least 1) of them to `out`. 0: the other side will
-  // send no more. With `idle` (no message has begun) it may wait for ever; without, a sender that is
-  // too slow is a fault. Throws TTransportException.
+  // send no more. With `idle` (no message has begun) it may wait for ever; without, a sender that
+  // is too slow is a fault. Throws TTransportException.
   virtual std::size_t Read(std::uint8_t* out, std::size_t size, bool idle) = 0;
 
   // Sends all of `head`, then all of `tail`, as one piece if it can. Throws TTransportException.

@@ -36,8 +36,8 @@ enum class CallLoopEnd : std::uint8_t {
 class CallLoop {
  public:
   // `stream`, `counters` and `stopping` must outlive the loop.
-  CallLoop(ByteStream* stream, const MessageLimits& limits,
-           const std::atomic<bool>* stopping, CallLoopCounters* counters);
+  CallLoop(ByteStream* stream, const MessageLimits& limits, const std::atomic<bool>* stopping,
+           CallLoopCounters* counters);
 
   // Serves calls with `processor`. Throws nothing.
   CallLoopEnd Run(const std::shared_ptr<apache::thrift::TProcessor>& processor);

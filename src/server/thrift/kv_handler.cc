@@ -67,8 +67,8 @@ void KvHandler::snapshotRead(thrift_api::SnapshotReadResponse& response,
     CAIRN_ASSIGN_OR_RETURN(const Version at, WireVersion("read_version", request.read_version));
     CAIRN_ASSIGN_OR_RETURN(
         kv::GetResult answer,
-        Run<kv::GetResult>(request, kv::SnapshotRead{Take(request.key), at,
-                                                     Take(request.column_family)}));
+        Run<kv::GetResult>(request,
+                           kv::SnapshotRead{Take(request.key), at, Take(request.column_family)}));
     FillPointRead(std::move(answer), &response);
     return Status::Ok();
   });
@@ -80,8 +80,8 @@ void KvHandler::snapshotGet(thrift_api::SnapshotGetResponse& response,
     CAIRN_ASSIGN_OR_RETURN(const Version at, WireVersion("read_version", request.read_version));
     CAIRN_ASSIGN_OR_RETURN(
         kv::GetResult answer,
-        Run<kv::GetResult>(request, kv::SnapshotRead{Take(request.key), at,
-                                                     Take(request.column_family)}));
+        Run<kv::GetResult>(request,
+                           kv::SnapshotRead{Take(request.key), at, Take(request.column_family)}));
     FillPointRead(std::move(answer), &response);
     return Status::Ok();
   });
@@ -93,9 +93,8 @@ void KvHandler::snapshotGetRange(thrift_api::SnapshotGetRangeResponse& response,
     CAIRN_ASSIGN_OR_RETURN(const Version at, WireVersion("read_version", request.read_version));
     CAIRN_ASSIGN_OR_RETURN(
         kv::RangeResult answer,
-        Run<kv::RangeResult>(
-            request, kv::SnapshotGetRange{MakeRangeQuery(request, node_->limits()), at,
-                                          Take(request.column_family)}));
+        Run<kv::RangeResult>(request, kv::SnapshotGetRange{MakeRangeQuery(request, node_->limits()),
+                                                           at, Take(request.column_family)}));
     FillRange(std::move(answer), &response);
     return Status::Ok();
   });
@@ -129,8 +128,8 @@ void KvHandler::setKey(thrift_api::SetResponse& response, const thrift_api::SetR
   InBand(FailedCall::kSet, &response, [&]() -> Status {
     CAIRN_ASSIGN_OR_RETURN(
         const kv::WriteResult answer,
-        Run<kv::WriteResult>(request, kv::Set{Take(request.key), Take(request.value),
-                                              Take(request.column_family)}));
+        Run<kv::WriteResult>(
+            request, kv::Set{Take(request.key), Take(request.value), Take(request.column_family)}));
     FillWrite(answer, &response);
     return Status::Ok();
   });
@@ -164,9 +163,9 @@ void KvHandler::setVersionstampedKey(thrift_api::SetVersionstampedKeyResponse& r
   InBand(FailedCall::kOther, &response, [&]() -> Status {
     CAIRN_ASSIGN_OR_RETURN(
         kv::WriteResult answer,
-        Run<kv::WriteResult>(
-            request, kv::SetVersionstampedKey{Take(request.key_prefix), Take(request.value),
-                                              Take(request.column_family)}));
+        Run<kv::WriteResult>(request,
+                             kv::SetVersionstampedKey{Take(request.key_prefix), Take(request.value),
+                                                      Take(request.column_family)}));
     response.generated_key = std::move(answer.generated);
     FillWrite(answer, &response);
     return Status::Ok();

@@ -158,9 +158,8 @@ void KvHandler::createColumnFamily(thrift_api::AdminResponse& response,
 void KvHandler::dropColumnFamily(thrift_api::AdminResponse& response,
                                  const thrift_api::DropColumnFamilyRequest& request) {
   InBand(FailedCall::kOther, &response, [&]() -> Status {
-    CAIRN_ASSIGN_OR_RETURN(
-        const kv::WriteResult answer,
-        Run<kv::WriteResult>(request, kv::DropColumnFamily{Take(request.name)}));
+    CAIRN_ASSIGN_OR_RETURN(const kv::WriteResult answer,
+                           Run<kv::WriteResult>(request, kv::DropColumnFamily{Take(request.name)}));
     FillAdmin(answer, &response);
     return Status::Ok();
   });

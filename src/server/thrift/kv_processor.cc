@@ -6,8 +6,7 @@
 namespace cairn::server {
 
 std::shared_ptr<apache::thrift::TProcessor> MakeKvProcessor(NodeService* node) {
-  return std::make_shared<thrift_api::TransactionalKVProcessor>(
-      std::make_shared<KvHandler>(node));
+  return std::make_shared<thrift_api::TransactionalKVProcessor>(std::make_shared<KvHandler>(node));
 }
 
 }  // namespace cairn::server

@@ -33,8 +33,7 @@ Result<Addresses> Resolve(const std::string& host) {
   hints.ai_flags = AI_PASSIVE;
   const std::string name = WithoutBrackets(host);
   addrinfo* found = nullptr;
-  const int error =
-      getaddrinfo(name == "*" ? nullptr : name.c_str(), "0", &hints, &found);
+  const int error = getaddrinfo(name == "*" ? nullptr : name.c_str(), "0", &hints, &found);
   if (error != 0) {
     return IoError("cannot listen on '" + host + "': " + gai_strerror(error));
   }
@@ -53,9 +52,8 @@ std::uint16_t PortOf(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
-  return ntohs(address.ss_family == AF_INET6
-                   ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
-                   : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                             : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
 }
 
 // An invalid result leaves the reason in errno.
@@ -68,8 +66,7 @@ OwnedFd ListenOn(const addrinfo& address) {
     // So that the IPv4 wildcard can be bound beside the IPv6 one.
     setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
-  if (bind(fd.get(), address.ai_addr, address.ai_addrlen) != 0 ||
-      listen(fd.get(), kBacklog) != 0) {
+  if (bind(fd.get(), address.ai_addr, address.ai_addrlen) != 0 || listen(fd.get(), kBacklog) != 0) {
     const int error = errno;
     fd.Close();
     errno = error;
@@ -116,10 +113,10 @@ Result<Listener> Listen(const std::string& host, std::uint16_t port) {
     listener.sockets.push_back(std::move(fd));
   }
   if (listener.sockets.empty() || (last_error != 0 && !IsMissingFamily(last_error))) {
-    return IoError("cannot listen on " + host + " port " + std::to_string(port) + ": " +
-                   std::strerror(last_error) +
-                   (last_error == EADDRINUSE ? "; another program has it, choose another port"
-                                             : ""));
+    return IoError(
+        "cannot listen on " + host + " port " + std::to_string(port) + ": " +
+        std::strerror(last_error) +
+        (last_error == EADDRINUSE ? "; another program has it, choose another port" : ""));
   }
   return listener;
 }

@@ -220,6 +220,7 @@ void MessageTransport::flush() {
   }
   const std::size_t skipped = framed_ ? 0 : kFrameHeaderBytes;
   const auto* begin = reinterpret_cast<const char*>(output_.get());
+  output_started_ = true;
   stream_->Write({begin + skipped, output_size_ - skipped}, {});
   ResetOutput();
 }

@@ -20,9 +20,7 @@ using tp::TType;
 // Heads of messages: binary has the version 0x8001, compact the id 0x82 and version 1 in the low
 // five bits of the next byte.
 bool IsBinaryHead(const std::uint8_t* bytes) { return bytes[0] == 0x80 && bytes[1] == 0x01; }
-bool IsCompactHead(const std::uint8_t* bytes) {
-  return bytes[0] == 0x82 && (bytes[1] & 0x1F) == 1;
-}
+bool IsCompactHead(const std::uint8_t* bytes) { return bytes[0] == 0x82 && (bytes[1] & 0x1F) == 1; }
 
 // True for the types that stand on the wire before a value.
 bool IsValueType(int type) {
@@ -130,30 +128,29 @@ void Remember(CallHead* head, const std::string& name, std::int32_t sequence) {
 
 // The reads that a guard replaces. Thrift's protocols dispatch twice: generated code calls the
 // virtual X_virt, `skip` calls X by the static type; both must come here.
-#define CAIRN_GUARD_VIRTUALS_                                                              \
-  std::uint32_t readMessageBegin_virt(std::string& name, TMessageType& type,               \
-                                      std::int32_t& sequence) override {                   \
-    return readMessageBegin(name, type, sequence);                                         \
-  }                                                                                        \
-  std::uint32_t readFieldBegin_virt(std::string& name, TType& type, std::int16_t& id)      \
-      override {                                                                           \
-    return readFieldBegin(name, type, id);                                                 \
-  }                                                                                        \
-  std::uint32_t readMapBegin_virt(TType& key, TType& value, std::uint32_t& size) override { \
-    return readMapBegin(key, value, size);                                                 \
-  }                                                                                        \
-  std::uint32_t readListBegin_virt(TType& type, std::uint32_t& size) override {            \
-    return readListBegin(type, size);                                                      \
-  }                                                                                        \
-  std::uint32_t readSetBegin_virt(TType& type, std::uint32_t& size) override {             \
-    return readListBegin(type, size);                                                      \
-  }                                                                                        \
-  std::uint32_t readString_virt(std::string& out) override { return readBinary(out); }     \
-  std::uint32_t readBinary_virt(std::string& out) override { return readBinary(out); }     \
-  std::uint32_t skip_virt(TType type) override { return tp::skip(*this, type); }           \
-  std::uint32_t readSetBegin(TType& type, std::uint32_t& size) {                           \
-    return readListBegin(type, size);                                                      \
-  }                                                                                        \
+#define CAIRN_GUARD_VIRTUALS_                                                                    \
+  std::uint32_t readMessageBegin_virt(std::string& name, TMessageType& type,                     \
+                                      std::int32_t& sequence) override {                         \
+    return readMessageBegin(name, type, sequence);                                               \
+  }                                                                                              \
+  std::uint32_t readFieldBegin_virt(std::string& name, TType& type, std::int16_t& id) override { \
+    return readFieldBegin(name, type, id);                                                       \
+  }                                                                                              \
+  std::uint32_t readMapBegin_virt(TType& key, TType& value, std::uint32_t& size) override {      \
+    return readMapBegin(key, value, size);                                                       \
+  }                                                                                              \
+  std::uint32_t readListBegin_virt(TType& type, std::uint32_t& size) override {                  \
+    return readListBegin(type, size);                                                            \
+  }                                                                                              \
+  std::uint32_t readSetBegin_virt(TType& type, std::uint32_t& size) override {                   \
+    return readListBegin(type, size);                                                            \
+  }                                                                                              \
+  std::uint32_t readString_virt(std::string& out) override { return readBinary(out); }           \
+  std::uint32_t readBinary_virt(std::string& out) override { return readBinary(out); }           \
+  std::uint32_t skip_virt(TType type) override { return tp::skip(*this, type); }                 \
+  std::uint32_t readSetBegin(TType& type, std::uint32_t& size) {                                 \
+    return readListBegin(type, size);                                                            \
+  }                                                                                              \
   std::uint32_t readString(std::string& out) { return readBinary(out); }
 
 class GuardedBinary final : public tp::TBinaryProtocolT<MessageTransport> {

@@ -1,4 +1,5 @@
-// The byte stream of a TCP connection: blocking calls with bounds on how slow the other side may be.
+// The byte stream of a TCP connection: blocking calls with bounds on how slow the other side may
+// be.
 //
 // Thread safety: one thread at a time, but for the file descriptor itself: another thread may call
 // shutdown(2) on it to wake this one.

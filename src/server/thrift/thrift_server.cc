@@ -67,9 +67,8 @@ OwnedFd OpenSpare() { return OwnedFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
 class ThriftServer::Impl {
  public:
-  Impl(const ThriftServerOptions& options,
-       std::shared_ptr<apache::thrift::TProcessor> processor, const Clock* clock,
-       Listener listener)
+  Impl(const ThriftServerOptions& options, std::shared_ptr<apache::thrift::TProcessor> processor,
+       const Clock* clock, Listener listener)
       : options_(options),
         processor_(std::move(processor)),
         clock_(clock),
@@ -184,8 +183,7 @@ void ThriftServer::Impl::AcceptFrom(int listening) {
 
 bool ThriftServer::Impl::HandleAcceptError(int listening, int error) {
   if (error == EAGAIN || error == EWOULDBLOCK) return false;
-  const bool exhausted =
-      error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+  const bool exhausted = error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
   if (!exhausted) return true;  // This one connection failed before it was taken.
   LogRefusal(std::string("no room for another connection: ") + std::strerror(error) +
              "; raise the limit of open files (ulimit -n)");
@@ -236,8 +234,8 @@ void ThriftServer::Impl::Admit(OwnedFd fd) {
 int ThriftServer::Impl::StartThread(Connection* connection) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(
-      &attributes, std::max<std::size_t>(options_.stack_bytes * kStackFactor, 64 << 10));
+  pthread_attr_setstacksize(&attributes,
+                            std::max<std::size_t>(options_.stack_bytes * kStackFactor, 64 << 10));
   const int error =
       pthread_create(&connection->thread, &attributes, &Impl::ConnectionMain, connection);
   pthread_attr_destroy(&attributes);
@@ -390,8 +388,7 @@ Result<std::unique_ptr<ThriftServer>> ThriftServer::Start(
     const ThriftServerOptions& options, Listener listener,
     std::shared_ptr<apache::thrift::TProcessor> processor, const Clock* clock) {
   CAIRN_CHECK(processor != nullptr && clock != nullptr);
-  auto impl =
-      std::make_unique<Impl>(options, std::move(processor), clock, std::move(listener));
+  auto impl = std::make_unique<Impl>(options, std::move(processor), clock, std::move(listener));
   CAIRN_RETURN_IF_ERROR(impl->Begin());
   CAIRN_LOG(kInfo, "thrift: listening on {} port {}", options.bind_address, impl->port());
   return std::unique_ptr<ThriftServer>(new ThriftServer(std::move(impl)));

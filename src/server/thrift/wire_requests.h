@@ -1,7 +1,7 @@
 // From the fields of a Thrift request to what NodeService takes.
 //
-// Requests are taken apart: their strings are moved from. The generated dispatcher hands them to the
-// handler as const, but owns them alone and reads nothing of them afterwards.
+// Requests are taken apart: their strings are moved from. The generated dispatcher hands them to
+// the handler as const, but owns them alone and reads nothing of them afterwards.
 //
 // Thread safety: pure functions, but for what they take from the request.
 #ifndef CAIRN_SRC_SERVER_THRIFT_WIRE_REQUESTS_H_
@@ -84,8 +84,7 @@ Result<replication::RequestContext> MakeContext(const Request& request, Monotoni
   }
   if constexpr (requires { request.min_version; }) {
     if (request.__isset.min_version) {
-      CAIRN_ASSIGN_OR_RETURN(context.min_version,
-                             WireVersion("min_version", request.min_version));
+      CAIRN_ASSIGN_OR_RETURN(context.min_version, WireVersion("min_version", request.min_version));
     }
   }
   if constexpr (requires { request.no_forwarding; }) {
@@ -100,8 +99,8 @@ Result<replication::RequestContext> MakeContext(const Request& request, Monotoni
     if (request.__isset.deadline_ms) {
       CAIRN_ASSIGN_OR_RETURN(const std::uint64_t wait,
                              NotNegative("deadline_ms", request.deadline_ms));
-      context.deadline = std::min(context.deadline,
-                                  DeadlineAfter(now, wait, std::chrono::milliseconds(1)));
+      context.deadline =
+          std::min(context.deadline, DeadlineAfter(now, wait, std::chrono::milliseconds(1)));
     }
   }
   if constexpr (requires { request.session_sequence; }) {
