@@ -116,17 +116,18 @@ Status SimNode::Start() {
 }
 
 void SimNode::Crash() {
-  if (!process_) return;
-  // The threads die first: nothing of this process runs from here on.
-  process_->core.Kill();
-  process_->journal_thread.Kill();
-  process_->apply.Kill();
-  process_->upkeep.Kill();
-  process_->serving = false;
-  // Who waited learns nothing of what was in the log: a crash answers nobody, but a simulated client
-  // must not wait for ever.
-  process_->replica->Stop();
-  process_.reset();
+  if (process_) {
+    // The threads die first: nothing of this process runs from here on.
+    process_->core.Kill();
+    process_->journal_thread.Kill();
+    process_->apply.Kill();
+    process_->upkeep.Kill();
+    process_->serving = false;
+    // Who waited learns nothing of what was in the log: a crash answers nobody, but a simulated
+    // client must not wait for ever.
+    process_->replica->Stop();
+    process_.reset();
+  }
   disk_.Crash(&scheduler_->random());
   engine_.Crash();
   failed_ = false;

@@ -37,7 +37,8 @@ class SimNode {
   // Starts the process. Errors are those of the journal and the replica: after a crash there must be
   // none.
   Status Start();
-  // Cuts the power: the process is gone, the disk and the engine keep what was durable.
+  // Cuts the power: the process, if there is one, is gone; the disk and the engine keep what was
+  // durable.
   void Crash();
   // True from the time that Start's replay ended until the process is gone.
   [[nodiscard]] bool serving() const { return process_ != nullptr && process_->serving; }

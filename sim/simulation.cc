@@ -59,7 +59,8 @@ SimNodeOptions Simulation::NodeOptions() {
   node.replica.node = NodeId(0);
   node.segment_bytes = 16 << 10;
   keeps_journal_ = random.OneIn(1, 3);
-  node.replica.max_journal_bytes = keeps_journal_ ? UINT64_MAX : 8 << 10;
+  node.replica.max_journal_bytes =
+      keeps_journal_ ? UINT64_MAX : (8 << 10) << random.Below(5);
   node.replica.max_batch_size = static_cast<std::uint32_t>(1 + random.Below(20));
   node.replica.max_outstanding_proposals = 100;
   node.replica.limits.entry_bytes = 4 << 10;
