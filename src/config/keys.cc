@@ -129,7 +129,7 @@ const KeySpec kKeys[] = {
     CAIRN_INTEGER_(rocksdb, max_write_buffer_number, 2, 64,
                    "Write buffers of a column family, the one being filled included. Writes wait "
                    "when all are full."),
-    CAIRN_INTEGER_(rocksdb, block_cache_size_mb, 1, 4 * kMiB,
+    CAIRN_INTEGER_(rocksdb, block_cache_size_mb, 0, 4 * kMiB,
                    "Cache of uncompressed blocks, shared by all column families. Filled by reads, "
                    "so an idle node does not hold it."),
     CAIRN_INTEGER_(rocksdb, block_size_kb, 1, 65'536,

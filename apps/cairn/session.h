@@ -1,0 +1,83 @@
+// What the commands share: a connection, answers turned into failures, and output.
+//
+// Thread safety: one thread.
+#ifndef CAIRN_APPS_CAIRN_SESSION_H_
+#define CAIRN_APPS_CAIRN_SESSION_H_
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "apps/cairn/commands.h"
+#include "src/client/thrift/node_connection.h"
+
+namespace cairn::cli {
+
+// Why a command ends badly.
+struct Failure {
+  ExitCode exit = kRefused;
+  std::string code;  // as on the wire: CONFLICT, TIMEOUT, ...
+  std::string message;
+};
+using MaybeFailure = std::optional<Failure>;
+
+// `error` and `error_code` of a response, if it has them.
+template <class Response>
+MaybeFailure FailureOf(const Response& response) {
+  if (!response.__isset.error) return std::nullopt;
+  Failure failure{kRefused, "ERROR", response.error};
+  if constexpr (requires { response.error_code; }) {
+    if (response.__isset.error_code) failure.code = response.error_code;
+  }
+  if (failure.code == "TIMEOUT") failure.exit = kTimedOut;
+  return failure;
+}
+
+class Session {
+ public:
+  explicit Session(const CommonOptions& options) : options_(options) {}
+
+  [[nodiscard]] const CommonOptions& options() const { return options_; }
+  // Where the connection leads; valid after a Call.
+  [[nodiscard]] std::string endpoint() const { return connection_->endpoint().ToString(); }
+
+  // Connects on first use, then calls.
+  MaybeFailure Call(const std::function<void(client::ThriftClient&)>& call);
+
+  // Fills in what every request of a kind has in common: family, read level, deadline.
+  template <class Request>
+  void Prepare(Request* request) const {
+    if constexpr (requires { request->__set_column_family(std::string()); }) {
+      if (!options_.column_family.empty()) request->__set_column_family(options_.column_family);
+    }
+    if constexpr (requires { request->__set_read_level(std::string()); }) {
+      if (!options_.read_level.empty()) request->__set_read_level(options_.read_level);
+    }
+    if constexpr (requires { request->__set_deadline_ms(0); }) {
+      request->__set_deadline_ms(options_.timeout.count());
+    }
+  }
+
+  // Reports the failure and gives its exit code.
+  [[nodiscard]] ExitCode Fail(const Failure& failure) const;
+  // Prints one JSON document on a line.
+  static void Print(const nlohmann::ordered_json& document);
+  // A key or value as text in the form of the command line.
+  [[nodiscard]] std::string Text(std::string_view bytes) const {
+    return ToText(bytes, options_.form);
+  }
+
+ private:
+  const CommonOptions& options_;
+  std::unique_ptr<client::NodeConnection> connection_;
+};
+
+// Puts bytes into a JSON object: `name` as text if they are UTF-8, and always `name`_base64.
+void PutBytes(nlohmann::ordered_json* object, const std::string& name, std::string_view bytes);
+
+}  // namespace cairn::cli
+
+#endif  // CAIRN_APPS_CAIRN_SESSION_H_

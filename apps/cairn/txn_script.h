@@ -1,0 +1,60 @@
+// The language of `cairn txn`: one step a line.
+//
+//   get KEY           read; shown when the transaction has committed
+//   set KEY VALUE     write
+//   delete KEY        write
+//   add KEY N         read KEY as a decimal number (missing: 0), write it with N added
+//   exec COMMAND      run a shell command at this point, in each attempt
+//   exec-once COMMAND the same, in the first attempt only
+//   commit            commit and end; the end of the script does the same
+//
+// Empty lines and lines that start with # are skipped. Keys and values are words, or stand in
+// double quotes; both are read in the form of the command line (escaped, hex, base64).
+//
+// Thread safety: plain values.
+#ifndef CAIRN_APPS_CAIRN_TXN_SCRIPT_H_
+#define CAIRN_APPS_CAIRN_TXN_SCRIPT_H_
+
+#include <cstdint>
+#include <istream>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "apps/cairn/bytes_text.h"
+#include "cairn/status.h"
+
+namespace cairn::cli {
+
+struct GetStep {
+  std::string key;
+  friend bool operator==(const GetStep&, const GetStep&) = default;
+};
+struct SetStep {
+  std::string key;
+  std::string value;
+  friend bool operator==(const SetStep&, const SetStep&) = default;
+};
+struct DeleteStep {
+  std::string key;
+  friend bool operator==(const DeleteStep&, const DeleteStep&) = default;
+};
+struct AddStep {
+  std::string key;
+  std::int64_t amount = 0;
+  friend bool operator==(const AddStep&, const AddStep&) = default;
+};
+struct ExecStep {
+  std::string command;
+  bool once = false;
+  friend bool operator==(const ExecStep&, const ExecStep&) = default;
+};
+
+using TxnStep = std::variant<GetStep, SetStep, DeleteStep, AddStep, ExecStep>;
+
+// Reads a script to its end or to `commit`. kInvalidArgument that names the line.
+Result<std::vector<TxnStep>> ParseTxnScript(std::istream& in, TextForm form);
+
+}  // namespace cairn::cli
+
+#endif  // CAIRN_APPS_CAIRN_TXN_SCRIPT_H_

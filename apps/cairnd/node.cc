@@ -1,0 +1,203 @@
+#include "apps/cairnd/node.h"
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "apps/cairnd/wiring.h"
+#include "src/base/endpoint.h"
+#include "src/base/file.h"
+#include "src/base/log.h"
+#include "src/base/mutex.h"
+#include "src/consensus/solo/solo_core.h"
+#include "src/server/thrift/kv_processor.h"
+#include "src/server/thrift/listener.h"
+#include "src/storage/rocksdb/rocksdb_engine.h"
+
+namespace cairn::node {
+namespace {
+
+// How long Stop lets running calls finish before what they wait for is stopped.
+constexpr Duration kDrain = std::chrono::seconds(5);
+// How long Stop waits for the database to be written out.
+constexpr std::chrono::seconds kFlushBound(20);
+
+// A Status that one thread gives and another waits for. Shared, so that a late answer finds it.
+class Answer {
+ public:
+  void Give(Status status) {
+    MutexLock lock(&mutex_);
+    status_ = std::move(status);
+    given_.SignalAll();
+  }
+  Status Wait() {
+    MutexLock lock(&mutex_);
+    while (!status_.has_value()) given_.Wait(&mutex_);
+    return *status_;
+  }
+  // Nothing if it was not given within `bound`.
+  std::optional<Status> WaitFor(std::chrono::steady_clock::duration bound) {
+    const auto deadline = std::chrono::steady_clock::now() + bound;
+    MutexLock lock(&mutex_);
+    while (!status_.has_value()) {
+      if (!given_.WaitUntil(&mutex_, deadline)) break;
+    }
+    return status_;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar given_;
+  std::optional<Status> status_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Puts what the node was doing before the words of an error.
+Status While(const std::string& doing, const Status& status) {
+  if (status.ok()) return status;
+  return {status.code(), doing + ": " + status.message()};
+}
+
+}  // namespace
+
+Node::Node(NodeOptions options) : options_(std::move(options)), random_(SystemEntropy()) {}
+
+Node::~Node() {
+  // Calls first: they use everything else.
+  if (server_ != nullptr && !server_->Stop(Duration(0))) {
+    // Some wait for the replica, which answers them when it stops.
+    if (replica_ != nullptr) replica_->Stop();
+  }
+  server_.reset();
+  StopReplica();
+}
+
+Result<std::unique_ptr<Node>> Node::Start(NodeOptions options) {
+  std::unique_ptr<Node> node(new Node(std::move(options)));
+  CAIRN_RETURN_IF_ERROR(node->OpenData());
+  CAIRN_RETURN_IF_ERROR(node->Recover());
+  CAIRN_RETURN_IF_ERROR(node->Serve());
+  return node;
+}
+
+Status Node::OpenData() {
+  const config::NodeConfig& config = options_.config;
+  const std::string path = config::DataDirectory(config);
+  auto folder = DataFolder::Open(path, kGroup, PosixFileSystem(), &random_);
+  if (!folder.ok()) return While("cannot use data folder '" + path + "'", folder.status());
+  folder_ = std::move(folder).value();
+  CAIRN_LOG(kInfo, "node {}: data folder {}, incarnation {:016x}{}", config.deployment.instance_id,
+            path, folder_->identity().incarnation.value(), folder_->created() ? " (new)" : "");
+
+  // The journal before the database: a folder with a database has had a journal (data_folder.h).
+  auto journal = consensus::Journal::Open(JournalOptionsOf(config, folder_->journal_path()),
+                                          PosixFileSystem(), &random_);
+  if (!journal.ok()) return While("cannot open the journal", journal.status());
+  journal_ = std::move(journal).value();
+  if (const auto torn = journal_->Contents().torn_bytes; torn != 0) {
+    CAIRN_LOG(kInfo, "journal: cut {} bytes that were being written when the node stopped", torn);
+  }
+  auto engine = storage::RocksDbEngine::Open(RocksDbOptionsOf(config), folder_->database_path());
+  if (!engine.ok()) {
+    return While("cannot open the database in '" + folder_->database_path() + "'", engine.status());
+  }
+  engine_ = std::move(engine).value();
+  auto state_machine = replication::StateMachineExecutor::Open(engine_.get());
+  if (!state_machine.ok()) {
+    return While("cannot read the state in '" + folder_->database_path() + "'",
+                 state_machine.status());
+  }
+  state_machine_ = std::move(state_machine).value();
+  return Status::Ok();
+}
+
+Status Node::Recover() {
+  core_thread_ = std::make_unique<ThreadExecutor>("cairn-core", &clock_);
+  journal_thread_ = std::make_unique<ThreadExecutor>("cairn-journal", &clock_);
+  apply_thread_ = std::make_unique<ThreadExecutor>("cairn-apply", &clock_);
+  upkeep_thread_ = std::make_unique<ThreadExecutor>("cairn-upkeep", &clock_);
+  replication::ReplicaEnvironment environment;
+  environment.clock = &clock_;
+  environment.core = core_thread_.get();
+  environment.journal = journal_thread_.get();
+  environment.apply = apply_thread_.get();
+  environment.upkeep = upkeep_thread_.get();
+  environment.fatal = options_.fatal;
+  const replication::ReplicaOptions options = ReplicaOptionsOf(options_.config);
+  replica_ = replication::Replica::Create(options, environment,
+                                          std::make_unique<consensus::SoloCore>(options.node),
+                                          journal_.get(), state_machine_.get(), engine_.get());
+  const auto recovered = std::make_shared<Answer>();
+  const MonotonicTime begun = clock_.Now();
+  Status started =
+      replica_->Start([recovered](Status status) { recovered->Give(std::move(status)); });
+  if (!started.ok()) return While("cannot recover '" + folder_->path() + "'", started);
+  CAIRN_RETURN_IF_ERROR(While("cannot recover '" + folder_->path() + "'", recovered->Wait()));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - begun);
+  CAIRN_LOG(kInfo, "node: recovered to slot {}, version {} in {} ms",
+            state_machine_->applied_slot().value(), state_machine_->applied_version().value(),
+            took.count());
+  return Status::Ok();
+}
+
+Status Node::Serve() {
+  const config::NodeConfig& config = options_.config;
+  faults_ =
+      std::make_unique<replication::FaultInjector>(options_.allow_fault_injection, random_.Next());
+  routing_ = std::make_unique<replication::RoutingManager>(
+      RoutingOptionsOf(config), state_machine_.get(), replica_.get(), &clock_, faults_.get());
+  const server::ThriftServerOptions options = ThriftOptionsOf(config);
+  auto listener = server::Listen(options.bind_address, options.port);
+  if (!listener.ok()) {
+    return While("cannot serve Thrift; choose another port with --port or [server] thrift_port",
+                 listener.status());
+  }
+  endpoint_ = Endpoint{options.bind_address, listener->port}.ToString();
+  server::NodeServiceOptions service_options;
+  service_options.node_id = NodeId(static_cast<NodeId::rep>(config.deployment.instance_id));
+  service_options.endpoint = endpoint_;
+  service_ = std::make_unique<server::NodeService>(service_options, routing_.get(), replica_.get(),
+                                                   state_machine_.get(), engine_.get(),
+                                                   faults_.get(), &clock_);
+  CAIRN_ASSIGN_OR_RETURN(
+      server_, server::ThriftServer::Start(options, *std::move(listener),
+                                           server::MakeKvProcessor(service_.get()), &clock_));
+  return Status::Ok();
+}
+
+Status Node::Stop() {
+  CAIRN_LOG(kInfo, "node: stopping; no new requests are taken");
+  if (!server_->Stop(kDrain)) {
+    CAIRN_LOG(kWarn, "node: requests are still waiting after {} s; they get UNAVAILABLE",
+              std::chrono::duration_cast<std::chrono::seconds>(kDrain).count());
+  }
+  Status flushed = FlushDatabase();
+  replica_->Stop();  // answers whoever still waits
+  server_.reset();
+  StopReplica();
+  CAIRN_LOG(kInfo, "node: stopped");
+  return flushed;
+}
+
+Status Node::FlushDatabase() {
+  const auto flushed = std::make_shared<Answer>();
+  replica_->Flush([flushed](Status status) { flushed->Give(std::move(status)); });
+  const std::optional<Status> status = flushed->WaitFor(kFlushBound);
+  if (!status.has_value()) {
+    return TimeoutError("the database was not written out within " +
+                        std::to_string(kFlushBound.count()) +
+                        " s; the journal holds what is missing");
+  }
+  return While("the database could not be written out; the journal holds what is missing", *status);
+}
+
+void Node::StopReplica() {
+  if (replica_ != nullptr) replica_->Stop();
+  for (auto* thread : {&core_thread_, &journal_thread_, &apply_thread_, &upkeep_thread_}) {
+    if (*thread != nullptr) (*thread)->Stop();
+  }
+  service_.reset();
+  routing_.reset();
+  replica_.reset();
+}
+
+}  // namespace cairn::node

@@ -1,0 +1,36 @@
+// From the configuration to the options of each part. Every key that this version acts on passes
+// through here.
+//
+// Thread safety: pure functions.
+#ifndef CAIRN_APPS_CAIRND_WIRING_H_
+#define CAIRN_APPS_CAIRND_WIRING_H_
+
+#include <string>
+
+#include "src/base/ids.h"
+#include "src/base/log.h"
+#include "src/config/node_config.h"
+#include "src/consensus/journal/journal.h"
+#include "src/kv/limits.h"
+#include "src/replication/replica.h"
+#include "src/replication/routing_manager.h"
+#include "src/server/thrift/thrift_server.h"
+#include "src/storage/rocksdb/rocksdb_options.h"
+
+namespace cairn::node {
+
+// The group that a node runs, for now its only one.
+inline constexpr GroupId kGroup{0};
+
+LoggingOptions LoggingOptionsOf(const config::NodeConfig& config);
+kv::Limits LimitsOf(const config::NodeConfig& config);
+storage::RocksDbOptions RocksDbOptionsOf(const config::NodeConfig& config);
+consensus::JournalOptions JournalOptionsOf(const config::NodeConfig& config,
+                                           const std::string& directory);
+replication::ReplicaOptions ReplicaOptionsOf(const config::NodeConfig& config);
+replication::RoutingOptions RoutingOptionsOf(const config::NodeConfig& config);
+server::ThriftServerOptions ThriftOptionsOf(const config::NodeConfig& config);
+
+}  // namespace cairn::node
+
+#endif  // CAIRN_APPS_CAIRND_WIRING_H_
