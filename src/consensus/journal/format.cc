@@ -54,9 +54,14 @@ std::string EncodeSegmentHeader(const SegmentHeader& header) {
   encoder.Fixed64(header.sequence);
   encoder.Fixed64(header.salt);
   encoder.Fixed64(header.base);
-  out.resize(kHeaderChecksumOffset, '\0');
-  encoder.Fixed64(XXH3_64bits(out.data(), out.size()));
+  out.resize(kSegmentHeaderBytes, '\0');
+  SealSegmentHeader(out.data());
   return out;
+}
+
+void SealSegmentHeader(char* header) {
+  const std::uint64_t checksum = XXH3_64bits(header, kHeaderChecksumOffset);
+  std::memcpy(header + kHeaderChecksumOffset, &checksum, sizeof(checksum));
 }
 
 Result<SegmentHeader> DecodeSegmentHeader(std::string_view bytes, GroupId group) {
@@ -117,6 +122,11 @@ Status Damaged(const std::string& path, std::uint64_t position, const std::strin
 
 // ---- Records -------------------------------------------------------------------------------
 
+void SealRecord(std::uint64_t salt, char* record, std::size_t length) {
+  const std::uint64_t checksum = XXH3_64bits_withSeed(record + 8, length - 8, salt);
+  std::memcpy(record, &checksum, sizeof(checksum));
+}
+
 std::size_t RecordWriter::Begin() {
   const std::size_t start = out_->size();
   out_->append(kRecordHeaderBytes, '\0');
@@ -132,8 +142,7 @@ void RecordWriter::End(std::size_t start, RecordType type) {
   std::memcpy(header + 16, &synced_, 8);
   std::memcpy(header + 24, &length, 4);
   header[28] = static_cast<char>(type);
-  const std::uint64_t checksum = XXH3_64bits_withSeed(header + 8, end - start - 8, salt_);
-  std::memcpy(header, &checksum, 8);
+  SealRecord(salt_, header, end - start);
   out_->append((kRecordAlignment - end % kRecordAlignment) % kRecordAlignment, '\0');
 }
 

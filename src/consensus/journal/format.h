@@ -45,6 +45,9 @@ struct SegmentHeader {
 
 std::string EncodeSegmentHeader(const SegmentHeader& header);
 
+// Puts the right checksum into the 64 bytes of a header.
+void SealSegmentHeader(char* header);
+
 // Reads a header of this group. kCorruption: damaged; kUnimplemented: another format version;
 // kFailedPrecondition: another group. The texts have no file name.
 Result<SegmentHeader> DecodeSegmentHeader(std::string_view bytes, GroupId group);
@@ -89,6 +92,9 @@ constexpr std::uint64_t HardStateBytes(std::uint64_t bytes) { return RecordBytes
 constexpr std::uint64_t SegmentStateBytes(std::uint64_t hard_state_bytes) {
   return RecordBytes(24 + hard_state_bytes);
 }
+
+// Puts the right checksum into a record of `length` bytes, header included.
+void SealRecord(std::uint64_t salt, char* record, std::size_t length);
 
 // Appends records to a string that will be written to one place of one segment.
 class RecordWriter {

@@ -85,7 +85,7 @@ std::uint64_t SegmentPool::Bytes() const {
 Result<SegmentPool::FreeFile> SegmentPool::Create(std::uint64_t bytes) {
   constexpr std::uint64_t kBlock = 4096;
   FreeFile made;
-  made.size = std::max(segment_bytes_, (bytes + kBlock - 1) / kBlock * kBlock);
+  made.size = bytes <= segment_bytes_ ? segment_bytes_ : (bytes + kBlock - 1) / kBlock * kBlock;
   made.path = directory_ + "/" + FreeFileName(next_number_++);
   CAIRN_ASSIGN_OR_RETURN(made.file, files_->Open(made.path, OpenMode::kCreate));
   if (Status allocated = made.file->Allocate(made.size); !allocated.ok()) {
