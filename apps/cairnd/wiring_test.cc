@@ -3,6 +3,7 @@
 #include "apps/cairnd/wiring.h"
 
 #include <gtest/gtest.h>
+#include <rocksdb/filter_policy.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_buffer_manager.h>
@@ -52,43 +53,49 @@ struct Case {
 std::vector<Case> FamilyCases() {
   return {
       {"rocksdb", "write_buffer_size_mb", "7",
-       [](const auto& o) { return Text(o.user.write_buffer_size); }, "7340032"},
+       [](const MappedOptions& o) { return Text(o.user.write_buffer_size); }, "7340032"},
       {"rocksdb", "max_write_buffer_number", "4",
-       [](const auto& o) { return std::to_string(o.user.max_write_buffer_number); }, "4"},
+       [](const MappedOptions& o) { return std::to_string(o.user.max_write_buffer_number); }, "4"},
       {"rocksdb", "block_size_kb", "8",
-       [](const auto& o) { return Text(TableOf(o.user).block_size); }, "8192"},
+       [](const MappedOptions& o) { return Text(TableOf(o.user).block_size); }, "8192"},
       {"rocksdb", "dynamic_level_bytes", "false",
-       [](const auto& o) { return Text(o.user.level_compaction_dynamic_level_bytes); }, "false"},
+       [](const MappedOptions& o) { return Text(o.user.level_compaction_dynamic_level_bytes); },
+       "false"},
       {"bloom_filter", "enabled", "false",
-       [](const auto& o) { return Text(TableOf(o.user).filter_policy != nullptr); }, "false"},
+       [](const MappedOptions& o) { return Text(TableOf(o.user).filter_policy != nullptr); },
+       "false"},
       {"bloom_filter", "bits_per_key", "13.0",
-       [](const auto& o) { return TableOf(o.user).filter_policy->GetId().substr(0, 14); },
+       [](const MappedOptions& o) { return TableOf(o.user).filter_policy->GetId().substr(0, 14); },
        "bloomfilter:13"},
       {"compression", "l0_compression", "\"none\"",
-       [](const auto& o) { return std::to_string(o.user.compression_per_level.at(0)); },
+       [](const MappedOptions& o) { return std::to_string(o.user.compression_per_level.at(0)); },
        std::to_string(rocksdb::kNoCompression)},
       {"compression", "l1_compression", "\"zlib\"",
-       [](const auto& o) { return std::to_string(o.user.compression_per_level.at(1)); },
+       [](const MappedOptions& o) { return std::to_string(o.user.compression_per_level.at(1)); },
        std::to_string(rocksdb::kZlibCompression)},
       {"compression", "bottom_compression", "\"lz4hc\"",
-       [](const auto& o) { return std::to_string(o.user.bottommost_compression); },
+       [](const MappedOptions& o) { return std::to_string(o.user.bottommost_compression); },
        std::to_string(rocksdb::kLZ4HCCompression)},
       {"compaction", "compaction_priority", "\"oldest_largest_seq_first\"",
-       [](const auto& o) { return std::to_string(o.user.compaction_pri); },
+       [](const MappedOptions& o) { return std::to_string(o.user.compaction_pri); },
        std::to_string(rocksdb::kOldestLargestSeqFirst)},
       {"compaction", "target_file_size_base_mb", "5",
-       [](const auto& o) { return Text(o.user.target_file_size_base); }, "5242880"},
+       [](const MappedOptions& o) { return Text(o.user.target_file_size_base); }, "5242880"},
       {"compaction", "target_file_size_multiplier", "3",
-       [](const auto& o) { return std::to_string(o.user.target_file_size_multiplier); }, "3"},
+       [](const MappedOptions& o) { return std::to_string(o.user.target_file_size_multiplier); },
+       "3"},
       {"compaction", "max_bytes_for_level_base_mb", "9",
-       [](const auto& o) { return Text(o.user.max_bytes_for_level_base); }, "9437184"},
+       [](const MappedOptions& o) { return Text(o.user.max_bytes_for_level_base); }, "9437184"},
       {"compaction", "max_bytes_for_level_multiplier", "4.0",
-       [](const auto& o) { return std::to_string(o.user.max_bytes_for_level_multiplier); },
+       [](const MappedOptions& o) { return std::to_string(o.user.max_bytes_for_level_multiplier); },
        std::to_string(4.0)},
       {"cache", "cache_index_and_filter_blocks", "false",
-       [](const auto& o) { return Text(TableOf(o.user).cache_index_and_filter_blocks); }, "false"},
+       [](const MappedOptions& o) { return Text(TableOf(o.user).cache_index_and_filter_blocks); },
+       "false"},
       {"cache", "pin_l0_filter_and_index_blocks_in_cache", "false",
-       [](const auto& o) { return Text(TableOf(o.user).pin_l0_filter_and_index_blocks_in_cache); },
+       [](const MappedOptions& o) {
+         return Text(TableOf(o.user).pin_l0_filter_and_index_blocks_in_cache);
+       },
        "false"},
   };
 }
@@ -96,36 +103,37 @@ std::vector<Case> FamilyCases() {
 std::vector<Case> DatabaseCases() {
   return {
       {"rocksdb", "block_cache_size_mb", "3",
-       [](const auto& o) { return Text(o.block_cache->GetCapacity()); }, "3145728"},
+       [](const MappedOptions& o) { return Text(o.block_cache->GetCapacity()); }, "3145728"},
       {"rocksdb", "max_background_jobs", "9",
-       [](const auto& o) { return std::to_string(o.db.max_background_jobs); }, "9"},
-      {"rocksdb", "bytes_per_sync", "4096", [](const auto& o) { return Text(o.db.bytes_per_sync); },
-       "4096"},
+       [](const MappedOptions& o) { return std::to_string(o.db.max_background_jobs); }, "9"},
+      {"rocksdb", "bytes_per_sync", "4096",
+       [](const MappedOptions& o) { return Text(o.db.bytes_per_sync); }, "4096"},
       {"cache", "high_priority_pool_ratio", "0.7",
-       [](const auto& o) {
+       [](const MappedOptions& o) {
          const std::string all = o.block_cache->GetPrintableOptions();
          const std::size_t at = all.find("high_pri_pool_ratio");
          return all.substr(all.find_first_of("0123456789", at), 3);
        },
        "0.7"},
       {"memory", "write_buffer_manager_limit_mb", "11",
-       [](const auto& o) { return Text(o.db.write_buffer_manager->buffer_size()); }, "11534336"},
+       [](const MappedOptions& o) { return Text(o.db.write_buffer_manager->buffer_size()); },
+       "11534336"},
       {"memory", "enable_write_buffer_manager", "false",
-       [](const auto& o) { return Text(o.db.write_buffer_manager != nullptr); }, "false"},
+       [](const MappedOptions& o) { return Text(o.db.write_buffer_manager != nullptr); }, "false"},
       {"logging", "log_level", "\"error\"",
-       [](const auto& o) { return std::to_string(o.db.info_log_level); },
+       [](const MappedOptions& o) { return std::to_string(o.db.info_log_level); },
        std::to_string(rocksdb::ERROR_LEVEL)},
       {"logging", "max_log_file_size_mb", "2",
-       [](const auto& o) { return Text(o.db.max_log_file_size); }, "2097152"},
+       [](const MappedOptions& o) { return Text(o.db.max_log_file_size); }, "2097152"},
       {"logging", "keep_log_file_num", "3",
-       [](const auto& o) { return Text(o.db.keep_log_file_num); }, "3"},
+       [](const MappedOptions& o) { return Text(o.db.keep_log_file_num); }, "3"},
       {"performance", "statistics_level", "\"all\"",
-       [](const auto& o) { return std::to_string(o.db.statistics->get_stats_level()); },
+       [](const MappedOptions& o) { return std::to_string(o.db.statistics->get_stats_level()); },
        std::to_string(rocksdb::kAll)},
       {"performance", "enable_statistics", "false",
-       [](const auto& o) { return Text(o.db.statistics != nullptr); }, "false"},
+       [](const MappedOptions& o) { return Text(o.db.statistics != nullptr); }, "false"},
       {"performance", "stats_dump_period_sec", "77",
-       [](const auto& o) { return std::to_string(o.db.stats_dump_period_sec); }, "77"},
+       [](const MappedOptions& o) { return std::to_string(o.db.stats_dump_period_sec); }, "77"},
   };
 }
 
