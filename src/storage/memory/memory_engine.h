@@ -31,7 +31,7 @@ namespace cairn::storage {
 
 struct MemoryEngineOptions {
   // A full disk is played by writes beyond this many bytes of keys and values (all versions).
-  std::optional<std::uint64_t> capacity_bytes;
+  std::optional<std::uint64_t> capacity_bytes = std::nullopt;
   // Where Checkpoint writes; null: Checkpoint is kUnimplemented. Must outlive the engine.
   FileSystem* file_system = nullptr;
 };

@@ -5,6 +5,7 @@
 
 #include "src/base/testing/fault_file_system.h"
 #include "src/storage/testing/engine_conformance.h"
+#include "src/storage/testing/random_comparison.h"
 
 namespace cairn::storage {
 namespace {
@@ -46,6 +47,13 @@ class MemoryHarness final : public EngineHarness {
   RegisterEngineConformance("MemoryEngine", [] { return std::make_unique<MemoryHarness>(); });
   return true;
 }();
+
+TEST(MemoryEngineTest, BehavesAsTheModel) {
+  for (std::uint64_t seed = 1; seed <= 4 && !HasFailure(); ++seed) {
+    MemoryHarness harness;
+    RunRandomComparison(harness, seed, ScaledOperations(250000));
+  }
+}
 
 TEST(MemoryEngineTest, CheckpointNeedsAFileSystem) {
   MemoryEngine engine;

@@ -31,7 +31,8 @@ Result<Lookup> RocksDbEngineImpl::Get(FamilyId family, std::string_view key, Ver
   options.timestamp = &timestamp;
   // From a write buffer the value is copied straight into *value; from a block it is pinned and
   // copied once, below.
-  rocksdb::PinnableSlice found(value);
+  std::string unwanted;
+  rocksdb::PinnableSlice found(value != nullptr ? value : &unwanted);
   std::string found_version;  // 8 bytes: no allocation
   const rocksdb::Status status =
       db_->Get(options, pin.get(), ToSlice(key), &found, &found_version);

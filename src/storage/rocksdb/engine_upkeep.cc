@@ -234,6 +234,7 @@ EngineFigures RocksDbEngineImpl::Figures() const {
 Status RocksDbEngineImpl::CompactAll() {
   rocksdb::CompactRangeOptions options;
   options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  options.allow_write_stall = true;  // for the flush that comes first: see Flush
   std::vector<std::shared_ptr<FamilyHandle>> all = {state_, index_};
   for (auto& [id, family] : families_.List()) all.push_back(std::move(family));
   for (const auto& family : all) {

@@ -8,6 +8,7 @@
 
 #include "src/base/testing/fault_file_system.h"
 #include "src/storage/testing/engine_conformance.h"
+#include "src/storage/testing/random_comparison.h"
 
 namespace cairn::storage {
 namespace {
@@ -125,6 +126,18 @@ class RealDiskHarness final : public RocksDbHarness {
                             [] { return std::make_unique<RealDiskHarness>(); });
   return true;
 }();
+
+TEST(RocksDbEngineTest, BehavesAsTheModelOnTheSimulatedDisk) {
+  for (std::uint64_t seed = 11; seed <= 13 && !HasFailure(); ++seed) {
+    SimulatedDiskHarness harness;
+    RunRandomComparison(harness, seed, ScaledOperations(250000));
+  }
+}
+
+TEST(RocksDbEngineTest, BehavesAsTheModelOnTheRealDisk) {
+  RealDiskHarness harness;
+  RunRandomComparison(harness, 21, ScaledOperations(250000));
+}
 
 }  // namespace
 }  // namespace cairn::storage

@@ -81,7 +81,9 @@ void AllFamiliesAreFlushedTogether(EngineHarness& h) {
     WriteBatch batch;
     batch.Put(FamilyId(n % 3), "k", std::to_string(n), Version(n));
     ASSERT_EQ(h.engine().Write(batch, MakeMeta(n, n)), Status::Ok());
-    if (n % 7 == 0) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (n % 7 == 0) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
   }
   h.Crash();
   ASSERT_EQ(h.engine().Meta(), MakeMeta(35, 35));

@@ -32,7 +32,9 @@ void IteratesTheKeysOfOneVersion(EngineHarness& h) {
   const KeyValues at20 = {{"a", "a10"}, {"d", "d20"}, {"e", "e10"}, {"g", "g10"}};
   const KeyValues at30 = {{"a", "a30"}, {"d", "d20"}, {"e", "e10"}, {"g", "g10"}};
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     EXPECT_TRUE(Forward(h.engine(), kDefault, {}, Version(9)).empty());
     EXPECT_EQ(Forward(h.engine(), kDefault, {}, Version(10)), at10);
     EXPECT_EQ(Forward(h.engine(), kDefault, {}, Version(19)), at10);
@@ -78,7 +80,9 @@ void StaysInsideItsRange(EngineHarness& h) {
 void SeeksLandBesideTheirTarget(EngineHarness& h) {
   WriteSmallFamily(h);
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     const auto made = h.engine().NewIterator(kDefault, {}, Version(20));
     ASSERT_TRUE(made.ok());
     ReadIterator& it = **made;
@@ -103,7 +107,9 @@ void SeeksLandBesideTheirTarget(EngineHarness& h) {
 void TurnsRound(EngineHarness& h) {
   WriteSmallFamily(h);
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     const auto made = h.engine().NewIterator(kDefault, {}, Version(30));
     ASSERT_TRUE(made.ok());
     ReadIterator& it = **made;
@@ -139,7 +145,9 @@ void FindsItsVersionAmongMany(EngineHarness& h) {
       }
     }
     ASSERT_EQ(h.engine().Write(batch, MakeMeta(v, v)), Status::Ok());
-    if (v == kVersions / 2) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (v == kVersions / 2) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
   }
   for (int v = 1; v <= kVersions; ++v) {
     KeyValues expected;
@@ -154,7 +162,9 @@ void FindsItsVersionAmongMany(EngineHarness& h) {
     ASSERT_TRUE(made.ok());
     (*made)->SeekLess("");
     EXPECT_EQ((*made)->Valid(), v % 10 != 0);
-    if ((*made)->Valid()) EXPECT_EQ((*made)->value(), "b" + std::to_string(v));
+    if ((*made)->Valid()) {
+      EXPECT_EQ((*made)->value(), "b" + std::to_string(v));
+    }
   }
 }
 
@@ -177,7 +187,9 @@ void IsNotDisturbedByLaterWrites(EngineHarness& h) {
       }
     }
     ASSERT_EQ(h.engine().Write(batch, MakeMeta(4 + step, 31 + step)), Status::Ok());
-    if (step == 1) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (step == 1) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     it.Next();
   }
   EXPECT_EQ(found, (KeyValues{{"a", "a30"}, {"d", "d20"}, {"e", "e10"}, {"g", "g10"}}));
@@ -190,7 +202,9 @@ void HistoryListsEveryWrite(EngineHarness& h) {
       {"c", Version(10), false}, {"d", Version(20), false}, {"e", Version(10), false},
       {"g", Version(10), false}};
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     EXPECT_EQ(History(h.engine(), kDefault), all);
     EXPECT_EQ(History(h.engine(), kDefault, {"b", "d"}),
               std::vector<HistoryEntry>(all.begin() + 2, all.begin() + 4));
@@ -211,7 +225,9 @@ void HistoryHasOneWriteAVersion(EngineHarness& h) {
   batch.Delete(kDefault, "gone", Version(5));
   ASSERT_EQ(h.engine().Write(batch, MakeMeta(1, 5)), Status::Ok());
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     EXPECT_EQ(History(h.engine(), kDefault), (std::vector<HistoryEntry>{{"gone", Version(5), true},
                                                                         {"k", Version(5), false}}));
     EXPECT_EQ(Forward(h.engine(), kDefault, {}, Version(5)), (KeyValues{{"k", "won"}}));

@@ -38,7 +38,9 @@ void GetSeesTheNewestWriteAtOrBelowItsVersion(EngineHarness& h) {
     ASSERT_EQ(h.engine().Write(batch, MakeMeta(version, version)), Status::Ok());
   }
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     for (int at = 1; at < 60; ++at) {
       std::string value = "untouched";
       const auto lookup = h.engine().Get(kDefault, "k", Version(at), &value);
@@ -56,7 +58,9 @@ void GetWithoutValueGivesTheVersion(EngineHarness& h) {
   batch.Put(kDefault, "k", "v", Version(7));
   ASSERT_EQ(h.engine().Write(batch, MakeMeta(1, 7)), Status::Ok());
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     const auto lookup = h.engine().Get(kDefault, "k", Version(9), nullptr);
     ASSERT_TRUE(lookup.ok());
     EXPECT_TRUE(lookup->found);
@@ -80,7 +84,9 @@ void KeysAndValuesAreAnyBytes(EngineHarness& h) {
   }
   ASSERT_EQ(h.engine().Write(batch, MakeMeta(1, 3)), Status::Ok());
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     for (const auto& [key, value] : expected) {
       EXPECT_EQ(ValueAt(h.engine(), kDefault, key, Version(3)), value);
       EXPECT_EQ(ValueAt(h.engine(), kDefault, key, Version(2)), "(none)");

@@ -88,12 +88,12 @@ void VersionsBelowTheWatermarkGo(EngineHarness& h) {
 // What a crash brings back promises its own watermark, so nothing may have been dropped above it.
 void NothingIsDroppedAboveTheFlushedWatermark(EngineHarness& h) {
   WriteVersions(h);
-  ASSERT_EQ(h.engine().Flush(), Status::Ok());  // a state at version 30 with watermark 0
-  ASSERT_EQ(h.engine().Write({}, MakeMeta(4, 50, 40)), Status::Ok());
   ASSERT_EQ(h.engine().SetWatermark(Version(40)), Status::Ok());
-  h.CollectGarbage();
   EXPECT_EQ(h.engine().Get(kDefault, "k", Version(39), nullptr).status().code(),
             StatusCode::kTransactionTooOld);
+  ASSERT_EQ(h.engine().Flush(), Status::Ok());  // a state at version 30 with watermark 0
+  h.CollectGarbage();
+  ASSERT_EQ(h.engine().Write({}, MakeMeta(4, 50, 40)), Status::Ok());
   h.Crash();
   ASSERT_EQ(h.engine().Meta(), MakeMeta(3, 30));
   EXPECT_EQ(ValueAt(h.engine(), kDefault, "k", Version(10)), "10");
@@ -187,7 +187,9 @@ void FiguresAreMeasured(EngineHarness& h) {
   if (flushed.estimated_keys.has_value()) {
     EXPECT_NEAR(static_cast<double>(*flushed.estimated_keys), 1000, 20);
   }
-  if (flushed.bytes_on_disk.has_value()) EXPECT_GT(*flushed.bytes_on_disk, 1000U);
+  if (flushed.bytes_on_disk.has_value()) {
+    EXPECT_GT(*flushed.bytes_on_disk, 1000U);
+  }
 }
 
 }  // namespace

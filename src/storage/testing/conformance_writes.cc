@@ -46,7 +46,9 @@ void TheLastChangeOfAKeyWins(EngineHarness& h) {
   batch.SystemPut(SystemSpace::kState, "u", "after the range");
   ASSERT_EQ(h.engine().Write(batch, MakeMeta(1, 2)), Status::Ok());
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     EXPECT_EQ(ValueAt(h.engine(), kDefault, "k", Version(2)), "second");
     EXPECT_EQ(ValueAt(h.engine(), kDefault, "d", Version(2)), "back");
     EXPECT_EQ(System(h.engine(), SystemSpace::kState), (KeyValues{{"u", "after the range"}}));
@@ -60,7 +62,9 @@ void SystemRangesAreHalfOpen(EngineHarness& h) {
       fill.SystemPut(SystemSpace::kVersionIndex, key, key);
     }
     ASSERT_EQ(h.engine().Write(fill, MakeMeta(1, 1)), Status::Ok());
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     WriteBatch drop;
     drop.SystemDeleteRange(SystemSpace::kVersionIndex, "b", "c");
     drop.SystemDeleteRange(SystemSpace::kVersionIndex, "d", "d");
@@ -96,7 +100,9 @@ void LargeValuesAndBatches(EngineHarness& h) {
   }
   ASSERT_EQ(h.engine().Write(batch, MakeMeta(1, 2)), Status::Ok());
   for (const bool flushed : {false, true}) {
-    if (flushed) ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    if (flushed) {
+      ASSERT_EQ(h.engine().Flush(), Status::Ok());
+    }
     EXPECT_TRUE(ValueAt(h.engine(), kDefault, "large", Version(2)) == large);
     EXPECT_EQ(ValueAt(h.engine(), kDefault, "k19999", Version(2)), "19999");
     EXPECT_EQ(Forward(h.engine(), kDefault, {}, Version(2)).size(), 20001U);

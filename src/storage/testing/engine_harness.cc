@@ -14,6 +14,13 @@ void PrintTo(const HistoryEntry& entry, std::ostream* out) {
        << (entry.is_delete ? " delete" : " put");
 }
 
+void PrintTo(const StateMeta& meta, std::ostream* out) {
+  *out << "{slot " << meta.applied_slot.value() << ", epoch " << meta.applied_epoch.value()
+       << ", version " << meta.version.value() << ", watermark " << meta.watermark.value()
+       << ", features " << meta.features << ", next family " << meta.next_family.value()
+       << ", membership " << Printable(meta.membership) << "}";
+}
+
 StateMeta MakeMeta(std::uint64_t slot, std::uint64_t version, std::uint64_t watermark) {
   StateMeta meta;
   meta.applied_slot = Slot(slot);

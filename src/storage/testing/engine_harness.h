@@ -24,7 +24,7 @@ class EngineHarness {
   // Ends the engine without a flush, loses what was not durable, and recovers. Iterators must be
   // gone. Families are not reconciled.
   virtual void Crash() = 0;
-  // Lets versions that may go, go: an engine may otherwise take its time.
+  // Lets versions that may go, go: an engine may otherwise take its time. May flush.
   virtual void CollectGarbage() = 0;
   // Leaves no room on the disk, or gives it back. False if this engine can't play it.
   virtual bool SetDiskFull(bool full) = 0;
@@ -48,6 +48,7 @@ struct HistoryEntry {
 
 // For failure messages.
 void PrintTo(const HistoryEntry& entry, std::ostream* out);
+void PrintTo(const StateMeta& meta, std::ostream* out);
 
 using KeyValues = std::vector<std::pair<std::string, std::string>>;
 
