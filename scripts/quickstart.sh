@@ -90,9 +90,12 @@ start_node() {
 
 # show ARGUMENTS...: prints a call of the command line, and makes it.
 show() {
-  printf '   $ build/bin/cairn'
-  printf ' %s' "$@"
-  printf '\n'
+  local word line='   $ build/bin/cairn'
+  for word in "$@"; do
+    if [[ $word == *' '* ]]; then word="\"$word\""; fi
+    line+=" $word"
+  done
+  printf '%s\n' "$line"
   build/bin/cairn "$@" | sed 's/^/   /'
 }
 
