@@ -62,7 +62,8 @@ class FileSystem {
   [[nodiscard]] virtual bool IsDirectory(const std::string& path) const = 0;
   // Names (not paths) in a folder, sorted; without "." and "..".
   virtual Result<std::vector<std::string>> List(const std::string& directory) const = 0;
-  // Makes the folder and its missing parents, durably; fine if it exists.
+  // Makes the folder and its missing parents; fine if it exists. Durable on return, also if a
+  // process that was killed made them just before.
   virtual Status CreateDirectories(const std::string& path) = 0;
   virtual Status Remove(const std::string& path) = 0;
   // Removes an empty folder.

@@ -219,13 +219,15 @@ class PosixFileSystemImpl final : public FileSystem {
   Status CreateDirectories(const std::string& path) override {
     for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
       const std::string part = path.substr(0, end);
-      if (mkdir(part.c_str(), 0755) == 0) {
-        CAIRN_RETURN_IF_ERROR(SyncDirectory(DirectoryOf(part)));
-      } else if (errno != EEXIST) {
+      const bool made = mkdir(part.c_str(), 0755) == 0;
+      if (!made && errno != EEXIST) {
         // An existing parent on a read-only or foreign file system is no error.
         const Status failed = ErrnoStatus("mkdir", part);
         if (!IsDirectory(part)) return failed;
       }
+      // Also if it was there: whoever made it may have been killed before this.
+      const Status synced = SyncDirectory(DirectoryOf(part));
+      if (made) CAIRN_RETURN_IF_ERROR(synced);
       if (end == std::string::npos) break;
     }
     if (!IsDirectory(path)) {

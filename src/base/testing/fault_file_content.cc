@@ -149,13 +149,6 @@ void FaultFileContent::TakeDurable() {
   pages_beyond_ = current_.PagesFrom(reserved_pages_);
 }
 
-void FaultFileContent::CrashDroppingUnsynced() { TakeDurable(); }
-
-void FaultFileContent::CrashKeepingUnsynced() {
-  Sync();
-  TakeDurable();
-}
-
 void FaultFileContent::CrashRandomly(Random* random) {
   switch (changes_.empty() ? 0 : random->Below(8)) {
     case 0:

@@ -71,9 +71,8 @@ class FaultFileContent {
   void ForgetDirty() { changes_.clear(); }
   void Damage(std::uint64_t offset, std::uint8_t mask);
 
-  // The three outcomes of a power cut. Afterwards everything that is left is durable.
-  void CrashDroppingUnsynced();
-  void CrashKeepingUnsynced();
+  // The outcomes of a power cut. Afterwards everything that is left is durable.
+  void CrashDroppingUnsynced() { TakeDurable(); }
   void CrashRandomly(Random* random);
 
  private:

@@ -106,13 +106,13 @@ void FaultFileSystem::State::Crash(CrashMode mode, Random* random) {
 }
 
 void FaultFileSystem::State::CrashNames(CrashMode mode, Random* random) {
+  if (mode == CrashMode::kKeepUnsynced) return;
   // Half of the random cuts keep names in order, as journaling file systems do.
   const bool is_random = mode == CrashMode::kRandom;
   const bool in_order = is_random && random->OneIn(1, 2);
   const std::uint64_t kept = in_order ? random->Below(name_changes.size() + 1) : 0;
   for (std::size_t i = 0; i < name_changes.size(); ++i) {
-    bool keep = mode == CrashMode::kKeepUnsynced;
-    if (is_random) keep = in_order ? i < kept : random->OneIn(1, 2);
+    const bool keep = is_random && (in_order ? i < kept : random->OneIn(1, 2));
     if (!keep) continue;
     for (const Cell& cell : name_changes[i]) MakeDurable(cell);
   }
@@ -121,7 +121,7 @@ void FaultFileSystem::State::CrashNames(CrashMode mode, Random* random) {
 
 void FaultFileSystem::State::Reload(Inode* directory, CrashMode mode, Random* random,
                                     absl::flat_hash_set<const Inode*>* seen) {
-  directory->entries = directory->durable_entries;
+  if (mode != CrashMode::kKeepUnsynced) directory->entries = directory->durable_entries;
   for (const auto& [name, inode] : directory->entries) {
     if (!seen->insert(inode.get()).second) {
       ++inode->links;
@@ -134,17 +134,8 @@ void FaultFileSystem::State::Reload(Inode* directory, CrashMode mode, Random* ra
       Reload(inode.get(), mode, random, seen);
       continue;
     }
-    switch (mode) {
-      case CrashMode::kRandom:
-        inode->content.CrashRandomly(random);
-        break;
-      case CrashMode::kDropUnsynced:
-        inode->content.CrashDroppingUnsynced();
-        break;
-      case CrashMode::kKeepUnsynced:
-        inode->content.CrashKeepingUnsynced();
-        break;
-    }
+    if (mode == CrashMode::kRandom) inode->content.CrashRandomly(random);
+    if (mode == CrashMode::kDropUnsynced) inode->content.CrashDroppingUnsynced();
     used += inode->content.Charge();
   }
 }

@@ -203,10 +203,11 @@ Status FaultFileSystem::CreateDirectories(const std::string& path) {
       made->directory = true;
       s.Change({{at.directory, at.name, made}});
       if (!verdict.status.ok()) return verdict.status;
-      s.SyncNames(at.directory);
     } else if (!at.inode->directory) {
       return Failure("mkdir", path, StatusCode::kIoError, "Not a directory");
     }
+    if (s.powered_off) return IoError("the power is off");
+    if (at.directory != nullptr) s.SyncNames(at.directory);
     if (end == std::string::npos) return Status::Ok();
   }
 }

@@ -33,11 +33,13 @@
 
 namespace cairn {
 
-// What a power cut does to what was not yet durable.
+// What a crash does to what was not yet durable.
 enum class CrashMode : std::uint8_t {
   kRandom,        // any outcome the contract allows
   kDropUnsynced,  // nothing of it survives
-  kKeepUnsynced   // all of it survives (a killed process on a running machine)
+  // Only the process dies: all of it is still there, and still not durable, so that a later power
+  // cut may take it.
+  kKeepUnsynced
 };
 
 // Kinds of operations, for fault switches and counts.
@@ -72,8 +74,9 @@ class FaultFileSystem final : public FileSystem {
   Result<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
   Result<std::uint64_t> FreeBytes(const std::string& path) const override;
 
-  // Cuts the power and turns it on again: decides what survives, kills handles and locks, disarms
-  // all fault switches but the capacity. `random` may be null unless the mode is kRandom.
+  // Cuts the power and turns it on again (or kills the process, see CrashMode): decides what
+  // survives, kills handles and locks, disarms all fault switches but the capacity. `random` may be
+  // null unless the mode is kRandom.
   void Crash(CrashMode mode, Random* random);
   void Crash(Random* random) { Crash(CrashMode::kRandom, random); }
 
