@@ -15,6 +15,16 @@ def _output(*command):
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def filesystem(path):
+    """Type of the file system that holds `path`: that of the longest mount point above it."""
+    best, kind = "", "unknown"
+    for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
+        _, point, name, *_ = line.split()
+        if pathlib.Path(path).resolve().is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, name
+    return kind
+
+
 def machine(scratch):
     """What the figures depend on."""
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
@@ -27,7 +37,7 @@ def machine(scratch):
         "cores": len(re.findall(r"^processor", pathlib.Path("/proc/cpuinfo").read_text(), re.M)),
         "memory_gib": round(int(memory.group(1)) / 2**20) if memory else 0,
         "kernel": platform.release(),
-        "filesystem": _output("stat", "-f", "-c", "%T", str(scratch)),
+        "filesystem": filesystem(scratch),
         "etcd": version.group(1) if version else "not installed",
         "commit": _output("git", "-C", str(here), "rev-parse", "--short", "HEAD")
                   + (" with local changes" if dirty else ""),
@@ -73,7 +83,7 @@ def _table(header, rows):
 
 
 def _load_rows(rounds_by_system, kind):
-    for system, rounds in rounds_by_system.items():
+    for system, rounds in sorted(rounds_by_system.items()):
         yield (system, rates(rounds).text(), latencies(rounds, kind, "p50_us").text(),
                latencies(rounds, kind, "p99_us").text())
 

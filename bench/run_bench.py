@@ -52,10 +52,11 @@ class Bench:
             raise RuntimeError(f"{' '.join(map(str, command))} failed: {done.stdout.decode()}")
         return json.loads(done.stdout)
 
-    def load(self, server, *flags, clients=CLIENTS, seconds=None, value_bytes=VALUE_BYTES):
+    def load(self, server, *flags, clients=CLIENTS, seconds=None, keys=KEYS,
+             value_bytes=VALUE_BYTES):
         return self.run_json(
             self.bin / "cairn-load", "--system", server.system, "--port", server.port, "--clients",
-            clients, "--seconds", seconds or self.seconds, "--keys", KEYS, "--value-bytes",
+            clients, "--seconds", seconds or self.seconds, "--keys", keys, "--value-bytes",
             value_bytes, *flags)
 
     def interleave(self, runs):
@@ -91,7 +92,7 @@ class Bench:
         folder = self.folder("cairn-syncs")
         counts = folder / "strace.txt"
         tracer = ["strace", "-f", "--seccomp-bpf", "-c", "-U", "name,calls", "-e",
-                  "trace=fsync,fdatasync,sync_file_range", "-o", counts]
+                  "trace=fsync,fdatasync", "-o", counts]
         with servers.cairnd(self.bin, folder, tracer=tracer) as cairn:
             loaded = self.load(cairn, "--warmup", 0)
         calls = {}
@@ -136,8 +137,7 @@ class Bench:
             idle = cairn.rss_mib()
         folder = self.folder("cairn-scan")
         with servers.cairnd(self.bin, folder, config=SMALL_CACHE) as cairn:
-            self.load(cairn, "--fill", "--keys", SCAN_KEYS, clients=16,
-                      value_bytes=SCAN_VALUE_BYTES)
+            self.load(cairn, "--fill", clients=16, keys=SCAN_KEYS, value_bytes=SCAN_VALUE_BYTES)
         with servers.cairnd(self.bin, folder, config=SMALL_CACHE) as cairn:
             before = cairn.rss_mib()
             cairn.reset_peak()
