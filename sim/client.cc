@@ -139,9 +139,8 @@ void Client::TryWrite(std::shared_ptr<const kv::KvOperation> operation, std::uin
       then(UnavailableError("gave up").WithMaybeApplied());
       return;
     }
-    scheduler_->After(std::chrono::milliseconds(20), [=, this] {
-      TryWrite(operation, sequence, attempt + 1, open, then);
-    });
+    scheduler_->After(std::chrono::milliseconds(20),
+                      [=, this] { TryWrite(operation, sequence, attempt + 1, open, then); });
     return;
   }
   replication::RequestContext context;
@@ -151,27 +150,25 @@ void Client::TryWrite(std::shared_ptr<const kv::KvOperation> operation, std::uin
     context.sequence = sequence;
     context.first_outstanding = sequence;
   }
-  node_->routing()->Execute(
-      context, *operation, [=, this](Answer answer) {
-        const StatusCode code = answer.ok() ? StatusCode::kOk : answer.status().code();
-        const bool retry = code == StatusCode::kTimeout || code == StatusCode::kUnavailable ||
-                           code == StatusCode::kResourceExhausted;
-        const bool now_open = open || (!answer.ok() && answer.status().maybe_applied());
-        if (retry && attempt < kAttempts) {
-          scheduler_->After(std::chrono::milliseconds(20), [=, this] {
-            TryWrite(operation, sequence, attempt + 1, now_open, then);
-          });
-          return;
-        }
-        if (code == StatusCode::kSessionExpired) session_ = SessionId();
-        // A definite answer settles the earlier tries; without one, or when the session is gone,
-        // an earlier try may have been applied.
-        if (now_open && (retry || code == StatusCode::kSessionExpired)) {
-          then(Status(answer.status()).WithMaybeApplied());
-        } else {
-          then(answer);
-        }
-      });
+  node_->routing()->Execute(context, *operation, [=, this](Answer answer) {
+    const StatusCode code = answer.ok() ? StatusCode::kOk : answer.status().code();
+    const bool retry = code == StatusCode::kTimeout || code == StatusCode::kUnavailable ||
+                       code == StatusCode::kResourceExhausted;
+    const bool now_open = open || (!answer.ok() && answer.status().maybe_applied());
+    if (retry && attempt < kAttempts) {
+      scheduler_->After(std::chrono::milliseconds(20),
+                        [=, this] { TryWrite(operation, sequence, attempt + 1, now_open, then); });
+      return;
+    }
+    if (code == StatusCode::kSessionExpired) session_ = SessionId();
+    // A definite answer settles the earlier tries; without one, or when the session is gone,
+    // an earlier try may have been applied.
+    if (now_open && (retry || code == StatusCode::kSessionExpired)) {
+      then(Status(answer.status()).WithMaybeApplied());
+    } else {
+      then(answer);
+    }
+  });
 }
 
 void Client::Read(kv::KvOperation operation, Then then) {
@@ -248,8 +245,8 @@ void Client::ReadPair() {
   Read(kv::GetRange{Between("pair/", "pair0"), {}}, [this](const Answer& answer) {
     if (answer.ok()) {
       const auto& range = std::get<kv::RangeResult>(*answer);
-      const bool whole = range.key_values.size() == 2 &&
-                         range.key_values[0].value == range.key_values[1].value;
+      const bool whole =
+          range.key_values.size() == 2 && range.key_values[0].value == range.key_values[1].value;
       if (!range.key_values.empty() && !whole) {
         history_->Violation("a scan at version " + ToString(range.read_version) +
                             " saw half a transaction: " + std::to_string(range.key_values.size()) +
@@ -298,31 +295,28 @@ void Client::CountLog() {
   Read(kv::GetReadVersion{}, [this](const Answer& given) {
     if (!given.ok()) return Think();
     const Version at = VersionOf(*given);
-    Read(kv::SnapshotGetRange{Between(kLogBegin, kLogEnd), at, {}},
-         [this, at](const Answer& scan) {
-           if (!scan.ok()) return Think();
-           const std::size_t count = std::get<kv::RangeResult>(*scan).key_values.size();
-           kv::AtomicCommit commit;
-           commit.read_version = at;
-           commit.read_conflict_ranges = {{kLogBegin, kLogEnd, {}}};
-           commit.operations = {SetMutation(kCount, std::to_string(count))};
-           Write(std::move(commit), [this, count](const Answer& answer) {
-             if (!answer.ok()) return Think();
-             const Version committed = std::get<kv::WriteResult>(*answer).version;
-             Read(kv::SnapshotGetRange{Between(kLogBegin, kLogEnd), committed, {}},
-                  [this, count, committed](const Answer& check) {
-                    if (check.ok() &&
-                        std::get<kv::RangeResult>(*check).key_values.size() != count) {
-                      history_->Violation(
-                          "a commit at version " + ToString(committed) + " counted " +
-                          std::to_string(count) + " log entries, the log held " +
-                          std::to_string(
-                              std::get<kv::RangeResult>(*check).key_values.size()));
-                    }
-                    Think();
-                  });
-           });
-         });
+    Read(kv::SnapshotGetRange{Between(kLogBegin, kLogEnd), at, {}}, [this, at](const Answer& scan) {
+      if (!scan.ok()) return Think();
+      const std::size_t count = std::get<kv::RangeResult>(*scan).key_values.size();
+      kv::AtomicCommit commit;
+      commit.read_version = at;
+      commit.read_conflict_ranges = {{kLogBegin, kLogEnd, {}}};
+      commit.operations = {SetMutation(kCount, std::to_string(count))};
+      Write(std::move(commit), [this, count](const Answer& answer) {
+        if (!answer.ok()) return Think();
+        const Version committed = std::get<kv::WriteResult>(*answer).version;
+        Read(kv::SnapshotGetRange{Between(kLogBegin, kLogEnd), committed, {}},
+             [this, count, committed](const Answer& check) {
+               if (check.ok() && std::get<kv::RangeResult>(*check).key_values.size() != count) {
+                 history_->Violation(
+                     "a commit at version " + ToString(committed) + " counted " +
+                     std::to_string(count) + " log entries, the log held " +
+                     std::to_string(std::get<kv::RangeResult>(*check).key_values.size()));
+               }
+               Think();
+             });
+      });
+    });
   });
 }
 

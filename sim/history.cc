@@ -22,8 +22,8 @@ void History::WriteDone(const WriteToken& write, Version version) {
   Key& key = keys_[write.key];
   key.open.erase(write.number);
   if (version <= write.floor) {
-    Violation("a write of " + write.key + " got version " + ToString(version) +
-              ", but version " + ToString(write.floor) + " was acknowledged before it began");
+    Violation("a write of " + write.key + " got version " + ToString(version) + ", but version " +
+              ToString(write.floor) + " was acknowledged before it began");
   }
   const auto [it, first] = versions_.emplace(version, write.key);
   if (!first) {
@@ -62,8 +62,8 @@ void History::ReadDone(const ReadToken& read, const std::optional<std::string>& 
   if (!value) {
     // Deleted, or never written: by a delete at or after the floor, or one that is still open.
     const auto after = key.acknowledged.lower_bound(read.key_floor);
-    const bool deleted = std::any_of(after, key.acknowledged.end(),
-                                     [](const auto& write) { return !write.second; });
+    const bool deleted =
+        std::any_of(after, key.acknowledged.end(), [](const auto& write) { return !write.second; });
     if (read.key_floor.value() != 0 && !deleted && !open_with(std::nullopt)) {
       Violation("a read of " + read.key + " found nothing, but version " +
                 ToString(read.key_floor) + " of it was acknowledged before");

@@ -34,8 +34,8 @@ class SimNode {
   SimNode(Scheduler* scheduler, const SimNodeOptions& options);
   ~SimNode();
 
-  // Starts the process. Errors are those of the journal and the replica: after a crash there must be
-  // none.
+  // Starts the process. Errors are those of the journal and the replica: after a crash there must
+  // be none.
   Status Start();
   // Cuts the power: the process, if there is one, is gone; the disk and the engine keep what was
   // durable.

@@ -59,8 +59,7 @@ SimNodeOptions Simulation::NodeOptions() {
   node.replica.node = NodeId(0);
   node.segment_bytes = 16 << 10;
   keeps_journal_ = random.OneIn(1, 3);
-  node.replica.max_journal_bytes =
-      keeps_journal_ ? UINT64_MAX : (8 << 10) << random.Below(5);
+  node.replica.max_journal_bytes = keeps_journal_ ? UINT64_MAX : (8 << 10) << random.Below(5);
   node.replica.max_batch_size = static_cast<std::uint32_t>(1 + random.Below(20));
   node.replica.max_outstanding_proposals = 100;
   node.replica.limits.entry_bytes = 4 << 10;
@@ -161,8 +160,7 @@ void Simulation::Heal() {
 
 // ---- Running
 
-void Simulation::Await(Duration limit, const std::string& what,
-                       const std::function<bool()>& done) {
+void Simulation::Await(Duration limit, const std::string& what, const std::function<bool()>& done) {
   const MonotonicTime end = scheduler_.now() + limit;
   while (!done()) {
     if (scheduler_.now() >= end) {
@@ -263,8 +261,8 @@ void Simulation::CheckFinalState() {
   }
 }
 
-// The state must be a function of the log: a fresh state machine that applies the whole journal ends
-// up with the same state as the one that crashed and replayed its way through.
+// The state must be a function of the log: a fresh state machine that applies the whole journal
+// ends up with the same state as the one that crashed and replayed its way through.
 void Simulation::CheckReplay() {
   const Result<std::uint64_t> hash = node_.executor()->StateHash();
   if (!hash.ok()) return history_.Violation("no state hash: " + hash.status().ToString());

@@ -86,13 +86,13 @@ int main(int argc, char** argv) {
     }
     if (s == last) break;
   }
-  std::printf("%llu seeds, %.2f simulated hours, %llu operations, %llu faults, %llu restarts, "
-              "%llu failed\n",
-              static_cast<unsigned long long>(last - first + 1),
-              static_cast<double>(total.simulated.count()) / 3.6e12,
-              static_cast<unsigned long long>(total.operations),
-              static_cast<unsigned long long>(total.faults),
-              static_cast<unsigned long long>(total.restarts),
-              static_cast<unsigned long long>(failed));
+  std::printf(
+      "%llu seeds, %.2f simulated hours, %llu operations, %llu faults, %llu restarts, "
+      "%llu failed\n",
+      static_cast<unsigned long long>(last - first + 1),
+      static_cast<double>(total.simulated.count()) / 3.6e12,
+      static_cast<unsigned long long>(total.operations),
+      static_cast<unsigned long long>(total.faults),
+      static_cast<unsigned long long>(total.restarts), static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;
 }

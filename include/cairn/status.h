@@ -256,17 +256,17 @@ inline Status UnimplementedError(std::string m) {
 }
 
 // Leaves the enclosing function with the status of `expr` unless it is OK.
-#define CAIRN_RETURN_IF_ERROR(expr)                      \
-  do {                                                   \
-    ::cairn::Status cairn_status_ = (expr);              \
-    if (!cairn_status_.ok()) return cairn_status_;       \
+#define CAIRN_RETURN_IF_ERROR(expr)                \
+  do {                                             \
+    ::cairn::Status cairn_status_ = (expr);        \
+    if (!cairn_status_.ok()) return cairn_status_; \
   } while (false)
 
 #define CAIRN_CONCAT_INNER_(a, b) a##b
 #define CAIRN_CONCAT_(a, b) CAIRN_CONCAT_INNER_(a, b)
-#define CAIRN_ASSIGN_OR_RETURN_(tmp, lhs, expr)          \
-  auto tmp = (expr);                                     \
-  if (!tmp.ok()) return std::move(tmp).status();         \
+#define CAIRN_ASSIGN_OR_RETURN_(tmp, lhs, expr)  \
+  auto tmp = (expr);                             \
+  if (!tmp.ok()) return std::move(tmp).status(); \
   lhs = std::move(tmp).value()
 
 // `CAIRN_ASSIGN_OR_RETURN(auto x, F());` binds x, or leaves with F's status.

@@ -15,11 +15,11 @@ namespace cairn {
 
 // CAIRN_CHECK(x > 0) or CAIRN_CHECK(x > 0, "x is " + std::to_string(x)): the text is only built on
 // failure.
-#define CAIRN_CHECK(condition, ...)                                                        \
-  do {                                                                                     \
-    if (__builtin_expect(!(condition), 0)) {                                               \
-      ::cairn::CheckFailed(__FILE__, __LINE__, #condition, ::std::string(__VA_ARGS__));    \
-    }                                                                                      \
+#define CAIRN_CHECK(condition, ...)                                                     \
+  do {                                                                                  \
+    if (__builtin_expect(!(condition), 0)) {                                            \
+      ::cairn::CheckFailed(__FILE__, __LINE__, #condition, ::std::string(__VA_ARGS__)); \
+    }                                                                                   \
   } while (false)
 
 #endif  // CAIRN_SRC_BASE_CHECK_H_

@@ -41,8 +41,8 @@ constexpr char kPattern[] = "%Y-%m-%dT%H:%M:%S.%e%z %L %t %v";
 
 std::shared_ptr<spdlog::logger>& Logger() {
   static std::shared_ptr<spdlog::logger> logger = [] {
-    auto made = std::make_shared<spdlog::logger>(
-        "cairn", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto made = std::make_shared<spdlog::logger>("cairn",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_level(spdlog::level::trace);
     made->set_pattern(kPattern);
     return made;

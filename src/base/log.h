@@ -43,11 +43,11 @@ void LogLine(LogLevel level, std::string_view line);
 
 }  // namespace cairn
 
-#define CAIRN_LOG(level, ...)                                                      \
-  do {                                                                             \
-    if (::cairn::LogEnabled(::cairn::LogLevel::level)) {                           \
-      ::cairn::LogLine(::cairn::LogLevel::level, ::fmt::format(__VA_ARGS__));      \
-    }                                                                              \
+#define CAIRN_LOG(level, ...)                                                 \
+  do {                                                                        \
+    if (::cairn::LogEnabled(::cairn::LogLevel::level)) {                      \
+      ::cairn::LogLine(::cairn::LogLevel::level, ::fmt::format(__VA_ARGS__)); \
+    }                                                                         \
   } while (false)
 
 #endif  // CAIRN_SRC_BASE_LOG_H_

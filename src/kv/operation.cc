@@ -17,8 +17,9 @@ std::vector<std::string_view> NamesOf(std::index_sequence<I...>) {
 Status CheckKey(std::string_view key, const Limits& limits) {
   if (key.empty()) return InvalidArgumentError("the key cannot be empty");
   if (key.size() > limits.key_bytes) {
-    return InvalidArgumentError("the key " + Printable(key, 16) + " is over the limit key_bytes = " +
-                                std::to_string(limits.key_bytes));
+    return InvalidArgumentError(
+        "the key " + Printable(key, 16) +
+        " is over the limit key_bytes = " + std::to_string(limits.key_bytes));
   }
   return Status::Ok();
 }
@@ -26,18 +27,18 @@ Status CheckKey(std::string_view key, const Limits& limits) {
 // Bounds of ranges may be empty, and one byte longer than a key: the key after the longest key.
 Status CheckBound(std::string_view key, const Limits& limits) {
   if (key.size() > limits.key_bytes + 1) {
-    return InvalidArgumentError("a range bound of " + std::to_string(key.size()) +
-                                " bytes is over the limit key_bytes = " +
-                                std::to_string(limits.key_bytes));
+    return InvalidArgumentError(
+        "a range bound of " + std::to_string(key.size()) +
+        " bytes is over the limit key_bytes = " + std::to_string(limits.key_bytes));
   }
   return Status::Ok();
 }
 
 Status CheckValue(std::string_view value, const Limits& limits) {
   if (value.size() > limits.value_bytes) {
-    return InvalidArgumentError("a value of " + std::to_string(value.size()) +
-                                " bytes is over the limit value_bytes = " +
-                                std::to_string(limits.value_bytes));
+    return InvalidArgumentError(
+        "a value of " + std::to_string(value.size()) +
+        " bytes is over the limit value_bytes = " + std::to_string(limits.value_bytes));
   }
   return Status::Ok();
 }
@@ -67,15 +68,15 @@ Status CheckMutation(const Mutation& m, std::size_t index, const Limits& limits)
   const auto at = [index](const Status& s) {
     return Status(s.code(), "operation " + std::to_string(index) + ": " + s.message());
   };
-  const std::string_view value = m.type == MutationType::kDelete ? std::string_view() : m.value;
-  if (Status s = CheckPair(m.key, value, m.column_family, limits); !s.ok()) return at(s);
   const bool key_stamp = m.type == MutationType::kSetVersionstampedKey;
   const bool value_stamp = m.type == MutationType::kSetVersionstampedValue;
   if ((key_stamp && m.key.size() < 10) || (value_stamp && m.value.size() < 10)) {
-    return at(InvalidOperationError(
-        "a versionstamp takes the last 10 bytes of its template, which has " +
-        std::to_string(key_stamp ? m.key.size() : m.value.size())));
+    return at(
+        InvalidOperationError("a versionstamp takes the last 10 bytes of its template, which has " +
+                              std::to_string(key_stamp ? m.key.size() : m.value.size())));
   }
+  const std::string_view value = m.type == MutationType::kDelete ? std::string_view() : m.value;
+  if (Status s = CheckPair(m.key, value, m.column_family, limits); !s.ok()) return at(s);
   return Status::Ok();
 }
 
@@ -109,10 +110,10 @@ Status CheckCommit(const AtomicCommit& commit, const Limits& limits) {
     bytes += range.begin.size() + range.end.size();
   }
   if (bytes > limits.transaction_bytes) {
-    return InvalidArgumentError("a transaction of " + std::to_string(bytes) +
-                                " bytes is over the limit transaction_bytes = " +
-                                std::to_string(limits.transaction_bytes) +
-                                "; split it into smaller ones");
+    return InvalidArgumentError(
+        "a transaction of " + std::to_string(bytes) +
+        " bytes is over the limit transaction_bytes = " + std::to_string(limits.transaction_bytes) +
+        "; split it into smaller ones");
   }
   return Status::Ok();
 }

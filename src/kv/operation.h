@@ -223,11 +223,11 @@ enum class OperationType : std::uint8_t { kRead, kWrite };
 template <class Op>
 struct OperationTraits;  // No definition: every alternative must be classified below.
 
-#define CAIRN_CLASSIFY_(Op, Type, Name)                              \
-  template <>                                                        \
-  struct OperationTraits<Op> {                                       \
-    static constexpr OperationType kType = OperationType::Type;      \
-    static constexpr std::string_view kName = Name;                  \
+#define CAIRN_CLASSIFY_(Op, Type, Name)                         \
+  template <>                                                   \
+  struct OperationTraits<Op> {                                  \
+    static constexpr OperationType kType = OperationType::Type; \
+    static constexpr std::string_view kName = Name;             \
   }
 CAIRN_CLASSIFY_(Get, kRead, "get");
 CAIRN_CLASSIFY_(GetRange, kRead, "get_range");

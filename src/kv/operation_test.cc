@@ -11,17 +11,29 @@ namespace cairn::kv {
 namespace {
 
 TEST(Classification, ReadsNeedNoConsensusAndWritesDo) {
-  const std::vector<KvOperation> reads = {Get{},           GetRange{},       SnapshotRead{},
-                                          SnapshotGetRange{}, GetReadVersion{}, GetCommittedVersion{}};
+  const std::vector<KvOperation> reads = {Get{},
+                                          GetRange{},
+                                          SnapshotRead{},
+                                          SnapshotGetRange{},
+                                          GetReadVersion{},
+                                          GetCommittedVersion{}};
   for (const KvOperation& op : reads) {
     EXPECT_TRUE(is_read_only(op)) << operation_name(op);
     EXPECT_FALSE(requires_consensus(op));
     EXPECT_EQ(operation_type(op), OperationType::kRead);
   }
-  const std::vector<KvOperation> writes = {
-      Set{},          Delete{},       AtomicCommit{},     SetVersionstampedKey{},
-      SetVersionstampedValue{},       CreateColumnFamily{}, DropColumnFamily{},
-      OpenSession{},  CloseSession{}, ExpireSessions{},   AdvanceWatermark{}, EnableFeatures{}};
+  const std::vector<KvOperation> writes = {Set{},
+                                           Delete{},
+                                           AtomicCommit{},
+                                           SetVersionstampedKey{},
+                                           SetVersionstampedValue{},
+                                           CreateColumnFamily{},
+                                           DropColumnFamily{},
+                                           OpenSession{},
+                                           CloseSession{},
+                                           ExpireSessions{},
+                                           AdvanceWatermark{},
+                                           EnableFeatures{}};
   for (const KvOperation& op : writes) {
     EXPECT_FALSE(is_read_only(op)) << operation_name(op);
     EXPECT_TRUE(requires_consensus(op));
@@ -42,9 +54,9 @@ class ValidateTest : public testing::Test {
 };
 
 TEST_F(ValidateTest, EmptyKeysAreRefused) {
-  for (const KvOperation& op : std::vector<KvOperation>{
-           Get{}, SnapshotRead{}, Set{}, Delete{}, SetVersionstampedKey{},
-           SetVersionstampedValue{}, AtomicCommit{{}, {}, {}, {Mutation{}}}}) {
+  for (const KvOperation& op :
+       std::vector<KvOperation>{Get{}, SnapshotRead{}, Set{}, Delete{}, SetVersionstampedKey{},
+                                SetVersionstampedValue{}, AtomicCommit{{}, {}, {}, {Mutation{}}}}) {
     const Status s = Validate(op, limits_);
     EXPECT_EQ(s.code(), StatusCode::kInvalidArgument) << operation_name(op);
     EXPECT_NE(s.message().find("key cannot be empty"), std::string::npos) << s.message();
@@ -52,10 +64,10 @@ TEST_F(ValidateTest, EmptyKeysAreRefused) {
 }
 
 TEST_F(ValidateTest, LimitsAreInclusiveAndNamed) {
-  EXPECT_TRUE(Validate(Set{std::string(limits_.key_bytes, 'k'),
-                           std::string(limits_.value_bytes, 'v'), ""},
-                       limits_)
-                  .ok());
+  EXPECT_TRUE(
+      Validate(Set{std::string(limits_.key_bytes, 'k'), std::string(limits_.value_bytes, 'v'), ""},
+               limits_)
+          .ok());
   Status s = Validate(Get{std::string(limits_.key_bytes + 1, 'k'), ""}, limits_);
   EXPECT_EQ(s.code(), StatusCode::kInvalidArgument);
   EXPECT_NE(s.message().find("key_bytes = 10240"), std::string::npos) << s.message();
@@ -74,8 +86,7 @@ TEST_F(ValidateTest, TransactionsAreBoundedByBytesAndCounts) {
   commit.operations = {{MutationType::kSet, "k", std::string(99, 'v'), ""}};
   EXPECT_TRUE(Validate(commit, limits_).ok());
   commit.read_conflict_keys = {{"a", {}}};
-  EXPECT_NE(Validate(commit, limits_).message().find("transaction_bytes = 100"),
-            std::string::npos);
+  EXPECT_NE(Validate(commit, limits_).message().find("transaction_bytes = 100"), std::string::npos);
   commit = {};
   commit.operations.assign(4, Mutation{MutationType::kSet, "k", "", ""});
   EXPECT_NE(Validate(commit, limits_).message().find("transaction_operations = 3"),

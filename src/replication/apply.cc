@@ -250,8 +250,7 @@ Status StateMachineExecutor::Do(const kv::AtomicCommit& op, const kv::Command& c
     if (change.is_delete) {
       DeleteUser(change.family, std::move(change.key), version, change.order);
     } else {
-      PutUser(change.family, std::move(change.key), std::move(change.value), version,
-              change.order);
+      PutUser(change.family, std::move(change.key), std::move(change.value), version, change.order);
     }
   }
   return Status::Ok();
@@ -260,8 +259,8 @@ Status StateMachineExecutor::Do(const kv::AtomicCommit& op, const kv::Command& c
 Status StateMachineExecutor::Do(const kv::CreateColumnFamily& op, const kv::Command&,
                                 ApplyOutcome* outcome) {
   if (kv::IsDefaultFamily(op.name) || families_.Find(op.name).ok()) {
-    outcome->status = AlreadyExistsError("column family '" + Printable(op.name) +
-                                         "' exists already");
+    outcome->status =
+        AlreadyExistsError("column family '" + Printable(op.name) + "' exists already");
     return Status::Ok();
   }
   const FamilyId id = meta_.next_family;
@@ -278,8 +277,8 @@ Status StateMachineExecutor::Do(const kv::DropColumnFamily& op, const kv::Comman
                                 ApplyOutcome* outcome) {
   const Result<Family> family = families_.Find(op.name);
   if (!family.ok() || family->id == FamilyId()) {
-    outcome->status = family.ok() ? InvalidArgumentError("'default' cannot be dropped")
-                                  : family.status();
+    outcome->status =
+        family.ok() ? InvalidArgumentError("'default' cannot be dropped") : family.status();
     return Status::Ok();
   }
   outcome->result.version = TakeVersion();

@@ -1,11 +1,11 @@
-// Decides how long a proposal waits for company. One fsync serves a whole batch, so waiting a little
-// saves fsyncs and processor time under load; with one client it would only cost latency.
+// Decides how long a proposal waits for company. One fsync serves a whole batch, so waiting a
+// little saves fsyncs and processor time under load; with one client it would only cost latency.
 //
 // The pacer estimates how many clients propose at the same time, from the number of proposals that
 // were recently outstanding at once, and holds a batch until half of them are in it (the other half
 // is then in flight or on its way back) or until the oldest proposal has waited `max_delay`. With
-// one client the estimate is 1 and nothing is ever held. Compare commit_delay and commit_siblings of
-// PostgreSQL, which are fixed by hand.
+// one client the estimate is 1 and nothing is ever held. Compare commit_delay and commit_siblings
+// of PostgreSQL, which are fixed by hand.
 //
 // Thread safety: owned by the core executor.
 #ifndef CAIRN_SRC_REPLICATION_BATCH_PACER_H_

@@ -14,8 +14,8 @@ Status Conflict(std::string_view key, Version version, Version since) {
                        "; start again with a new read version");
 }
 
-// The engine's own errors must not pass for verdicts on the command: another replica's engine may be
-// well, and the two would decide differently.
+// The engine's own errors must not pass for verdicts on the command: another replica's engine may
+// be well, and the two would decide differently.
 Status EngineError(Status status) {
   switch (status.code()) {
     case StatusCode::kResourceExhausted:
@@ -47,8 +47,8 @@ Status CheckConflictRange(const storage::Engine& engine, FamilyId family, std::s
       storage::SystemSpace::kVersionIndex,
       storage::KeyRange{state_keys::IndexVersion(since.Next()), std::string()});
   if (!indexed.ok()) return EngineError(indexed.status());
-  auto stored = engine.NewHistoryIterator(
-      family, storage::KeyRange{std::string(begin), std::string(end)});
+  auto stored =
+      engine.NewHistoryIterator(family, storage::KeyRange{std::string(begin), std::string(end)});
   if (!stored.ok()) return EngineError(stored.status());
   const std::unique_ptr<storage::SystemIterator> index = *std::move(indexed);
   const std::unique_ptr<storage::HistoryIterator> history = *std::move(stored);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/kv/operation.h"
+
 namespace cairn::replication {
 namespace {
 
@@ -19,9 +21,31 @@ std::string CanonicalOperation(std::string_view name) {
     }
   }
   if (snake == "set_key" || snake == "put") return "set";
+  if (snake == "commit") return "atomic_commit";
   if (snake == "delete_key") return "delete";
   if (snake == "snapshot_get") return "snapshot_read";
   return snake;
+}
+
+// A fault aimed at a name that is none would never strike, and nobody would know why.
+Status CheckTarget(const std::string& given, const std::string& canonical) {
+  const auto& names = kv::AllOperationNames();
+  if (canonical.empty() || std::find(names.begin(), names.end(), canonical) != names.end()) {
+    return Status::Ok();
+  }
+  std::string known;
+  for (const std::string_view name : names) {
+    known += known.empty() ? "" : ", ";
+    known += name;
+  }
+  return InvalidArgumentError("there is no operation '" + given +
+                              "' to aim a fault at; the operations are " + known);
+}
+
+// True if the command to clear, `clear`, is about the armed rule `armed`.
+bool Clears(const FaultRule& clear, const FaultRule& armed) {
+  return (clear.fault_type.empty() || clear.fault_type == armed.fault_type) &&
+         (clear.target_operation.empty() || clear.target_operation == armed.target_operation);
 }
 
 }  // namespace
@@ -40,13 +64,13 @@ Status FaultInjector::Configure(const FaultRule& configured) {
   if (rule.delay < Duration::zero()) {
     return InvalidArgumentError("the duration cannot be negative");
   }
+  CAIRN_RETURN_IF_ERROR(CheckTarget(configured.target_operation, rule.target_operation));
   MutexLock lock(&mutex_);
-  rules_.erase(std::remove_if(rules_.begin(), rules_.end(),
-                              [&](const FaultRule& r) {
-                                return r.fault_type == rule.fault_type &&
-                                       r.target_operation == rule.target_operation;
-                              }),
-               rules_.end());
+  std::erase_if(rules_, [&](const FaultRule& armed) {
+    const bool same =
+        armed.fault_type == rule.fault_type && armed.target_operation == rule.target_operation;
+    return same || (rule.probability == 0 && Clears(rule, armed));
+  });
   if (rule.probability > 0) rules_.push_back(rule);
   armed_.store(!rules_.empty(), std::memory_order_relaxed);
   return Status::Ok();
@@ -60,8 +84,8 @@ std::optional<FaultInjector::Fault> FaultInjector::Check(std::string_view operat
     // 2^53: every such fraction is a double.
     const double drawn = static_cast<double>(random_.Next() >> 11) * 0x1p-53;
     if (drawn >= rule.probability) continue;
-    return Fault{cairn::Status(StatusCode::kInjectedFault,
-                        "injected fault '" + rule.fault_type + "' in " + std::string(operation))
+    return Fault{cairn::Status(StatusCode::kInjectedFault, "injected fault '" + rule.fault_type +
+                                                               "' in " + std::string(operation))
                      .WithFaultName(rule.fault_type),
                  rule.delay};
   }

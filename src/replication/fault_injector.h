@@ -34,8 +34,9 @@ class FaultInjector {
   FaultInjector(bool allowed, std::uint64_t seed) : allowed_(allowed), random_(seed) {}
 
   // A probability above 0 arms the rule (replacing one with the same type and target), else clears
-  // the rules of that type and target. kPermissionDenied if fault injection is not allowed;
-  // kInvalidArgument for a probability that is not a number in [0, 1] or a negative delay.
+  // the rules of that type and target; an empty target means every target then, an empty type every
+  // type. kPermissionDenied if fault injection is not allowed; kInvalidArgument for a probability
+  // that is not a number in [0, 1], a negative delay, or a target that is no operation.
   Status Configure(const FaultRule& rule);
 
   struct Fault {

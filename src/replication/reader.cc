@@ -31,8 +31,8 @@ class RangeScan {
   RangeScan(storage::ReadIterator* it, const ScanCheck& check) : it_(it), check_(check) {}
 
   Result<Bound> Resolve(const kv::KeySelector& selector);
-  Result<kv::RangeResult> Collect(const kv::RangeQuery& query, const Bound& begin,
-                                  const Bound& end, std::uint64_t max_bytes);
+  Result<kv::RangeResult> Collect(const kv::RangeQuery& query, const Bound& begin, const Bound& end,
+                                  std::uint64_t max_bytes);
 
  private:
   Status Tick() {
@@ -113,8 +113,8 @@ Result<kv::RangeResult> RangeScan::Collect(const kv::RangeQuery& query, const Bo
 }  // namespace
 
 Result<kv::RangeResult> ReadRange(const storage::Engine& engine, FamilyId family,
-                                  const kv::RangeQuery& query, Version at,
-                                  const kv::Limits& limits, const ScanCheck& check) {
+                                  const kv::RangeQuery& query, Version at, const kv::Limits& limits,
+                                  const ScanCheck& check) {
   // A bound that is known beforehand is given to the iterator, so that it need not step over what
   // lies beyond. Not if the other selector could have to look beyond it.
   storage::KeyRange within;

@@ -22,8 +22,8 @@ using ScanCheck = std::function<Status()>;
 // Reads `query` as of version `at`. `check` is called at least every thousand steps and once at the
 // end.
 Result<kv::RangeResult> ReadRange(const storage::Engine& engine, FamilyId family,
-                                  const kv::RangeQuery& query, Version at,
-                                  const kv::Limits& limits, const ScanCheck& check);
+                                  const kv::RangeQuery& query, Version at, const kv::Limits& limits,
+                                  const ScanCheck& check);
 
 }  // namespace cairn::replication
 

@@ -80,8 +80,8 @@ Status Replica::Start(StatusCallback recovered) {
   event.snapshot_slot = state.applied_slot;
   event.snapshot_epoch = state.applied_epoch;
   if (last > state.applied_slot) {
-    CAIRN_ASSIGN_OR_RETURN(event.entries, journal_->ReadEntries(state.applied_slot.Next(), last,
-                                                                UINT64_MAX));
+    CAIRN_ASSIGN_OR_RETURN(event.entries,
+                           journal_->ReadEntries(state.applied_slot.Next(), last, UINT64_MAX));
   }
   for (const consensus::Entry& entry : event.entries) log_.emplace(entry.slot, LogEntry{entry, {}});
   if (log_.size() != last.value() - state.applied_slot.value()) {
@@ -245,9 +245,9 @@ void Replica::CarryOut(consensus::Effects effects) {
 void Replica::HandlePersist(consensus::Persist persist) {
   if (persist.truncate_from) {
     for (auto it = log_.lower_bound(*persist.truncate_from); it != log_.end();) {
-      waiters_.FailWrites(it->second.waiters,
-                          UnavailableError("another leader took the log slot of this write")
-                              .WithMaybeApplied());
+      waiters_.FailWrites(
+          it->second.waiters,
+          UnavailableError("another leader took the log slot of this write").WithMaybeApplied());
       it = log_.erase(it);
     }
     durable_slot_ = std::min(durable_slot_, persist.truncate_from->Prev());
@@ -258,10 +258,8 @@ void Replica::HandlePersist(consensus::Persist persist) {
     status_.last_slot = persist.entries.back().slot;
   }
   ++persists_in_flight_;
-  PostTo(env_.journal,
-         [this, shared = std::make_shared<const consensus::Persist>(std::move(persist))] {
-           RunPersist(shared);
-         });
+  PostTo(env_.journal, [this, shared = std::make_shared<const consensus::Persist>(
+                                  std::move(persist))] { RunPersist(shared); });
 }
 
 void Replica::HandleProposals(const consensus::Effects& effects) {
@@ -333,9 +331,8 @@ void Replica::ProposeIfDue() {
   while (!queue_.empty()) {
     if (leadership_.role == consensus::Role::kLeader) {
       if (persists_in_flight_ >= kMaxPersistsInFlight) return;  // OnPersisted comes back here.
-      const std::optional<MonotonicTime> hold =
-          pacer_.Hold(queue_.size(), waiters_.outstanding_writes(), queue_.front().since,
-                      env_.clock->Now());
+      const std::optional<MonotonicTime> hold = pacer_.Hold(
+          queue_.size(), waiters_.outstanding_writes(), queue_.front().since, env_.clock->Now());
       if (hold) {
         if (batch_timer_armed_) return;
         batch_timer_armed_ = true;

@@ -8,8 +8,8 @@
 //   journal  owns the journal's writer side: Append, Sync, Compact
 //   apply    owns the state machine's writer side
 //   upkeep   flushes of the engine; nothing waits for it
-// Propose, Barrier, WaitForVersion and status may be called from any thread. Callbacks run on one of
-// the executors (or inside the call, when the answer is known at once) and must not block.
+// Propose, Barrier, WaitForVersion and status may be called from any thread. Callbacks run on one
+// of the executors (or inside the call, when the answer is known at once) and must not block.
 //
 // The way of a write: Propose -> [core] batch, Step(Propose) -> [journal] Append, Sync -> [core]
 // Step(Persisted), committed -> [apply] ApplyEntry -> callback.
@@ -81,8 +81,8 @@ struct ReplicaEnvironment {
 
 struct ReplicaStatus {
   consensus::Leadership leadership;
-  Slot last_slot;       // last one in the log
-  Slot durable_slot;    // everything up to it is synced in the local journal
+  Slot last_slot;     // last one in the log
+  Slot durable_slot;  // everything up to it is synced in the local journal
   Slot committed_slot;
   Slot applied_slot;
   Version applied_version;
@@ -96,8 +96,8 @@ struct ReplicaStatus {
 
 class Replica : public std::enable_shared_from_this<Replica> {
  public:
-  // `core` is fresh; `journal` is open; `executor` and `engine` hold the state at some slot that the
-  // journal can continue from.
+  // `core` is fresh; `journal` is open; `executor` and `engine` hold the state at some slot that
+  // the journal can continue from.
   static std::shared_ptr<Replica> Create(const ReplicaOptions& options,
                                          const ReplicaEnvironment& environment,
                                          std::unique_ptr<consensus::Core> core,

@@ -76,9 +76,9 @@ void RoutingManager::ExecuteWrite(const RequestContext& context, MonotonicTime d
   }
   if (std::holds_alternative<kv::CreateColumnFamily>(operation) &&
       executor_->ColumnFamilyNames().size() >= options_.limits.column_families) {
-    done(InvalidArgumentError("there are column_families = " +
-                              std::to_string(options_.limits.column_families) +
-                              " column families already, the limit; drop one first"));
+    done(InvalidArgumentError(
+        "there are column_families = " + std::to_string(options_.limits.column_families) +
+        " column families already, the limit; drop one first"));
     return;
   }
   command.operation = std::move(operation);
@@ -120,8 +120,8 @@ void RoutingManager::ExecuteRead(const RequestContext& context, MonotonicTime de
     const bool leads = replica_->status().leadership.role == consensus::Role::kLeader;
     if (!leads) needed = std::max(needed, at);
   }
-  const ReadLevel level = context.read_level == ReadLevel::kDefault ? options_.default_read_level
-                                                                    : context.read_level;
+  const ReadLevel level =
+      context.read_level == ReadLevel::kDefault ? options_.default_read_level : context.read_level;
   if (level == ReadLevel::kLocal) {
     if (Status fresh = CheckStaleness(); !fresh.ok()) {
       done(std::move(fresh));
@@ -131,8 +131,7 @@ void RoutingManager::ExecuteRead(const RequestContext& context, MonotonicTime de
     return;
   }
   // kLeader and kReadIndex differ in who may serve: with one voter it is this node either way.
-  replica_->Barrier(deadline, [this, needed, deadline,
-                               operation = std::move(operation),
+  replica_->Barrier(deadline, [this, needed, deadline, operation = std::move(operation),
                                done = std::move(done)](Status status) mutable {
     if (!status.ok()) {
       done(std::move(status));

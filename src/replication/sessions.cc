@@ -46,8 +46,8 @@ Status SessionTable::Load(const storage::Engine& engine) {
   const auto range_of = [](char letter) {
     return storage::KeyRange{std::string(1, letter), std::string(1, static_cast<char>(letter + 1))};
   };
-  CAIRN_ASSIGN_OR_RETURN(auto sessions, engine.NewSystemIterator(SystemSpace::kState,
-                                                                 range_of(state_keys::kSession)));
+  CAIRN_ASSIGN_OR_RETURN(
+      auto sessions, engine.NewSystemIterator(SystemSpace::kState, range_of(state_keys::kSession)));
   for (; sessions->Valid(); sessions->Next()) {
     Decoder key(sessions->key().substr(1));
     Decoder d(sessions->value());
@@ -62,8 +62,8 @@ Status SessionTable::Load(const storage::Engine& engine) {
     sessions_.emplace(id, std::move(session));
   }
   CAIRN_RETURN_IF_ERROR(sessions->status());
-  CAIRN_ASSIGN_OR_RETURN(auto answers, engine.NewSystemIterator(SystemSpace::kState,
-                                                                range_of(state_keys::kAnswer)));
+  CAIRN_ASSIGN_OR_RETURN(
+      auto answers, engine.NewSystemIterator(SystemSpace::kState, range_of(state_keys::kAnswer)));
   for (; answers->Valid(); answers->Next()) {
     Decoder key(answers->key().substr(1));
     Decoder d(answers->value());

@@ -126,9 +126,8 @@ Status StateMachineExecutor::ApplyCommand(const kv::Command& command, ApplyOutco
 
 Status StateMachineExecutor::ApplySessionCommand(const kv::Command& command,
                                                  ApplyOutcome* outcome) {
-  const SessionTable::Check check =
-      sessions_.Admit(command.session, command.sequence, command.first_outstanding,
-                      command.proposed_at, &pending_);
+  const SessionTable::Check check = sessions_.Admit(
+      command.session, command.sequence, command.first_outstanding, command.proposed_at, &pending_);
   meta_dirty_ = true;
   switch (check.verdict) {
     case SessionTable::Verdict::kUnknown:
@@ -136,9 +135,9 @@ Status StateMachineExecutor::ApplySessionCommand(const kv::Command& command,
                                             " is unknown or expired; open a new one");
       return Status::Ok();
     case SessionTable::Verdict::kForgotten:
-      outcome->status = Status(StatusCode::kAlreadyAnswered,
-                               "sequence " + std::to_string(command.sequence) +
-                                   " was declared received by the client");
+      outcome->status =
+          Status(StatusCode::kAlreadyAnswered, "sequence " + std::to_string(command.sequence) +
+                                                   " was declared received by the client");
       return Status::Ok();
     case SessionTable::Verdict::kDuplicate:
       outcome->result.version = check.answer.version;
@@ -247,7 +246,8 @@ Result<kv::OperationResult> StateMachineExecutor::Read(const kv::KvOperation& op
         } else if constexpr (std::is_same_v<Op, kv::SnapshotRead>) {
           return GetAt(op.key, op.column_family, op.read_version);
         } else if constexpr (std::is_same_v<Op, kv::GetRange>) {
-          return newest([&](Version at) { return RangeAt(op.range, op.column_family, at, bounds); });
+          return newest(
+              [&](Version at) { return RangeAt(op.range, op.column_family, at, bounds); });
         } else if constexpr (std::is_same_v<Op, kv::SnapshotGetRange>) {
           return RangeAt(op.range, op.column_family, op.read_version, bounds);
         } else {

@@ -117,8 +117,7 @@ class StateMachineExecutor {
   };
   [[nodiscard]] Status CheckReadVersion(Version at) const;
   [[nodiscard]] Result<kv::OperationResult> GetAt(std::string_view key,
-                                                  std::string_view column_family,
-                                                  Version at) const;
+                                                  std::string_view column_family, Version at) const;
   [[nodiscard]] Result<kv::OperationResult> RangeAt(const kv::RangeQuery& query,
                                                     std::string_view column_family, Version at,
                                                     const ReadBounds& bounds) const;

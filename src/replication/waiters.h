@@ -1,8 +1,9 @@
 // Everyone who waits for an answer of the replica: proposals, and reads that wait for a slot or a
-// version to be applied. Each is answered exactly once: by what it waits for, by its deadline, or by
-// Close.
+// version to be applied. Each is answered exactly once: by what it waits for, by its deadline, or
+// by Close.
 //
-// Thread safety: all methods from any thread. Callbacks run on the calling thread, without the lock.
+// Thread safety: all methods from any thread. Callbacks run on the calling thread, without the
+// lock.
 #ifndef CAIRN_SRC_REPLICATION_WAITERS_H_
 #define CAIRN_SRC_REPLICATION_WAITERS_H_
 

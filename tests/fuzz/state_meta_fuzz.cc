@@ -1,5 +1,5 @@
-// Bytes from the database, taken for the meta record: nothing may crash, and what decodes must encode
-// to the same bytes.
+// Bytes from the database, taken for the meta record: nothing may crash, and what decodes must
+// encode to the same bytes.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

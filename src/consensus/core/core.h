@@ -11,7 +11,8 @@
 //      vote) names the token of what it promises. Messages may be lost, doubled and reordered.
 //   3. Apply every entry up to `committed`, in slot order, but never one that is not yet durable in
 //      the local journal. Report progress with Applied.
-//   4. Answer proposals and read barriers as told. A barrier that opens at slot s may be served once
+//   4. Answer proposals and read barriers as told. A barrier that opens at slot s may be served
+//   once
 //      everything up to s is applied.
 //
 // Every event carries the monotonic time at which the driver took it from its queue, so that a
@@ -140,7 +141,8 @@ struct Event {
 
 // ---- Effects -------------------------------------------------------------------------------
 
-// What must become durable, together and in this order: the truncation, the entries, the hard state.
+// What must become durable, together and in this order: the truncation, the entries, the hard
+// state.
 struct Persist {
   PersistToken token;
   // Forget all entries from this slot on, before `entries` are written.

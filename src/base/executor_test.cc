@@ -1,0 +1,130 @@
+#include "src/base/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "src/base/clock.h"
+
+namespace cairn {
+namespace {
+
+class ThreadExecutorTest : public testing::Test {
+ protected:
+  // Waits until everything posted so far has run.
+  void Flush() {
+    std::promise<void> done;
+    executor_.Post([&] { done.set_value(); });
+    done.get_future().wait();
+  }
+
+  SystemClock clock_;
+  ThreadExecutor executor_{"executor-test", &clock_};
+};
+
+TEST_F(ThreadExecutorTest, RunsTasksInOrderOnItsThread) {
+  std::vector<int> order;
+  bool elsewhere = false;
+  for (int i = 0; i < 1000; ++i) {
+    executor_.Post([&, i] {
+      order.push_back(i);
+      elsewhere |= !executor_.OnThread();
+    });
+  }
+  Flush();
+  ASSERT_EQ(order.size(), 1000u);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
+  EXPECT_FALSE(elsewhere);
+  EXPECT_FALSE(executor_.OnThread());
+}
+
+TEST_F(ThreadExecutorTest, EachThreadsTasksKeepTheirOrder) {
+  constexpr int kThreads = 4;
+  constexpr int kTasks = 2000;
+  std::vector<std::vector<int>> seen(kThreads);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kTasks; ++i) executor_.Post([&, t, i] { seen[t].push_back(i); });
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Flush();
+  for (const std::vector<int>& of_thread : seen) {
+    ASSERT_EQ(of_thread.size(), static_cast<std::size_t>(kTasks));
+    EXPECT_TRUE(std::is_sorted(of_thread.begin(), of_thread.end()));
+  }
+}
+
+TEST_F(ThreadExecutorTest, TaskIsNeverRunInsidePost) {
+  std::promise<bool> nested_ran_inside;
+  executor_.Post([&] {
+    auto ran = std::make_shared<bool>(false);
+    executor_.Post([ran] { *ran = true; });
+    nested_ran_inside.set_value(*ran);
+  });
+  EXPECT_FALSE(nested_ran_inside.get_future().get());
+}
+
+TEST_F(ThreadExecutorTest, TasksMayOwnWhatCannotBeCopied) {
+  auto number = std::make_unique<int>(7);
+  std::promise<int> got;
+  executor_.Post([&got, number = std::move(number)] { got.set_value(*number); });
+  EXPECT_EQ(got.get_future().get(), 7);
+}
+
+TEST_F(ThreadExecutorTest, TimersRunInOrderOfTimeAndNotBefore) {
+  const MonotonicTime start = clock_.Now();
+  std::promise<void> done;
+  std::vector<int> order;
+  bool early = false;
+  const auto at = [&](std::int64_t ms) { return start + std::chrono::milliseconds(ms); };
+  executor_.PostAt(at(30), [&] {
+    order.push_back(3);
+    early |= clock_.Now() < at(30);
+    done.set_value();
+  });
+  executor_.PostAt(at(10), [&] {
+    order.push_back(1);
+    early |= clock_.Now() < at(10);
+  });
+  executor_.PostAt(at(20), [&] { order.push_back(20); });
+  executor_.PostAt(at(20), [&] { order.push_back(21); });  // the same time: in order of posting
+  done.get_future().wait();
+  EXPECT_EQ(order, (std::vector<int>{1, 20, 21, 3}));
+  EXPECT_FALSE(early);
+}
+
+TEST_F(ThreadExecutorTest, TimerInThePastRunsSoon) {
+  std::promise<void> done;
+  executor_.PostAt(MonotonicTime{0}, [&] { done.set_value(); });
+  done.get_future().wait();
+}
+
+TEST_F(ThreadExecutorTest, FarTimerDoesNotHoldUpTasks) {
+  executor_.PostAt(clock_.Now() + std::chrono::hours(1), [] { FAIL(); });
+  Flush();
+}
+
+TEST_F(ThreadExecutorTest, StopRunsWhatIsQueuedAndDropsTheRest) {
+  int ran = 0;
+  bool timer = false;
+  executor_.PostAt(clock_.Now() + std::chrono::hours(1), [&] { timer = true; });
+  for (int i = 0; i < 100; ++i) executor_.Post([&] { ++ran; });
+  executor_.Stop();
+  EXPECT_EQ(ran, 100);
+  executor_.Post([&] { ++ran; });
+  executor_.PostAt(MonotonicTime{0}, [&] { timer = true; });
+  executor_.Stop();
+  EXPECT_EQ(ran, 100);
+  EXPECT_FALSE(timer);
+}
+
+}  // namespace
+}  // namespace cairn

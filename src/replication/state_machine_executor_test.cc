@@ -1,0 +1,590 @@
+#include "src/replication/state_machine_executor.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "src/base/codec.h"
+#include "src/storage/memory/memory_engine.h"
+
+namespace cairn::replication {
+namespace {
+
+class FixedClock final : public Clock {
+ public:
+  [[nodiscard]] MonotonicTime Now() const override { return {0}; }
+  [[nodiscard]] WallTime Wall() const override { return {0}; }
+};
+
+class ExecutorTest : public testing::Test {
+ protected:
+  void SetUp() override { Reopen(); }
+
+  void Reopen() {
+    auto opened = StateMachineExecutor::Open(&engine_);
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    executor_ = *std::move(opened);
+  }
+
+  // Loses what was not flushed, as a crash does.
+  void Crash() {
+    executor_.reset();
+    engine_.Crash();
+    Reopen();
+  }
+
+  kv::Command Plain(kv::KvOperation operation) {
+    kv::Command command;
+    command.proposed_at = now_;
+    command.operation = std::move(operation);
+    return command;
+  }
+
+  kv::Command InSession(SessionId session, std::uint64_t sequence, std::uint64_t first_outstanding,
+                        kv::KvOperation operation) {
+    kv::Command command = Plain(std::move(operation));
+    command.session = session;
+    command.sequence = sequence;
+    command.first_outstanding = first_outstanding;
+    return command;
+  }
+
+  consensus::Entry EntryOf(const std::vector<kv::Command>& commands) {
+    kv::CommandBatchBuilder batch;
+    for (const kv::Command& command : commands) {
+      std::string encoded;
+      EncodeCommand(command, &encoded);
+      batch.Add(encoded);
+    }
+    return {executor_->applied_slot().Next(), Epoch(1), consensus::EntryKind::kCommands,
+            std::make_shared<const std::string>(batch.Finish())};
+  }
+
+  std::vector<ApplyOutcome> Apply(const std::vector<kv::Command>& commands) {
+    std::vector<ApplyOutcome> outcomes;
+    const Status s = executor_->ApplyEntry(EntryOf(commands), &outcomes);
+    EXPECT_TRUE(s.ok()) << s.ToString();
+    EXPECT_EQ(outcomes.size(), commands.size());
+    return outcomes;
+  }
+
+  ApplyOutcome Apply(const kv::Command& command) { return Apply(std::vector{command}).at(0); }
+  ApplyOutcome Apply(kv::KvOperation operation) { return Apply(Plain(std::move(operation))); }
+
+  Version MustApply(kv::KvOperation operation) {
+    const ApplyOutcome outcome = Apply(std::move(operation));
+    EXPECT_TRUE(outcome.status.ok()) << outcome.status.ToString();
+    return outcome.result.version;
+  }
+
+  Result<kv::OperationResult> Read(const kv::KvOperation& operation) {
+    return executor_->Read(operation, limits_, MonotonicTime::Max(), clock_);
+  }
+
+  // "-" if not found.
+  std::string Get(const std::string& key, const std::string& family = "") {
+    const auto result = Read(kv::Get{key, family});
+    if (!result.ok()) return result.status().ToString();
+    const auto& get = std::get<kv::GetResult>(*result);
+    return get.found ? get.value : "-";
+  }
+
+  std::string GetAt(const std::string& key, Version at) {
+    const auto result = Read(kv::SnapshotRead{key, at, ""});
+    if (!result.ok()) return std::string(StatusCodeName(result.status().code()));
+    const auto& get = std::get<kv::GetResult>(*result);
+    return get.found ? get.value : "-";
+  }
+
+  static kv::AtomicCommit Commit(Version read_version, std::vector<std::string> keys,
+                                 std::vector<kv::Mutation> operations) {
+    kv::AtomicCommit commit;
+    commit.read_version = read_version;
+    for (std::string& key : keys) commit.read_conflict_keys.push_back({std::move(key), {}});
+    commit.operations = std::move(operations);
+    return commit;
+  }
+
+  WallTime now_{1'000'000'000};
+  kv::Limits limits_;
+  FixedClock clock_;
+  storage::MemoryEngine engine_;
+  std::unique_ptr<StateMachineExecutor> executor_;
+};
+
+using kv::MutationType;
+
+TEST_F(ExecutorTest, ANewStoreIsAtVersionOneAndEachCommitTakesTheNext) {
+  EXPECT_EQ(executor_->applied_version(), Version(1));
+  EXPECT_EQ(MustApply(kv::Set{"a", "1", ""}), Version(2));
+  EXPECT_EQ(MustApply(kv::Delete{"missing", ""}), Version(3));
+  EXPECT_EQ(executor_->applied_version(), Version(3));
+  EXPECT_EQ(Get("a"), "1");
+  EXPECT_EQ(Get("missing"), "-");
+}
+
+TEST_F(ExecutorTest, SnapshotReadsSeeOneVersion) {
+  const Version v1 = MustApply(kv::Set{"a", "1", ""});
+  const Version v2 = MustApply(kv::Set{"a", "2", ""});
+  const Version v3 = MustApply(kv::Delete{"a", ""});
+  EXPECT_EQ(GetAt("a", Version(1)), "-");
+  EXPECT_EQ(GetAt("a", v1), "1");
+  EXPECT_EQ(GetAt("a", v2), "2");
+  EXPECT_EQ(GetAt("a", v3), "-");
+  EXPECT_EQ(GetAt("a", v3.Next()), "INVALID_ARGUMENT");
+}
+
+TEST_F(ExecutorTest, AnAppliedEntryIsNotAppliedAgain) {
+  const consensus::Entry entry = EntryOf({Plain(kv::Set{"a", "1", ""})});
+  std::vector<ApplyOutcome> outcomes;
+  ASSERT_TRUE(executor_->ApplyEntry(entry, &outcomes).ok());
+  outcomes.clear();
+  ASSERT_TRUE(executor_->ApplyEntry(entry, &outcomes).ok());
+  EXPECT_TRUE(outcomes.empty());
+  EXPECT_EQ(executor_->applied_version(), Version(2));
+}
+
+TEST_F(ExecutorTest, StateSurvivesAFlushAndNoMore) {
+  MustApply(kv::Set{"kept", "1", ""});
+  ASSERT_TRUE(engine_.Flush().ok());
+  MustApply(kv::Set{"lost", "1", ""});
+  const Slot before = executor_->applied_slot();
+  Crash();
+  EXPECT_EQ(executor_->applied_slot(), before.Prev());
+  EXPECT_EQ(Get("kept"), "1");
+  EXPECT_EQ(Get("lost"), "-");
+  EXPECT_EQ(executor_->applied_version(), Version(2));
+}
+
+// ---- Transactions
+
+TEST_F(ExecutorTest, ConflictIsAWriteAfterTheReadVersion) {
+  const Version v1 = MustApply(kv::Set{"a", "1", ""});
+  MustApply(kv::Set{"b", "1", ""});
+  // Nothing newer than v1 on "a": commits.
+  EXPECT_TRUE(Apply(Commit(v1, {"a"}, {{MutationType::kSet, "a", "2", ""}})).status.ok());
+  // "a" was just changed.
+  const ApplyOutcome lost = Apply(Commit(v1, {"a"}, {{MutationType::kSet, "a", "3", ""}}));
+  EXPECT_EQ(lost.status.code(), StatusCode::kConflict);
+  EXPECT_EQ(Get("a"), "2");
+  // A failed commit takes no version.
+  EXPECT_EQ(executor_->applied_version(), Version(4));
+  // A delete is a change, of a missing key too.
+  const Version v4 = executor_->applied_version();
+  MustApply(kv::Delete{"never", ""});
+  EXPECT_EQ(Apply(Commit(v4, {"never"}, {})).status.code(), StatusCode::kConflict);
+}
+
+TEST_F(ExecutorTest, CommandsOfOneEntrySeeEachOther) {
+  const Version at = executor_->applied_version();
+  const auto outcomes = Apply(std::vector{
+      Plain(kv::Set{"a", "1", ""}), Plain(Commit(at, {"a"}, {{MutationType::kSet, "b", "1", ""}})),
+      Plain(Commit(at, {"c"}, {{MutationType::kSet, "c", "1", ""}})),
+      Plain(Commit(at, {"c"}, {{MutationType::kSet, "c", "2", ""}}))});
+  EXPECT_TRUE(outcomes[0].status.ok());
+  EXPECT_EQ(outcomes[1].status.code(), StatusCode::kConflict);
+  EXPECT_TRUE(outcomes[2].status.ok());
+  EXPECT_EQ(outcomes[3].status.code(), StatusCode::kConflict);
+  EXPECT_EQ(Get("c"), "1");
+}
+
+TEST_F(ExecutorTest, ReadVersionsAreChecked) {
+  MustApply(kv::Set{"a", "1", ""});
+  EXPECT_EQ(Apply(Commit(Version(99), {}, {})).status.code(), StatusCode::kInvalidArgument);
+  // Read version 0 without conflict keys is a blind write; an empty one commits.
+  EXPECT_TRUE(Apply(Commit(Version(0), {}, {})).status.ok());
+  MustApply(kv::AdvanceWatermark{Version(3)});
+  EXPECT_EQ(Apply(Commit(Version(2), {"x"}, {})).status.code(), StatusCode::kTransactionTooOld);
+  EXPECT_TRUE(Apply(Commit(Version(3), {"x"}, {})).status.ok());
+  EXPECT_TRUE(Apply(Commit(Version(0), {}, {})).status.ok());
+}
+
+TEST_F(ExecutorTest, RangesConflictOnWhatLiesInThem) {
+  MustApply(kv::Set{"b", "1", ""});
+  const Version at = executor_->applied_version();
+  const auto with_range = [&](std::string begin, std::string end) {
+    kv::AtomicCommit commit;
+    commit.read_version = at;
+    commit.read_conflict_ranges = {{std::move(begin), std::move(end), ""}};
+    return Apply(commit).status.code();
+  };
+  EXPECT_EQ(with_range("a", "z"), StatusCode::kOk);
+  MustApply(kv::Set{"m", "1", ""});
+  MustApply(kv::Delete{"q", ""});
+  EXPECT_EQ(with_range("a", "m"), StatusCode::kOk);  // The end is exclusive.
+  EXPECT_EQ(with_range("m", "n"), StatusCode::kConflict);
+  EXPECT_EQ(with_range("n", "z"), StatusCode::kConflict);  // The delete.
+  EXPECT_EQ(with_range("r", ""), StatusCode::kOk);
+  EXPECT_EQ(with_range("c", ""), StatusCode::kConflict);
+  EXPECT_EQ(with_range("z", "a"), StatusCode::kOk);  // Empty.
+}
+
+// The decision on random conflict sets is that of a model which remembers every commit.
+TEST_F(ExecutorTest, ConflictsMatchAModel) {
+  SeededRandom random(7);
+  struct Change {
+    Version version;
+    std::string key;
+  };
+  std::vector<Change> changes;
+  const auto any_key = [&] { return std::string(1, static_cast<char>('a' + random.Below(12))); };
+  int conflicts = 0;
+  for (int i = 0; i < 3000; ++i) {
+    kv::AtomicCommit commit;
+    const std::uint64_t current = executor_->applied_version().value();
+    const std::uint64_t oldest = std::max<std::uint64_t>(executor_->watermark().value(), 1);
+    commit.read_version =
+        Version(current - random.Below(std::min<std::uint64_t>(current - oldest + 1, 6)));
+    bool conflict = false;
+    const auto changed = [&](auto in_set) {
+      for (const Change& change : changes) {
+        conflict |= change.version > commit.read_version && in_set(change.key);
+      }
+    };
+    if (random.OneIn(1, 2)) {
+      const std::string key = any_key();
+      commit.read_conflict_keys = {{key, {}}};
+      changed([&](const std::string& k) { return k == key; });
+    }
+    if (random.OneIn(1, 2)) {
+      const std::string begin = any_key();
+      const std::string end = random.OneIn(1, 5) ? "" : any_key();
+      commit.read_conflict_ranges = {{begin, end, ""}};
+      changed([&](const std::string& k) { return k >= begin && (end.empty() || k < end); });
+    }
+    const std::string key = any_key();
+    commit.operations = {
+        {random.OneIn(1, 3) ? MutationType::kDelete : MutationType::kSet, key, "v", ""}};
+    const ApplyOutcome outcome = Apply(commit);
+    ASSERT_EQ(outcome.status.code(), conflict ? StatusCode::kConflict : StatusCode::kOk)
+        << "step " << i << ": " << outcome.status.ToString();
+    conflicts += conflict;
+    if (!conflict) changes.push_back({outcome.result.version, key});
+    if (random.OneIn(1, 50)) {
+      MustApply(kv::AdvanceWatermark{Version(executor_->applied_version().value() - 3)});
+      ASSERT_TRUE(engine_.Flush().ok());
+      ASSERT_TRUE(executor_->ReleaseHistory().ok());
+    }
+  }
+  EXPECT_GT(conflicts, 300);
+}
+
+TEST_F(ExecutorTest, TheLastOperationOnAKeyCounts) {
+  const Version v = MustApply(Commit(Version(0), {},
+                                     {{MutationType::kSet, "a", "1", ""},
+                                      {MutationType::kDelete, "a", "", ""},
+                                      {MutationType::kSet, "b", "1", ""},
+                                      {MutationType::kSet, "a", "2", ""},
+                                      {MutationType::kDelete, "b", "", ""}}));
+  EXPECT_EQ(Get("a"), "2");
+  EXPECT_EQ(Get("b"), "-");
+  EXPECT_EQ(executor_->applied_version(), v);
+}
+
+// ---- Versionstamps
+
+std::string Stamp(Version version, std::uint16_t order) {
+  std::string stamp;
+  Encoder e(&stamp);
+  e.BigEndian64(version.value());
+  e.BigEndian16(order);
+  return stamp;
+}
+
+TEST_F(ExecutorTest, VersionstampsInCommitsAlwaysReplaceTheTail) {
+  const std::string tail(10, '\0');
+  const Version v =
+      MustApply(Commit(Version(0), {},
+                       {{MutationType::kSetVersionstampedKey, "k/" + tail, "v0", ""},
+                        {MutationType::kSetVersionstampedValue, "value", "<0123456789", ""},
+                        {MutationType::kSetVersionstampedKey, "k/" + tail, "v2", ""}}));
+  EXPECT_EQ(Get("k/" + Stamp(v, 0)), "v0");
+  EXPECT_EQ(Get("value"), "<" + Stamp(v, 1));
+  EXPECT_EQ(Get("k/" + Stamp(v, 2)), "v2");
+}
+
+TEST_F(ExecutorTest, TheOwnOperationsReplaceAnAllZeroTailOnly) {
+  const std::string tail(10, '\0');
+  ApplyOutcome outcome = Apply(kv::SetVersionstampedKey{"k/" + tail, "v", ""});
+  EXPECT_EQ(outcome.result.generated, "k/" + Stamp(outcome.result.version, 0));
+  EXPECT_EQ(Get(outcome.result.generated), "v");
+  outcome = Apply(kv::SetVersionstampedKey{"plain", "v", ""});
+  EXPECT_EQ(outcome.result.generated, "plain");
+  outcome = Apply(kv::SetVersionstampedKey{"k/0123456789", "v", ""});
+  EXPECT_EQ(outcome.result.generated, "k/0123456789");
+  outcome = Apply(kv::SetVersionstampedValue{"x", tail, ""});
+  EXPECT_EQ(outcome.result.generated, Stamp(outcome.result.version, 0));
+  EXPECT_EQ(Get("x"), outcome.result.generated);
+  outcome = Apply(kv::SetVersionstampedValue{"x", std::string(9, '\0'), ""});
+  EXPECT_EQ(outcome.result.generated, std::string(9, '\0'));
+}
+
+// ---- Sessions
+
+TEST_F(ExecutorTest, ACommandOfASessionIsAppliedOnce) {
+  const SessionId session(MustApply(kv::OpenSession{}).value());
+  const kv::Command append =
+      InSession(session, 1, 1, kv::SetVersionstampedKey{"k" + std::string(10, '\0'), "v", ""});
+  const ApplyOutcome first = Apply(append);
+  ASSERT_TRUE(first.status.ok());
+  const ApplyOutcome again = Apply(append);
+  EXPECT_TRUE(again.status.ok());
+  EXPECT_EQ(again.result.version, first.result.version);
+  EXPECT_EQ(executor_->applied_version(), first.result.version);
+  // The answer to a failure is remembered too, though the state has changed since.
+  const kv::Command losing = InSession(session, 2, 1, Commit(Version(1), {"a"}, {}));
+  MustApply(kv::Set{"a", "1", ""});
+  EXPECT_EQ(Apply(losing).status.code(), StatusCode::kConflict);
+  EXPECT_EQ(Apply(losing).status.code(), StatusCode::kConflict);
+}
+
+TEST_F(ExecutorTest, SessionsSurviveRestartsAndReplay) {
+  const SessionId session(MustApply(kv::OpenSession{}).value());
+  const ApplyOutcome first = Apply(InSession(session, 1, 1, kv::Set{"a", "1", ""}));
+  ASSERT_TRUE(engine_.Flush().ok());
+  Crash();
+  const ApplyOutcome again = Apply(InSession(session, 1, 1, kv::Set{"a", "1", ""}));
+  EXPECT_EQ(again.result.version, first.result.version);
+  EXPECT_EQ(executor_->session_count(), 1u);
+}
+
+TEST_F(ExecutorTest, AnswersBelowTheLowestOutstandingAreForgotten) {
+  const SessionId session(MustApply(kv::OpenSession{}).value());
+  Apply(InSession(session, 1, 1, kv::Set{"a", "1", ""}));
+  Apply(InSession(session, 2, 2, kv::Set{"a", "2", ""}));
+  EXPECT_EQ(Apply(InSession(session, 1, 1, kv::Set{"a", "3", ""})).status.code(),
+            StatusCode::kAlreadyAnswered);
+  EXPECT_EQ(Get("a"), "2");
+}
+
+TEST_F(ExecutorTest, UnknownSessionsApplyNothing) {
+  EXPECT_EQ(Apply(InSession(SessionId(99), 1, 1, kv::Set{"a", "1", ""})).status.code(),
+            StatusCode::kSessionExpired);
+  EXPECT_EQ(Get("a"), "-");
+  const SessionId session(MustApply(kv::OpenSession{}).value());
+  MustApply(kv::CloseSession{session});
+  EXPECT_EQ(Apply(InSession(session, 1, 1, kv::Set{"a", "1", ""})).status.code(),
+            StatusCode::kSessionExpired);
+}
+
+TEST_F(ExecutorTest, IdleSessionsExpireByTheTimeOfCommands) {
+  const SessionId idle(MustApply(kv::OpenSession{}).value());
+  now_.us += 50;
+  const SessionId used(MustApply(kv::OpenSession{}).value());
+  now_.us += 60;
+  EXPECT_TRUE(executor_->HasSessionIdleSince({now_.us - 100}));
+  MustApply(kv::ExpireSessions{100});
+  EXPECT_EQ(executor_->session_count(), 1u);
+  EXPECT_EQ(Apply(InSession(idle, 1, 1, kv::Set{"a", "1", ""})).status.code(),
+            StatusCode::kSessionExpired);
+  EXPECT_TRUE(Apply(InSession(used, 1, 1, kv::Set{"a", "1", ""})).status.ok());
+}
+
+// ---- Column families
+
+TEST_F(ExecutorTest, FamiliesAreApart) {
+  EXPECT_EQ(Get("a", "users").substr(0, 9), "NOT_FOUND");
+  EXPECT_EQ(Apply(kv::Set{"a", "1", "users"}).status.code(), StatusCode::kNotFound);
+  MustApply(kv::CreateColumnFamily{"users"});
+  EXPECT_EQ(Apply(kv::CreateColumnFamily{"users"}).status.code(), StatusCode::kAlreadyExists);
+  MustApply(kv::Set{"a", "users", "users"});
+  MustApply(kv::Set{"a", "default", "default"});
+  EXPECT_EQ(Get("a", "users"), "users");
+  EXPECT_EQ(Get("a"), "default");
+  EXPECT_EQ(executor_->ColumnFamilyNames(), (std::vector<std::string>{"default", "users"}));
+  MustApply(kv::DropColumnFamily{"users"});
+  EXPECT_EQ(Get("a", "users").substr(0, 9), "NOT_FOUND");
+  MustApply(kv::CreateColumnFamily{"users"});
+  EXPECT_EQ(Get("a", "users"), "-");
+}
+
+TEST_F(ExecutorTest, AConflictKeyWithoutAFamilyIsCheckedInAll) {
+  MustApply(kv::CreateColumnFamily{"users"});
+  const Version at = executor_->applied_version();
+  MustApply(kv::Set{"a", "1", "users"});
+  EXPECT_EQ(Apply(Commit(at, {"a"}, {})).status.code(), StatusCode::kConflict);
+  kv::AtomicCommit commit;
+  commit.read_version = at;
+  commit.read_conflict_keys = {{"a", "default"}};
+  EXPECT_TRUE(Apply(commit).status.ok());
+  commit.read_conflict_keys = {{"a", "users"}};
+  EXPECT_EQ(Apply(commit).status.code(), StatusCode::kConflict);
+}
+
+TEST_F(ExecutorTest, AFamilyMadeAnewConflictsWithWhoReadTheOldOne) {
+  MustApply(kv::CreateColumnFamily{"users"});
+  const Version at = executor_->applied_version();
+  MustApply(kv::DropColumnFamily{"users"});
+  MustApply(kv::CreateColumnFamily{"users"});
+  kv::AtomicCommit commit;
+  commit.read_version = at;
+  commit.read_conflict_keys = {{"a", "users"}};
+  EXPECT_EQ(Apply(commit).status.code(), StatusCode::kConflict);
+}
+
+TEST_F(ExecutorTest, AFailingOperationLeavesNothing) {
+  EXPECT_EQ(
+      Apply(Commit(Version(0), {},
+                   {{MutationType::kSet, "a", "1", ""}, {MutationType::kSet, "b", "1", "nowhere"}}))
+          .status.code(),
+      StatusCode::kNotFound);
+  EXPECT_EQ(Get("a"), "-");
+}
+
+TEST_F(ExecutorTest, ADropThatWasNotFlushedReplaysAgainstTheOldFamily) {
+  MustApply(kv::CreateColumnFamily{"users"});
+  MustApply(kv::Set{"a", "1", "users"});
+  ASSERT_TRUE(engine_.Flush().ok());
+  const std::vector<consensus::Entry> log = {
+      EntryOf({Plain(Commit(Version(2), {"a"}, {{MutationType::kSet, "x", "1", ""}}))})};
+  std::vector<ApplyOutcome> outcomes;
+  ASSERT_TRUE(executor_->ApplyEntry(log[0], &outcomes).ok());
+  const StatusCode before = outcomes.at(0).status.code();
+  MustApply(kv::DropColumnFamily{"users"});
+  Crash();
+  outcomes.clear();
+  ASSERT_TRUE(executor_->ApplyEntry(log[0], &outcomes).ok());
+  EXPECT_EQ(outcomes.at(0).status.code(), before);
+  EXPECT_EQ(before, StatusCode::kConflict);
+}
+
+// ---- Watermark
+
+TEST_F(ExecutorTest, ReadsBelowTheWatermarkAreRefused) {
+  MustApply(kv::Set{"a", "1", ""});
+  MustApply(kv::Set{"a", "2", ""});
+  MustApply(kv::AdvanceWatermark{Version(3)});
+  EXPECT_EQ(GetAt("a", Version(2)), "TRANSACTION_TOO_OLD");
+  EXPECT_EQ(GetAt("a", Version(3)), "2");
+  // It never goes back, and never ahead of what is committed.
+  MustApply(kv::AdvanceWatermark{Version(2)});
+  MustApply(kv::AdvanceWatermark{Version(1000)});
+  EXPECT_EQ(executor_->watermark(), Version(3));
+}
+
+TEST_F(ExecutorTest, HistoryIsReleasedOnlyAsFarAsItIsFlushed) {
+  MustApply(kv::Set{"a", "1", ""});
+  MustApply(kv::Delete{"a", ""});
+  ASSERT_TRUE(engine_.Flush().ok());
+  // The same commit before and after the crash: between them the watermark moves on, unflushed.
+  const consensus::Entry commit = EntryOf({Plain(Commit(Version(2), {"a"}, {}))});
+  std::vector<ApplyOutcome> outcomes;
+  ASSERT_TRUE(executor_->ApplyEntry(commit, &outcomes).ok());
+  EXPECT_EQ(outcomes.at(0).status.code(), StatusCode::kConflict);
+  MustApply(kv::AdvanceWatermark{Version(3)});
+  ASSERT_TRUE(executor_->ReleaseHistory().ok());
+  Crash();
+  outcomes.clear();
+  ASSERT_TRUE(executor_->ApplyEntry(commit, &outcomes).ok());
+  EXPECT_EQ(outcomes.at(0).status.code(), StatusCode::kConflict);
+}
+
+TEST_F(ExecutorTest, VersionAtTellsWhatWasCurrent) {
+  const Version v1 = MustApply(kv::Set{"a", "1", ""});
+  const WallTime t1 = now_;
+  now_.us += 10'000'000;
+  const Version v2 = MustApply(kv::Set{"a", "2", ""});
+  EXPECT_EQ(executor_->VersionAt({t1.us - 1}), std::nullopt);
+  EXPECT_EQ(executor_->VersionAt(t1), v1);
+  EXPECT_EQ(executor_->VersionAt({now_.us - 1}), v1);
+  EXPECT_EQ(executor_->VersionAt(now_), v2);
+  MustApply(kv::AdvanceWatermark{v1});
+  EXPECT_EQ(executor_->VersionAt(t1), std::nullopt);
+}
+
+// ---- Interruptions
+
+TEST_F(ExecutorTest, AFullEngineIsTriedAgainWithoutDoingAnythingTwice) {
+  const std::string value(100, 'v');
+  const consensus::Entry entry = EntryOf({Plain(kv::Set{"a", value, ""}),
+                                          Plain(Commit(executor_->applied_version(), {"z"},
+                                                       {{MutationType::kSetVersionstampedKey,
+                                                         "k" + std::string(10, '\0'), value, ""}})),
+                                          Plain(kv::Set{"b", value, ""})});
+  engine_.SetCapacity(0);
+  std::vector<ApplyOutcome> outcomes;
+  ASSERT_EQ(executor_->ApplyEntry(entry, &outcomes).code(), StatusCode::kResourceExhausted);
+  ASSERT_EQ(executor_->ApplyEntry(entry, &outcomes).code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(executor_->applied_version(), Version(1));
+  engine_.SetCapacity(std::nullopt);
+  ASSERT_TRUE(engine_.Resume().ok());
+  ASSERT_TRUE(executor_->ApplyEntry(entry, &outcomes).ok());
+  ASSERT_EQ(outcomes.size(), 3u);
+  for (const ApplyOutcome& outcome : outcomes) EXPECT_TRUE(outcome.status.ok());
+  EXPECT_EQ(executor_->applied_version(), Version(4));
+  EXPECT_EQ(executor_->applied_slot(), entry.slot);
+  EXPECT_EQ(Get("b"), value);
+}
+
+// An entry that was half in the flushed state: the rest is applied, the first half not again.
+TEST_F(ExecutorTest, ReplayGoesOnInTheMiddleOfAnEntry) {
+  const consensus::Entry entry = EntryOf(
+      {Plain(kv::SetVersionstampedKey{"k" + std::string(10, '\0'), "v", ""}),
+       Plain(Commit(executor_->applied_version(), {"z"}, {{MutationType::kSet, "a", "1", ""}}))});
+  // The check of the commit writes what is pending first; then the engine is full.
+  std::vector<ApplyOutcome> outcomes;
+  ASSERT_TRUE(executor_->ApplyEntry(entry, &outcomes).ok());
+  const auto whole = executor_->StateHash();
+  ASSERT_TRUE(whole.ok());
+
+  storage::MemoryEngine half;
+  auto opened = StateMachineExecutor::Open(&half);
+  ASSERT_TRUE(opened.ok());
+  // Room for the first command alone.
+  half.SetCapacity(45);
+  std::vector<ApplyOutcome> some;
+  ASSERT_EQ((*opened)->ApplyEntry(entry, &some).code(), StatusCode::kResourceExhausted);
+  ASSERT_EQ(half.Meta().applied_commands, 1u);
+  half.SetCapacity(std::nullopt);
+  ASSERT_TRUE(half.Resume().ok());
+  ASSERT_TRUE(half.Flush().ok());
+  opened->reset();
+  half.Crash();
+  opened = StateMachineExecutor::Open(&half);
+  ASSERT_TRUE(opened.ok());
+  std::vector<ApplyOutcome> rest;
+  ASSERT_TRUE((*opened)->ApplyEntry(entry, &rest).ok());
+  const auto resumed = (*opened)->StateHash();
+  ASSERT_TRUE(resumed.ok());
+  EXPECT_EQ(*resumed, *whole);
+}
+
+TEST_F(ExecutorTest, DamagedAndLaterEntriesStopTheNode) {
+  consensus::Entry entry = EntryOf({});
+  entry.payload = std::make_shared<const std::string>("\x01\x05");
+  std::vector<ApplyOutcome> outcomes;
+  EXPECT_EQ(executor_->ApplyEntry(entry, &outcomes).code(), StatusCode::kCorruption);
+  entry.payload = std::make_shared<const std::string>("\x09");
+  EXPECT_EQ(executor_->ApplyEntry(entry, &outcomes).code(), StatusCode::kUnimplemented);
+}
+
+// ---- Direct operations
+
+TEST_F(ExecutorTest, ApplyOperationBypassesTheLog) {
+  const auto set = executor_->ApplyOperation(kv::Set{"a", "1", ""}, now_);
+  ASSERT_TRUE(set.ok());
+  EXPECT_EQ(set->version, Version(2));
+  EXPECT_EQ(Get("a"), "1");
+  EXPECT_EQ(executor_->applied_slot(), Slot(0));
+  for (const kv::KvOperation& read : std::vector<kv::KvOperation>{
+           kv::Get{"a", ""}, kv::GetRange{}, kv::SnapshotRead{}, kv::SnapshotGetRange{},
+           kv::GetReadVersion{}, kv::GetCommittedVersion{}}) {
+    EXPECT_EQ(executor_->ApplyOperation(read, now_).status().code(), StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(Read(kv::Set{"a", "1", ""}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(executor_->ApplyOperation(kv::Set{"a", "1", "nowhere"}, now_).status().code(),
+            StatusCode::kNotFound);
+}
+
+TEST_F(ExecutorTest, FeaturesAreSwitchedOnByTheLog) {
+  MustApply(kv::EnableFeatures{5});
+  MustApply(kv::EnableFeatures{2});
+  EXPECT_EQ(engine_.Meta().features, 7u);
+}
+
+}  // namespace
+}  // namespace cairn::replication

@@ -1,0 +1,128 @@
+#include "src/replication/waiters.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/replication/batch_pacer.h"
+
+namespace cairn::replication {
+namespace {
+
+using std::chrono::microseconds;
+
+// What a waiter was answered; counts answers, for there must be exactly one.
+struct Answer {
+  int count = 0;
+  std::optional<Status> status;
+  WriteCallback Write() {
+    return [this](const Result<kv::WriteResult>& result) {
+      ++count;
+      status = result.status();
+    };
+  }
+  StatusCallback Plain() {
+    return [this](Status result) {
+      ++count;
+      status = std::move(result);
+    };
+  }
+};
+
+TEST(Waiters, AWriteIsAnsweredOnce) {
+  Waiters waiters;
+  Answer a;
+  const Waiters::Id id = waiters.AddWrite({100}, 10, a.Write());
+  EXPECT_TRUE(waiters.EnterLog(id));
+  waiters.AnswerWrite(id, kv::WriteResult{});
+  waiters.AnswerWrite(id, UnavailableError("again"));
+  EXPECT_FALSE(waiters.Expire({200}));
+  waiters.Close(UnavailableError("closed"));
+  EXPECT_EQ(a.count, 1);
+  EXPECT_TRUE(a.status->ok());
+}
+
+TEST(Waiters, TheLimitLeavesTheCallbackAlone) {
+  Waiters waiters;
+  Answer a;
+  Answer b;
+  EXPECT_NE(waiters.AddWrite({100}, 1, a.Write()), 0u);
+  WriteCallback second = b.Write();
+  EXPECT_EQ(waiters.AddWrite({100}, 1, std::move(second)), 0u);
+  second(UnavailableError("still there"));
+  EXPECT_EQ(b.count, 1);
+  waiters.Close(UnavailableError("closed"));
+}
+
+TEST(Waiters, DeadlinesTellWhetherTheWriteMayBeApplied) {
+  Waiters waiters;
+  Answer queued;
+  Answer in_log;
+  Answer later;
+  const Waiters::Id a = waiters.AddWrite({100}, 10, queued.Write());
+  const Waiters::Id b = waiters.AddWrite({100}, 10, in_log.Write());
+  waiters.AddWrite({101}, 10, later.Write());
+  EXPECT_TRUE(waiters.EnterLog(b));
+  EXPECT_TRUE(waiters.Expire({100}));
+  EXPECT_EQ(queued.status->code(), StatusCode::kTimeout);
+  EXPECT_FALSE(queued.status->maybe_applied());
+  EXPECT_TRUE(in_log.status->maybe_applied());
+  EXPECT_EQ(later.count, 0);
+  EXPECT_FALSE(waiters.EnterLog(a)) << "what was answered must not be proposed";
+  waiters.Close(UnavailableError("closed"));
+  EXPECT_EQ(later.status->code(), StatusCode::kUnavailable);
+}
+
+TEST(Waiters, ReadsWaitForSlotsAndVersions) {
+  Waiters waiters;
+  Answer barrier;
+  Answer version;
+  Answer ready;
+  const Waiters::Id id = waiters.AddBarrier({100}, barrier.Plain());
+  waiters.BindToSlot(id, Slot(5));
+  waiters.AddVersion(Version(7), {100}, version.Plain());
+  waiters.Applied(Slot(4), Version(6));
+  EXPECT_EQ(barrier.count + version.count, 0);
+  waiters.Applied(Slot(5), Version(6));
+  EXPECT_EQ(barrier.count, 1);
+  EXPECT_EQ(version.count, 0);
+  waiters.Applied(Slot(6), Version(9));
+  EXPECT_EQ(version.count, 1);
+  waiters.AddVersion(Version(9), {100}, ready.Plain());
+  EXPECT_EQ(ready.count, 1);
+  EXPECT_TRUE(waiters.empty());
+  waiters.Close(UnavailableError("closed"));
+  Answer late;
+  waiters.AddVersion(Version(1), {100}, late.Plain());
+  EXPECT_EQ(late.status->code(), StatusCode::kUnavailable);
+}
+
+// ---- BatchPacer
+
+TEST(BatchPacer, OneClientIsNeverHeld) {
+  BatchPacer pacer(100, microseconds(1000));
+  for (std::int64_t t = 0; t < 1000; ++t) {
+    EXPECT_FALSE(pacer.Hold(1, 1, {t}, {t}).has_value());
+    pacer.Sent(1);
+  }
+}
+
+TEST(BatchPacer, ManyClientsAreGatheredButNotForLong) {
+  BatchPacer pacer(100, microseconds(1000));
+  EXPECT_FALSE(pacer.Hold(64, 64, {0}, {0}).has_value());
+  pacer.Sent(64);
+  const auto until = pacer.Hold(3, 64, {10}, {20});
+  ASSERT_TRUE(until.has_value());
+  EXPECT_EQ(*until, MonotonicTime{10} + microseconds(1000));
+  EXPECT_FALSE(pacer.Hold(32, 64, {10}, {20}).has_value());
+  EXPECT_FALSE(pacer.Hold(3, 64, {10}, *until).has_value());
+  // When they have left, the one that stays is soon not held any more.
+  for (int i = 0; i < 100; ++i) pacer.Sent(1);
+  EXPECT_FALSE(pacer.Hold(1, 1, {10}, {20}).has_value());
+}
+
+}  // namespace
+}  // namespace cairn::replication
