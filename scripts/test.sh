@@ -7,7 +7,7 @@
 #   scripts/test.sh --jobs N            compilers and tests at once (default: all cores)
 #   scripts/test.sh -- -R journal       what follows -- goes to ctest (-R name, -L label, -N)
 #
-# The labels are unit, fuzz, tidy, cluster and slow; docs/testing.md explains them.
+# The labels are unit, fuzz, conformance, process and tidy; docs/testing.md explains them.
 source "$(dirname "$0")/common.sh"
 
 preset=release
