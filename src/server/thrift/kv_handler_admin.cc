@@ -95,7 +95,7 @@ void KvHandler::setFaultInjection(thrift_api::FaultInjectionResponse& response,
     // On this wire anything above 0 arms, and anything else clears.
     rule.probability = request.probability > 0 ? std::min(request.probability, 1.0) : 0.0;
     rule.delay = std::chrono::milliseconds(request.duration_ms);
-    CAIRN_ASSIGN_OR_RETURN(rule.target_operation, FaultTarget(request.target_operation));
+    rule.target_operation = request.target_operation;
     CAIRN_RETURN_IF_ERROR(node_->ConfigureFault(rule));
     response.success = true;
     return Status::Ok();

@@ -194,11 +194,11 @@ TEST_F(KvHandlerTest, OperationsThatAreNoneAreNamedAndNothingIsApplied) {
     bool has_value;
     const char* told;
   };
-  for (const Case& c : {Case{"SET", true, "'SET'"}, Case{"", true, "''"},
-                        Case{"set ", true, "'set '"}, Case{"set", false, "needs a value"},
-                        Case{"SET_VERSIONSTAMPED_KEY", false, "needs a value"},
-                        Case{"SET_VERSIONSTAMPED_VALUE", false, "needs a value"},
-                        Case{"set_versionstamped_key", true, "'set_versionstamped_key'"}}) {
+  for (const Case& c :
+       {Case{"SET", true, "'SET'"}, Case{"", true, "''"}, Case{"set ", true, "'set '"},
+        Case{"set", false, "needs a value"}, Case{"SET_VERSIONSTAMPED_KEY", false, "needs a value"},
+        Case{"SET_VERSIONSTAMPED_VALUE", false, "needs a value"},
+        Case{"set_versionstamped_key", true, "'set_versionstamped_key'"}}) {
     thrift_api::AtomicCommitRequest request = CommitOf(0, "applied");
     thrift_api::Operation operation;
     operation.type = c.type;

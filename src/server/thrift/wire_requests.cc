@@ -19,21 +19,6 @@ constexpr std::array<WireMutation, 4> kMutations = {{
     {"SET_VERSIONSTAMPED_VALUE", kv::MutationType::kSetVersionstampedValue, true},
 }};
 
-// Methods of the wire whose names are not the operation's.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kMethodOperations = {{
-    {"getReadVersion", "get_read_version"},
-    {"getCommittedVersion", "get_committed_version"},
-    {"getRange", "get_range"},
-    {"snapshotRead", "snapshot_read"},
-    {"snapshotGet", "snapshot_read"},
-    {"snapshotGetRange", "snapshot_get_range"},
-    {"setKey", "set"},
-    {"deleteKey", "delete"},
-    {"atomicCommit", "atomic_commit"},
-    {"setVersionstampedKey", "set_versionstamped_key"},
-    {"setVersionstampedValue", "set_versionstamped_value"},
-}};
-
 Result<kv::Mutation> MakeMutation(const thrift_api::Operation& operation, std::size_t index) {
   for (const WireMutation& known : kMutations) {
     if (operation.type != known.name) continue;
@@ -92,21 +77,6 @@ Result<kv::AtomicCommit> MakeAtomicCommit(const thrift_api::AtomicCommitRequest&
         {Take(range.begin_key), Take(range.end_key), Take(range.column_family)});
   }
   return commit;
-}
-
-Result<std::string> FaultTarget(std::string_view name) {
-  if (name.empty()) return std::string();
-  for (const auto& [method, operation] : kMethodOperations) {
-    if (name == method) return std::string(operation);
-  }
-  std::string known;
-  for (const std::string_view operation : kv::AllOperationNames()) {
-    if (name == operation) return std::string(operation);
-    known += known.empty() ? "" : ", ";
-    known += operation;
-  }
-  return InvalidArgumentError("there is no operation '" + Printable(name, 32) +
-                              "' to aim a fault at; the operations are " + known);
 }
 
 }  // namespace cairn::server

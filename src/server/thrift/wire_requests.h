@@ -127,10 +127,6 @@ kv::RangeQuery MakeRangeQuery(const Request& request, const kv::Limits& limits) 
 // kInvalidArgument for a negative read version.
 Result<kv::AtomicCommit> MakeAtomicCommit(const thrift_api::AtomicCommitRequest& request);
 
-// The name of an operation (kv::operation_name) that a fault is aimed at, given by that name or by
-// the method's name on this wire; empty for empty. kInvalidArgument lists the names.
-Result<std::string> FaultTarget(std::string_view name);
-
 }  // namespace cairn::server
 
 #endif  // CAIRN_SRC_SERVER_THRIFT_WIRE_REQUESTS_H_

@@ -1,0 +1,207 @@
+"""What the contract test stands on: a cairnd process in a scratch folder, and clients of the old
+service over each transport, from code generated out of old_kvstore.thrift."""
+import importlib
+import logging
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from thrift.protocol import TBinaryProtocol, TCompactProtocol
+from thrift.transport import TSocket, TTransport
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CAIRND = pathlib.Path(os.environ.get("CAIRND", ROOT / "build/bin/cairnd"))
+START_SECONDS = 60
+STOP_SECONDS = 60
+
+# A node that is not up yet is no news: Node.start polls it.
+logging.getLogger("thrift").setLevel(logging.CRITICAL)
+
+_generated = tempfile.mkdtemp(prefix="cairn-gen-py-")
+sys.path.insert(0, _generated)
+
+
+def generate(idl):
+    """Python modules of an IDL file: (types, service)."""
+    subprocess.run(["thrift", "--gen", "py", "-out", _generated, str(idl)], check=True)
+    module = idl.stem
+    importlib.invalidate_caches()
+    return (importlib.import_module(f"{module}.ttypes"),
+            importlib.import_module(f"{module}.TransactionalKV"))
+
+
+old, OldService = generate(HERE / "old_kvstore.thrift")
+
+
+def remove_generated():
+    shutil.rmtree(_generated, ignore_errors=True)
+
+
+unittest.addModuleCleanup(remove_generated)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Connection:
+    """A client of the service: its methods, and the sends and receives behind them."""
+
+    def __init__(self, port, service=OldService, framed=False, compact=False):
+        self.socket = TSocket.TSocket("127.0.0.1", port)
+        self.socket.setTimeout(60_000)
+        transport = (TTransport.TFramedTransport if framed else
+                     TTransport.TBufferedTransport)(self.socket)
+        protocol = (TCompactProtocol.TCompactProtocol if compact else
+                    TBinaryProtocol.TBinaryProtocol)(transport)
+        self.client = service.Client(protocol)
+        transport.open()
+        self.transport = transport
+
+    def __getattr__(self, name):
+        return getattr(self.client, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.transport.close()
+
+
+class Node:
+    """A cairnd process. Its folder stays when it is stopped, so that it can be started again."""
+
+    def __init__(self, *flags):
+        self.folder = tempfile.mkdtemp(prefix="cairn-contract-")
+        self.flags = flags
+        self.process = None
+        self.port = None
+        self.start()
+
+    def start(self):
+        self.port = free_port()
+        environment = {k: v for k, v in os.environ.items() if k != "THRIFT_PORT"}
+        with open(os.path.join(self.folder, "stderr"), "ab") as errors:
+            self.process = subprocess.Popen(
+                [str(CAIRND), "--data-dir", os.path.join(self.folder, "data"), "--log-dir",
+                 os.path.join(self.folder, "log"), "--port", str(self.port), *self.flags],
+                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd=self.folder,
+                env=environment)
+        give_up = time.monotonic() + START_SECONDS
+        while not self.answers():
+            try:  # Waits for the process to end; a short wait that passes is good news.
+                self.process.wait(timeout=0.05)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() < give_up:
+                    continue
+                self.stop(signal.SIGKILL)
+            raise AssertionError(f"cairnd did not start:\n{self.errors()}")
+
+    def answers(self):
+        try:
+            with self.connect() as client:
+                return client.ping(old.PingRequest()).message == b"pong"
+        except TTransport.TTransportException:
+            return False
+
+    def errors(self):
+        return pathlib.Path(self.folder, "stderr").read_text(errors="replace")
+
+    def connect(self, **options):
+        return Connection(self.port, **options)
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        try:
+            return self.process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"cairnd did not stop:\n{self.errors()}") from None
+
+    def restart(self, how=signal.SIGTERM):
+        self.stop(how)
+        self.start()
+
+    def remove(self):
+        if self.process.poll() is None:
+            self.stop(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class ContractTest(unittest.TestCase):
+    """A test class with one node and one connection for all of its tests. Tests keep apart by keys
+    that begin with their own name (`self.key`)."""
+
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node(*cls.flags)
+        cls.addClassCleanup(cls.node.remove)
+        cls.kv = cls.node.connect()
+
+    def key(self, suffix=b""):
+        return self.id().rsplit(".", 1)[1].encode() + b"/" + suffix
+
+    def succeeds(self, response):
+        """A success as old clients see it: no error at all, not even an empty one."""
+        self.assertIsNone(response.error)
+        if hasattr(response, "success"):
+            self.assertIs(response.success, True)
+        if hasattr(response, "error_code"):
+            self.assertIsNone(response.error_code)
+        return response
+
+    def fails(self, response, code=None, text=""):
+        self.assertTrue(response.error, response)
+        self.assertIn(text, response.error)
+        if hasattr(response, "success"):
+            self.assertIs(response.success, False)
+        if code is not None:
+            self.assertEqual(code, response.error_code, response.error)
+        return response
+
+    def get(self, key, family=None):
+        response = self.succeeds(self.kv.get(old.GetRequest(key=key, column_family=family)))
+        if not response.found:
+            self.assertEqual(b"", response.value)
+            return None
+        return response.value
+
+    def put(self, key, value, family=None):
+        self.succeeds(self.kv.setKey(
+            old.SetRequest(key=key, value=value, column_family=family)))
+
+    def version(self):
+        return self.succeeds(self.kv.getReadVersion(old.GetReadVersionRequest())).read_version
+
+    def commit(self, *operations, read_version=0, conflicts=(), **fields):
+        return self.kv.atomicCommit(old.AtomicCommitRequest(
+            read_version=read_version, operations=list(operations),
+            read_conflict_keys=list(conflicts), **fields))
+
+    def range(self, **fields):
+        return self.succeeds(self.kv.getRange(old.GetRangeRequest(**fields)))
+
+    def keys(self, **fields):
+        return [pair.key for pair in self.range(**fields).key_values]
+
+
+def operation(kind, key, value=None, family=None):
+    return old.Operation(type=kind, key=key, value=value, column_family=family)
+
+
+def stamp(version, order):
+    return struct.pack(">QH", version, order)
