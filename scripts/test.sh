@@ -42,9 +42,7 @@ if $setup; then scripts/setup.sh; fi
 build_dir=build
 [ "$preset" = release ] || build_dir=build-$preset
 say "configuring the $preset build in $build_dir"
-cmake --preset "$preset" >"${TMPDIR:-/tmp}/cairn-configure.$$" 2>&1 ||
-  { cat "${TMPDIR:-/tmp}/cairn-configure.$$"; rm -f "${TMPDIR:-/tmp}/cairn-configure.$$"; die "cmake failed"; }
-rm -f "${TMPDIR:-/tmp}/cairn-configure.$$"
+cmake --preset "$preset" >/dev/null  # errors go to standard error
 say "building with $jobs jobs"
 cmake --build --preset "$preset" -j "$jobs"
 say "running the tests"
