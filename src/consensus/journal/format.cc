@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kMagic = "CAIRNSEG";
 constexpr std::size_t kHeaderChecksumOffset = kSegmentHeaderBytes - 8;
 constexpr std::size_t kNameDigits = 16;
+constexpr std::uint64_t kNumberLimit = std::uint64_t{1} << 62;
 
 std::string FileName(std::uint64_t number, std::string_view suffix) {
   static constexpr char kHex[] = "0123456789abcdef";
@@ -96,6 +97,10 @@ Result<SegmentHeader> DecodeSegmentHeader(std::string_view bytes, GroupId group)
     return FailedPreconditionError("it belongs to group " + ToString(header.group) +
                                    ", not to group " + ToString(group) +
                                    "; check which data folder is configured");
+  }
+  // Sums of them must not overflow; no journal lives that long.
+  if (header.sequence >= kNumberLimit || header.base >= kNumberLimit) {
+    return CorruptionError("the sequence number or the base is out of range");
   }
   return header;
 }
