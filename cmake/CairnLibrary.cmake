@@ -1,5 +1,6 @@
 # cairn_library(NAME name DIR folder DEPS dep... [TEST_DEPS dep...])
-#   One library a folder: every *.cc in it but *_test.cc, and one test program of its *_test.cc.
+#   One library a folder: every *.cc in it but *_test.cc, and one test program of its *_test.cc
+#   (which may share headers named *_test_util.h).
 #   DEPS lists what its files may include: other cairn libraries by name, and outside libraries by
 #   the names of the table below. The build fails if a file includes anything else (CheckIncludes
 #   runs before the library compiles). A dependency must be declared before its user, so there are
@@ -73,6 +74,9 @@ function(cairn_library)
   set(dir ${CMAKE_SOURCE_DIR}/${ARG_DIR})
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cc)
   file(GLOB headers CONFIGURE_DEPENDS ${dir}/*.h)
+  set(test_headers ${headers})
+  list(FILTER test_headers INCLUDE REGEX "_test_util\\.h$")
+  list(FILTER headers EXCLUDE REGEX "_test_util\\.h$")
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
@@ -95,7 +99,7 @@ function(cairn_library)
     target_link_libraries(${ARG_NAME}_test PRIVATE ${target} ${test_links} GTest::gtest GTest::gmock
                           GTest::gtest_main)
     cairn_check_includes(${ARG_NAME}_test ${ARG_DIR} "${ARG_DEPS};${ARG_TEST_DEPS};gtest;gmock"
-                         "${tests}")
+                         "${tests};${test_headers}")
     add_test(NAME ${ARG_NAME}_test COMMAND ${ARG_NAME}_test)
     set_tests_properties(${ARG_NAME}_test PROPERTIES LABELS unit TIMEOUT 600)
   endif()

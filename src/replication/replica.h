@@ -258,6 +258,20 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::deque<std::pair<Slot, MonotonicTime>> unapplied_ ABSL_GUARDED_BY(status_mutex_);
 };
 
+template <class F>
+void Replica::PostTo(SerialExecutor* executor, F task) {
+  executor->Post([self = shared_from_this(), task = std::move(task)]() mutable {
+    if (!self->stopped_.load(std::memory_order_acquire)) task();
+  });
+}
+
+template <class F>
+void Replica::PostAt(SerialExecutor* executor, MonotonicTime when, F task) {
+  executor->PostAt(when, [self = shared_from_this(), task = std::move(task)]() mutable {
+    if (!self->stopped_.load(std::memory_order_acquire)) task();
+  });
+}
+
 }  // namespace cairn::replication
 
 #endif  // CAIRN_SRC_REPLICATION_REPLICA_H_
