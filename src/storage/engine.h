@@ -5,8 +5,9 @@
 // business of the state machine (src/replication/executor), so that every engine behaves alike.
 //
 // Versions. Each write to a user family carries a Version. A read at version V sees, for each key,
-// the newest write with version <= V; a delete is such a write too. Within a batch, a later write of
-// the same key at the same version replaces the earlier one.
+// the newest write with version <= V; a delete is such a write too. A later write of the same key at
+// the same version replaces the earlier one. The versions of a key must not fall from one write to
+// the next, in a batch or between batches: engines may rely on it (RocksDB asserts it).
 //
 // Durability. Write is atomic and visible on return, but durable only once a flush that started
 // later has finished: the engine keeps no log of its own, the journal replays what is missing. The
@@ -119,6 +120,8 @@ struct Lookup {
   bool found = false;  // false: never written, or deleted
   // The version of the write that was found, a delete's too. 0: nothing at or below the version
   // asked for is stored (never written, or a delete below the watermark that was dropped).
+  // Below the watermark a version is only a hint: an engine may forget it and say 0 (RocksDB does),
+  // each replica at its own time. No decision of a state machine may rest on it.
   Version version;
 };
 
@@ -142,7 +145,8 @@ class ReadIterator {
 };
 
 // Iterates every stored write of a key range, deletes included, in key order; the order of the
-// versions of one key is newest first. One Next is bounded work, whatever is stored.
+// versions of one key is newest first. One Next is bounded work, whatever is stored. What is below
+// the watermark may be missing, or have version 0: see Lookup.
 class HistoryIterator {
  public:
   virtual ~HistoryIterator() = default;

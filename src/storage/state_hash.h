@@ -1,24 +1,31 @@
-// Hash of the logical state, to compare replicas: what clients and the state machine can observe at
-// one version, not how an engine stores it.
+// Hashes that tell whether two replicas hold the same state, however their engines store it.
 //
-// Thread safety: a pure function over an engine. The system space is unversioned: call it from the
-// apply thread, or while nothing is written.
+// Hashed is what a client could see and what later commands depend on: data at one version, the
+// state machine's own records, and the parts of the meta record that commands set. Left out are
+// things that differ between healthy replicas: the applied slot and epoch (slots without commands
+// move them at different times), old versions (dropped at each replica's own pace), the version
+// index (made from the data), files.
+//
+// The number is XXH3-64 over length-prefixed fields, so it depends on nothing but the content; the
+// order of the fields is given in docs/formats/state.md.
 #ifndef CAIRN_SRC_STORAGE_STATE_HASH_H_
 #define CAIRN_SRC_STORAGE_STATE_HASH_H_
 
 #include <cstdint>
 #include <vector>
 
-#include "cairn/status.h"
-#include "src/base/ids.h"
 #include "src/storage/engine.h"
 
 namespace cairn::storage {
 
-// XXH3 over, in this order: every key and value of each family of `families` (which must be sorted)
-// as of version `at`; every record of the state space (sessions, answers, families); and of the meta record version, watermark, features, next_family and membership. Not
-// the applied slot and epoch: replicas may compare at one version while no-ops set them apart.
-// Errors are the engine's; kTransactionTooOld if `at` is below the watermark.
+// The data of the families (in any order, all of the state's) as of `at`. May run beside the writer:
+// two replicas compare at a version that both have reached. kTransactionTooOld if the watermark
+// passes `at` meanwhile.
+Result<std::uint64_t> DataHash(const Engine& engine, const std::vector<FamilyId>& families,
+                               Version at);
+
+// Data, records and meta of the state at version `at`, which must be the engine's current one: the
+// records have no versions (kFailedPrecondition otherwise). Call where nothing is written meanwhile.
 Result<std::uint64_t> StateHash(const Engine& engine, const std::vector<FamilyId>& families,
                                 Version at);
 

@@ -62,10 +62,17 @@ class RandomAccessFile final : public rocksdb::FSRandomAccessFile {
   const std::unique_ptr<File> file_;
 };
 
+// RocksDB counts on what ext4, XFS and btrfs do beyond POSIX: the fsync of a new file makes its name
+// durable, too. (It renames CURRENT to point at a manifest whose folder it has not synced.)
 class WritableFile final : public rocksdb::FSWritableFile {
  public:
-  WritableFile(std::unique_ptr<File> file, std::uint64_t size)
-      : file_(std::move(file)), size_(size) {}
+  // `unsynced_folder` of a new file; empty for one that was there.
+  WritableFile(std::unique_ptr<File> file, std::uint64_t size, FileSystem* files,
+               std::string unsynced_folder)
+      : file_(std::move(file)),
+        size_(size),
+        files_(files),
+        unsynced_folder_(std::move(unsynced_folder)) {}
   IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
     const Status status = file_->WriteAt(size_, ToView(data));
     if (status.ok()) size_ += data.size();
@@ -85,12 +92,21 @@ class WritableFile final : public rocksdb::FSWritableFile {
     return IOStatus::OK();
   }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
-  IOStatus Sync(const IOOptions&, IODebugContext*) override { return ToRocks(file_->Sync()); }
+  IOStatus Sync(const IOOptions&, IODebugContext*) override {
+    Status status = file_->Sync();
+    if (status.ok() && !unsynced_folder_.empty()) {
+      status = files_->SyncDirectory(unsynced_folder_);
+      if (status.ok()) unsynced_folder_.clear();
+    }
+    return ToRocks(status);
+  }
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
 
  private:
   std::unique_ptr<File> file_;
   std::uint64_t size_;
+  FileSystem* const files_;
+  std::string unsynced_folder_;
 };
 
 class Directory final : public rocksdb::FSDirectory {
@@ -139,7 +155,7 @@ class SeamFileSystem final : public rocksdb::FileSystem {
                            IODebugContext*) override {
     auto file = files_->Open(path, OpenMode::kCreateOrReplace);
     if (!file.ok()) return ToRocks(file.status());
-    *result = std::make_unique<WritableFile>(*std::move(file), 0);
+    *result = std::make_unique<WritableFile>(*std::move(file), 0, files_, DirectoryOf(path));
     return IOStatus::OK();
   }
   IOStatus ReopenWritableFile(const std::string& path, const FileOptions& options,
@@ -150,7 +166,7 @@ class SeamFileSystem final : public rocksdb::FileSystem {
     if (!file.ok()) return ToRocks(file.status());
     const auto size = file.value()->Size();
     if (!size.ok()) return ToRocks(size.status());
-    *result = std::make_unique<WritableFile>(*std::move(file), size.value());
+    *result = std::make_unique<WritableFile>(*std::move(file), size.value(), files_, "");
     return IOStatus::OK();
   }
   IOStatus NewDirectory(const std::string& path, const IOOptions&,

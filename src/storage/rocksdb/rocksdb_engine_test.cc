@@ -7,22 +7,12 @@
 #include <filesystem>
 
 #include "src/base/testing/fault_file_system.h"
+#include "src/storage/rocksdb/test_options.h"
 #include "src/storage/testing/engine_conformance.h"
 #include "src/storage/testing/random_comparison.h"
 
 namespace cairn::storage {
 namespace {
-
-RocksDbOptions SmallOptions() {
-  RocksDbOptions options;
-  options.write_buffer_size_mb = 4;
-  options.block_cache_size_mb = 8;
-  options.block_size_kb = 1;
-  options.max_background_jobs = 2;
-  options.log_level = "error";
-  options.stats_dump_period_sec = 0;
-  return options;
-}
 
 // Opens engines in `directory` over and over.
 class RocksDbHarness : public EngineHarness {
@@ -56,17 +46,11 @@ class RocksDbHarness : public EngineHarness {
   int directories_ = 0;
 };
 
-RocksDbOptions On(FileSystem* files) {
-  RocksDbOptions options = SmallOptions();
-  options.file_system = files;
-  return options;
-}
-
 class SimulatedDiskHarness final : public RocksDbHarness {
  public:
   SimulatedDiskHarness() : SimulatedDiskHarness(std::make_shared<FaultFileSystem>(), "/db") {}
   SimulatedDiskHarness(std::shared_ptr<FaultFileSystem> files, const std::string& directory)
-      : RocksDbHarness(On(files.get()), directory), files_(std::move(files)) {}
+      : RocksDbHarness(SmallOptions(files.get()), directory), files_(std::move(files)) {}
   ~SimulatedDiskHarness() override { Close(); }
 
   void Crash() override {
