@@ -185,8 +185,9 @@ void RocksDbEngineImpl::OnBackgroundError(const Status& status) {
 }
 
 void RocksDbEngineImpl::OnRecovered() {
-  CAIRN_LOG(kInfo, "rocksdb: writes resume");
   MutexLock lock(&health_mutex_);
+  if (health_.code() != StatusCode::kResourceExhausted) return;
+  CAIRN_LOG(kInfo, "rocksdb: writes resume");
   health_ = Status::Ok();
   unhealthy_.store(false, std::memory_order_release);
   progress_.SignalAll();

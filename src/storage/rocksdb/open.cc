@@ -10,6 +10,7 @@
 #include "src/storage/rocksdb/comparator.h"
 #include "src/storage/rocksdb/engine_impl.h"
 #include "src/storage/rocksdb/env_adapter.h"
+#include "src/storage/rocksdb/info_log.h"
 #include "src/storage/rocksdb/layout.h"
 #include "src/storage/rocksdb/status_mapping.h"
 
@@ -58,13 +59,6 @@ class Listener final : public rocksdb::EventListener {
   RocksDbEngineImpl* const engine_;
 };
 
-// Swallows RocksDB's own log, which would be lost among a test's file operations.
-class NullLogger final : public rocksdb::Logger {
- public:
-  using rocksdb::Logger::Logv;
-  void Logv(const char*, va_list) override {}
-};
-
 }  // namespace
 
 RocksDbEngineImpl::RocksDbEngineImpl(const RocksDbOptions& options, MappedOptions mapped,
@@ -102,11 +96,12 @@ Status RocksDbEngineImpl::OpenDatabase() {
   if (config_.file_system != nullptr) {
     env_ = NewSeamEnv(config_.file_system);
     mapped_.db.env = env_.get();
-    mapped_.db.info_log = std::make_shared<NullLogger>();
   }
   mapped_.db.create_missing_column_families = true;  // the system families of a new database
   mapped_.db.listeners.push_back(std::make_shared<Listener>(this));
   CAIRN_RETURN_IF_ERROR(files().CreateDirectories(directory_));
+  CAIRN_ASSIGN_OR_RETURN(mapped_.db.info_log,
+                         MakeInfoLog(config_, mapped_.db.info_log_level, directory_));
   CAIRN_RETURN_IF_ERROR(CheckFolder());
   CAIRN_ASSIGN_OR_RETURN(const auto descriptors, ListFamilies());
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
@@ -128,8 +123,8 @@ Status RocksDbEngineImpl::CheckFolder() const {
   if (std::find(names.begin(), names.end(), "CURRENT") != names.end()) return Status::Ok();
   for (const std::string& name : names) {
     if (name.ends_with(".sst")) {
-      return CorruptionError("the database in " + directory_ + " has lost its file CURRENT (but has " +
-                             name + ")");
+      return CorruptionError("the database in " + directory_ +
+                             " has lost its file CURRENT (but has " + name + ")");
     }
   }
   return Status::Ok();
@@ -138,8 +133,7 @@ Status RocksDbEngineImpl::CheckFolder() const {
 Result<std::vector<rocksdb::ColumnFamilyDescriptor>> RocksDbEngineImpl::ListFamilies() const {
   std::vector<std::string> names;
   if (files().Exists(directory_ + "/CURRENT")) {
-    const rocksdb::Status listed =
-        rocksdb::DB::ListColumnFamilies(mapped_.db, directory_, &names);
+    const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(mapped_.db, directory_, &names);
     if (!listed.ok()) return Explain(listed);
   }
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = {
