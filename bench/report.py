@@ -129,30 +129,38 @@ def _syncs(results, targets):
 
 def _gets(results, targets):
     gets = results["gets"]
-    ratio = _ratio(gets["cairn"], gets["echo"])
-    targets.append(("Gets at 64 clients, beside a bare Thrift echo server", "at least 60 %",
-                    f"{ratio.median:.0%} ({min(ratio.values):.0%} to {max(ratio.values):.0%})",
-                    verdict(ratio.median >= 0.6)))
+    for server in ("Thrift's own server", "Cairn's server"):
+        ratio = _ratio(gets["cairn"], gets[f"echo, {server}"])
+        targets.append((f"Gets at 64 clients, beside a bare echo on {server}", "at least 60 %",
+                        f"{ratio.median:.0%} ({min(ratio.values):.0%} to {max(ratio.values):.0%})",
+                        verdict(ratio.median >= 0.6)))
     return ["### Gets of 256 bytes, 64 clients", "",
             "etcd's are serializable reads: its node answers alone, as ours does at level `local`.", "",
             *_table(LOAD_HEADER, _load_rows(gets, "reads"))]
 
 
 def _engine(results, targets):
-    """Engine reads beside raw ones: pairs of benchmarks named <engine|raw>_<what>."""
+    """Each benchmark of the engine beside the one of the same name on raw RocksDB."""
+    runs = [run for run in results["engine"]["benchmarks"] if run["run_type"] == "iteration"]
     times = {}
-    for run in results["engine"]["benchmarks"]:
-        if run.get("run_type") == "iteration":
-            times.setdefault(run["name"].partition("/")[0], []).append(run["real_time"])
-    unit = results["engine"]["benchmarks"][0]["time_unit"]
-    rows = [(name, f"{Series(values).text()} {unit}") for name, values in times.items()]
-    pair = ("EnginePointRead", "RawPointRead")
-    if all(name in times for name in pair):
-        engine, raw = (Series(times[name]) for name in pair)
-        share = raw.median / engine.median
-        targets.append(("engine point reads, beside raw RocksDB", "at least 50 %", f"{share:.0%}",
-                        verdict(share >= 0.5)))
-    return ["### Engine", "", *_table(("benchmark", "time"), rows)]
+    for run in runs:
+        times.setdefault(run["run_name"], []).append(run["real_time"])
+    rows, shares = [], []
+    for name, values in sorted(times.items()):
+        engine, share = Series(values), ""
+        raw = times.get(name.replace("/engine", "/raw"))
+        if "/engine" in name and raw:
+            fraction = Series(raw).median / engine.median
+            share = f"{fraction:.0%}"
+            if name.startswith("get/"):
+                shares.append(fraction)
+        rows.append((name, engine.text(), share))
+    targets.append(("engine point reads, beside raw RocksDB", "at least 50 %",
+                    " and ".join(f"{share:.0%}" for share in shares) + " (one thread, two threads)",
+                    verdict(min(shares) >= 0.5)))
+    return ["### Engine", "", "Point reads and scans in one process, without a network "
+            "([engine_bench](../bench/engine_bench.cc)).", "",
+            *_table(("benchmark", runs[0]["time_unit"], "speed beside raw"), rows)]
 
 
 def _memory(results, targets):
@@ -164,7 +172,8 @@ def _memory(results, targets):
     targets.append(("what a scan of 1 GiB holds in the server", "under 64 MiB",
                     f"{grown:.1f} MiB", verdict(grown < 64)))
     return ["### Memory", "",
-            f"A new node: {memory['idle_mib']:.1f} MiB resident. Before the scan "
+            f"A new node: {memory['idle_mib']:.1f} MiB resident; with {memory['connections']:,} idle "
+            f"connections, each of which made a call, {memory['connections_mib']:.1f} MiB. Before the scan "
             f"{memory['before_scan_mib']:.1f} MiB, at its peak {memory['scan_peak_mib']:.1f} MiB, with a "
             f"block cache of {memory['cache_mib']} MiB. The client read {scanned['keys']:,} keys, "
             f"{scanned['bytes'] / 2**30:.2f} GiB, in {scanned['pages']} pages and "

@@ -22,6 +22,7 @@ import report  # noqa: E402
 VALUE_BYTES = 256
 CLIENTS = 64
 KEYS = 100_000
+IDLE_CONNECTIONS = 1000
 SCAN_VALUE_BYTES = 16 * 1024
 SCAN_KEYS = 65_536  # with the values above: 1 GiB
 SMALL_CACHE = "[rocksdb]\nblock_cache_size_mb = 8\n"
@@ -105,16 +106,18 @@ class Bench:
         self.say(f"{loaded['total_writes']} Sets, {calls}")
 
     def gets(self):
-        """Gets at 64 clients, beside a Thrift server that has nothing to do."""
+        """Gets at 64 clients, beside Thrift servers that have nothing to do."""
         self.say("Gets: cairnd, echo server and etcd")
         with servers.cairnd(self.bin, self.folder("cairn-gets")) as cairn, \
                 servers.etcd(self.folder("etcd-gets")) as etcd, \
-                servers.echo(self.bin, self.folder("echo"), VALUE_BYTES) as echo:
+                servers.echo(self.bin, self.folder("echo"), VALUE_BYTES, True) as echo, \
+                servers.echo(self.bin, self.folder("own-echo"), VALUE_BYTES, False) as own_echo:
             self.load(cairn, "--fill")
             self.load(etcd, "--fill")
             read = ("--read-percent", 100)
             self.results["gets"] = self.interleave({
-                "echo": lambda n: self.load(echo, *read, "--seed", n),
+                "echo, Thrift's own server": lambda n: self.load(echo, *read, "--seed", n),
+                "echo, Cairn's server": lambda n: self.load(own_echo, *read, "--seed", n),
                 "cairn": lambda n: self.load(cairn, *read, "--seed", n),
                 "etcd": lambda n: self.load(etcd, *read, "--serializable-reads", "--seed", n)})
 
@@ -127,7 +130,7 @@ class Bench:
         self.say("engine point reads")
         self.results["engine"] = self.run_json(
             program, "--benchmark_format=json", f"--benchmark_repetitions={self.rounds}",
-            "--benchmark_enable_random_interleaving=true")
+            "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=0.3")
 
     def memory(self):
         """Idle memory, and the peak while a client scans 1 GiB."""
@@ -135,6 +138,10 @@ class Bench:
         with servers.cairnd(self.bin, self.folder("cairn-idle")) as cairn:
             self.load(cairn, "--warmup", 0, clients=1, seconds=0.2)
             idle = cairn.rss_mib()
+            connections = servers.idle_connections(cairn, IDLE_CONNECTIONS)
+            with_connections = cairn.rss_mib()
+            for connection in connections:
+                connection.close()
         folder = self.folder("cairn-scan")
         with servers.cairnd(self.bin, folder, config=SMALL_CACHE) as cairn:
             self.load(cairn, "--fill", clients=16, keys=SCAN_KEYS, value_bytes=SCAN_VALUE_BYTES)
@@ -143,7 +150,8 @@ class Bench:
             cairn.reset_peak()
             scan = self.run_json(self.bin / "cairn-load", "--scan", "--port", cairn.port)
             peak = cairn.peak_rss_mib()
-        self.results["memory"] = {"idle_mib": idle, "before_scan_mib": before,
+        self.results["memory"] = {"idle_mib": idle, "connections": IDLE_CONNECTIONS,
+                                  "connections_mib": with_connections, "before_scan_mib": before,
                                   "scan_peak_mib": peak, "scan": scan,
                                   "cache_mib": SMALL_CACHE_MIB}
         self.say(f"idle {idle:.1f} MiB; scan of {scan['bytes'] / 2**30:.2f} GiB: "

@@ -118,8 +118,24 @@ def etcd(folder):
     return Server("etcd", "etcd", command, port, folder)
 
 
-def echo(binaries, folder, value_bytes):
-    """A Thrift server of the same kind as ours with nothing behind it."""
+def echo(binaries, folder, value_bytes, stock):
+    """A Thrift server with nothing behind it: Thrift's own (`stock`), or that of a Cairn node."""
     port = free_port()
     command = [binaries / "thrift_echo_server", "--port", port, "--value-bytes", value_bytes]
-    return Server("thrift_echo_server", "cairn", command, port, folder)
+    return Server("thrift_echo_server", "cairn", command + ["--stock"] * stock, port, folder)
+
+
+PING = (b"\x80\x01\x00\x01" b"\x00\x00\x00\x04ping" b"\x00\x00\x00\x00"  # call, name, number
+        b"\x0c\x00\x01\x00\x00")  # field 1: an empty PingRequest; end of the arguments
+
+
+def idle_connections(server, count):
+    """Opens connections that make one call each (unframed binary ping) and stay open."""
+    connections = []
+    for _ in range(count):
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=READY_TIMEOUT_S)
+        connection.sendall(PING)
+        if not connection.recv(4096):
+            raise RuntimeError(f"{server.name} closed a connection")
+        connections.append(connection)
+    return connections
