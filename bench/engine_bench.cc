@@ -3,9 +3,10 @@
 //
 //   engine_bench --benchmark_enable_random_interleaving=true --benchmark_repetitions=5
 //
-// The raw database has plain keys (no timestamps), its WAL off, and is compacted as the engine's is.
-// 400,000 keys of 16 bytes with values of 256 bytes: all of it fits the block cache. Reads are of
-// random keys, from one thread and from two. Raw reads end in a std::string too, as an answer does.
+// The raw database has plain keys (no timestamps), its WAL off, and is compacted as the engine's
+// is. 400,000 keys of 16 bytes with values of 256 bytes: all of it fits the block cache. Reads are
+// of random keys, from one thread and from two. Raw reads end in a std::string too, as an answer
+// does.
 #include <benchmark/benchmark.h>
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
@@ -30,7 +31,7 @@ constexpr std::uint64_t kVersion = 10;  // of the data; read a little later
 constexpr FamilyId kDefault{0};
 
 std::string Key(std::uint64_t n) {
-  char key[17];
+  char key[24];
   std::snprintf(key, sizeof(key), "key%013llu", static_cast<unsigned long long>(n));
   return key;
 }
@@ -70,8 +71,8 @@ class Databases {
     // Its own cache, of the same size.
     const auto mapped = rocks::MapOptions(options);
     rocksdb::DB* raw = nullptr;
-    const auto status = rocksdb::DB::Open(rocksdb::Options(mapped->db, mapped->system),
-                                          scratch_ + "/raw", &raw);
+    const auto status =
+        rocksdb::DB::Open(rocksdb::Options(mapped->db, mapped->system), scratch_ + "/raw", &raw);
     CAIRN_CHECK(status.ok(), status.ToString());
     raw_.reset(raw);
     Fill();
@@ -201,8 +202,7 @@ void RegisterAll() {
       ->Arg(10)
       ->Arg(10000);
   RegisterBenchmark("scan/memory", [&](auto& s) { EngineScan(s, memory, true); })->Arg(10000);
-  RegisterBenchmark("scan_back/engine", [&](auto& s) { EngineScan(s, engine, false); })
-      ->Arg(10000);
+  RegisterBenchmark("scan_back/engine", [&](auto& s) { EngineScan(s, engine, false); })->Arg(10000);
 }
 
 }  // namespace
