@@ -95,6 +95,35 @@ void LogLine(LogLevel level, std::string_view line) {
   Logger()->log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
+class LogFile::Impl {
+ public:
+  explicit Impl(spdlog::sink_ptr sink) : logger("file", std::move(sink)) {
+    logger.set_level(spdlog::level::trace);
+    logger.set_pattern(kPattern);
+    logger.flush_on(spdlog::level::info);
+    logger.set_error_handler([](const std::string&) {});
+  }
+  spdlog::logger logger;
+};
+
+LogFile::LogFile(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LogFile::~LogFile() = default;
+
+Result<std::unique_ptr<LogFile>> LogFile::Open(const std::string& path, std::size_t max_size_mb,
+                                               std::size_t keep_num) {
+  try {
+    auto sink =
+        std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, max_size_mb << 20, keep_num);
+    return std::unique_ptr<LogFile>(new LogFile(std::make_unique<Impl>(std::move(sink))));
+  } catch (const spdlog::spdlog_ex& e) {
+    return IoError("cannot write log '" + path + "': " + e.what());
+  }
+}
+
+void LogFile::Write(LogLevel level, std::string_view line) {
+  impl_->logger.log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
 void CheckFailed(const char* file, int line, const char* condition, const std::string& detail) {
   LogLine(LogLevel::kError, fmt::format("{}:{}: check failed: {}{}{}", file, line, condition,
                                         detail.empty() ? "" : ": ", detail));

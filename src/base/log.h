@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,22 @@ void FlushLogging();
 
 bool LogEnabled(LogLevel level) noexcept;
 void LogLine(LogLevel level, std::string_view line);
+
+// A log file beside the process's own, of the same form and rotated alike, for a part that says too
+// much (RocksDB). A line that can't be written, on a full disk say, is dropped. Thread safe.
+class LogFile {
+ public:
+  // Rotates to `path`.1, `path`.2, ...
+  static Result<std::unique_ptr<LogFile>> Open(const std::string& path, std::size_t max_size_mb,
+                                               std::size_t keep_num);
+  ~LogFile();
+  void Write(LogLevel level, std::string_view line);
+
+ private:
+  class Impl;
+  explicit LogFile(std::unique_ptr<Impl> impl);
+  const std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace cairn
 
