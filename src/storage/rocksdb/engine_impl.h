@@ -89,6 +89,7 @@ class RocksDbEngineImpl final : public RocksDbEngine {
   Status AdoptFamily(rocksdb::ColumnFamilyHandle* handle);
   Status Recover();
   [[nodiscard]] Status Explain(const rocksdb::Status& status) const;
+  [[nodiscard]] std::string DamagedTables() const;
   [[nodiscard]] FileSystem& files() const;
 
   // ---- Writing (engine_write.cc)

@@ -1,5 +1,8 @@
 // Opening a database, closing it, and saying what is wrong with it.
+#include <rocksdb/convenience.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/sst_file_reader.h>
 
 #include <algorithm>
 #include <charconv>
@@ -78,6 +81,10 @@ Result<std::unique_ptr<RocksDbEngine>> RocksDbEngineImpl::Open(const RocksDbOpti
 }
 
 RocksDbEngineImpl::~RocksDbEngineImpl() {
+  // A flush may still be telling its listener, which reads with the handles that go next.
+  if (db_ != nullptr) rocksdb::CancelAllBackgroundWork(db_, /*wait=*/true);
+  // A flush that ends now still asks for the meta record: it needs the handles that go below.
+  if (db_ != nullptr) rocksdb::CancelAllBackgroundWork(db_, /*wait=*/true);
   {
     MutexLock lock(&maintenance_mutex_);
     dropped_.clear();
@@ -186,15 +193,31 @@ Status RocksDbEngineImpl::Recover() {
   return Status::Ok();
 }
 
-// Adds to an error of opening what RocksDB leaves out: of a damaged manifest it gives no name.
+// Adds to an error of opening what RocksDB leaves out: while it reads the manifest it blames that, not
+// the table that it could not open, and of some damage it gives no name at all.
 Status RocksDbEngineImpl::Explain(const rocksdb::Status& status) const {
   const Status mapped = FromRocks(status);
   std::string message = mapped.message() + " (opening the database in " + directory_;
   if (const auto current = files().ReadFile(directory_ + "/CURRENT"); current.ok()) {
-    const std::string& name = current.value();
-    message += ", whose manifest is " + Printable(name.substr(0, name.find('\n')));
+    const std::string name = current->substr(0, current->find('\n'));
+    message += name.empty() ? ", whose file CURRENT is empty"
+                            : ", whose file CURRENT names " + Printable(name);
   }
+  if (mapped.code() == StatusCode::kCorruption) message += DamagedTables();
   return {mapped.code(), message + ")"};
+}
+
+std::string RocksDbEngineImpl::DamagedTables() const {
+  const auto names = files().List(directory_);
+  if (!names.ok()) return {};
+  std::string found;
+  for (const std::string& name : *names) {
+    if (!name.ends_with(".sst")) continue;
+    rocksdb::SstFileReader reader(rocksdb::Options(mapped_.db, mapped_.system));
+    const rocksdb::Status opened = reader.Open(directory_ + "/" + name);
+    if (!opened.ok()) found += ", table " + name + ": " + opened.ToString();
+  }
+  return found;
 }
 
 }  // namespace cairn::storage::rocks

@@ -192,5 +192,22 @@ TEST_F(RocksDbUpkeepTest, HashesAreThoseOfTheMemoryEngine) {
   }
 }
 
+// A write buffer fills, its flush starts on RocksDB's thread, and the engine goes away under it.
+TEST_F(RocksDbUpkeepTest, ClosingWaitsForTheFlushThatRuns) {
+  RocksDbOptions options = SmallOptions(&files_);
+  options.write_buffer_size_mb = 1;
+  const std::string value(32 << 10, 'v');
+  for (int round = 0; round < 20; ++round) {
+    engine_ = nullptr;
+    auto opened = RocksDbEngine::Open(options, "/small");
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    engine_ = *std::move(opened);
+    const std::uint64_t first = engine_->Meta().applied_slot.value() + 1;
+    for (std::uint64_t n = first; n < first + 40 + round; ++n) {
+      ASSERT_EQ(Put(kDefault, "k" + std::to_string(n), value, n), Status::Ok());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cairn::storage

@@ -8,6 +8,10 @@ namespace cairn::storage::rocks {
 Status FromRocks(const rocksdb::Status& status) {
   using Code = rocksdb::Status::Code;
   std::string message = "rocksdb: " + status.ToString();
+  // Of a missing table RocksDB names the last name it tried, that of LevelDB's time.
+  if (const std::size_t at = message.find(".ldb"); at != std::string::npos) {
+    message.replace(at, 4, ".sst");
+  }
   switch (status.code()) {
     case Code::kOk:
       return Status::Ok();
