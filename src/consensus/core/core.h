@@ -31,6 +31,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -67,10 +68,24 @@ struct Membership {
   struct Member {
     NodeId node;
     IncarnationId incarnation;
-    bool voter = true;  // false: a learner
+    bool voter = true;  // false: a learner, which gets the log and has no vote
     friend bool operator==(const Member&, const Member&) = default;
   };
-  std::vector<Member> members;  // sorted by node
+  std::vector<Member> members;  // sorted by node, each node once
+  // While one membership replaces another: the voters of the one that goes. A decision then needs a
+  // majority of these as well.
+  std::vector<NodeId> outgoing_voters;  // sorted
+
+  [[nodiscard]] std::vector<NodeId> Voters() const;
+  [[nodiscard]] bool IsJoint() const { return !outgoing_voters.empty(); }
+  // In either set of voters.
+  [[nodiscard]] bool IsVoter(NodeId node) const;
+  // Every node that the log is sent to: members, and voters on their way out.
+  [[nodiscard]] std::vector<NodeId> Nodes() const;
+
+  // As it stands in entries of kind kMembership: docs/formats/membership.md.
+  [[nodiscard]] std::string Encode() const;
+  static Result<Membership> Decode(std::string_view bytes);
   friend bool operator==(const Membership&, const Membership&) = default;
 };
 
@@ -111,6 +126,34 @@ struct ReadBarrier {
   BarrierId id;
 };
 
+// The journal's answer to Effects::fetches: entries from the slot that was asked for, as many as
+// the bound allows; empty if they are no longer there (the peer then needs a snapshot).
+struct Fetched {
+  NodeId peer;
+  Slot first;
+  std::vector<Entry> entries;
+};
+
+// Entries up to `slot` may be dropped from memory and journal: the engine holds them durably.
+struct Compacted {
+  Slot slot;
+};
+
+// The driver installed a snapshot that it received: engine and journal now begin at `slot`.
+struct SnapshotInstalled {
+  Slot slot;
+  Epoch epoch;
+  Membership membership;
+};
+
+// How the transfer of a snapshot to `peer` ended (see Effects::snapshots). `slot` is the
+// snapshot's.
+struct SnapshotSent {
+  NodeId peer;
+  bool ok = false;
+  Slot slot;
+};
+
 // Everything handed over up to and including `token` is durable.
 struct Persisted {
   PersistToken token;
@@ -135,7 +178,8 @@ struct TransferLeadership {
 struct Event {
   MonotonicTime now;
   std::variant<Recovered, Tick, MessageReceived, Propose, ReadBarrier, Persisted, Applied,
-               ChangeMembership, TransferLeadership>
+               ChangeMembership, TransferLeadership, Fetched, Compacted, SnapshotInstalled,
+               SnapshotSent>
       what;
 };
 
@@ -179,6 +223,13 @@ struct FailedBarrier {
   Status status;
 };
 
+// Entries that the core needs for a peer and no longer holds in memory; answered by Fetched.
+struct Fetch {
+  NodeId peer;
+  Slot first;
+  std::uint64_t max_bytes = 0;
+};
+
 enum class Role : std::uint8_t { kFollower, kCandidate, kLeader, kLearner };
 
 // What the core knows of leadership.
@@ -198,6 +249,12 @@ struct Effects {
   std::vector<RejectedProposal> rejected;
   std::vector<OpenBarrier> open_barriers;
   std::vector<FailedBarrier> failed_barriers;
+  std::vector<Fetch> fetches;
+  // Peers that need a snapshot: they lack slots that are gone from the journal. Answered by
+  // SnapshotSent.
+  std::vector<NodeId> snapshots;
+  // Set when the membership in force changed.
+  std::optional<Membership> membership;
   std::optional<Leadership> leadership;  // set when it changed
   // Send Tick at this time; nothing set: no timer wanted.
   std::optional<MonotonicTime> wake_at;

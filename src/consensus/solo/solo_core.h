@@ -33,6 +33,10 @@ class SoloCore final : public Core {
   void On(const MessageReceived&, Effects*) {}
   void On(const Applied&, Effects*) {}
   void On(const TransferLeadership&, Effects*) {}
+  void On(const Fetched&, Effects*) {}
+  void On(const Compacted&, Effects*) {}
+  void On(const SnapshotInstalled&, Effects*) {}
+  void On(const SnapshotSent&, Effects*) {}
 
   const NodeId self_;
   bool recovered_ = false;
