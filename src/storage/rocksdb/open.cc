@@ -1,6 +1,5 @@
 // Opening a database, closing it, and saying what is wrong with it.
 #include <rocksdb/convenience.h>
-#include <rocksdb/convenience.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/sst_file_reader.h>
 
@@ -193,8 +192,8 @@ Status RocksDbEngineImpl::Recover() {
   return Status::Ok();
 }
 
-// Adds to an error of opening what RocksDB leaves out: while it reads the manifest it blames that, not
-// the table that it could not open, and of some damage it gives no name at all.
+// Adds to an error of opening what RocksDB leaves out: while it reads the manifest it blames that,
+// not the table that it could not open, and of some damage it gives no name at all.
 Status RocksDbEngineImpl::Explain(const rocksdb::Status& status) const {
   const Status mapped = FromRocks(status);
   std::string message = mapped.message() + " (opening the database in " + directory_;
