@@ -82,8 +82,6 @@ Result<std::unique_ptr<RocksDbEngine>> RocksDbEngineImpl::Open(const RocksDbOpti
 RocksDbEngineImpl::~RocksDbEngineImpl() {
   // A flush may still be telling its listener, which reads with the handles that go next.
   if (db_ != nullptr) rocksdb::CancelAllBackgroundWork(db_, /*wait=*/true);
-  // A flush that ends now still asks for the meta record: it needs the handles that go below.
-  if (db_ != nullptr) rocksdb::CancelAllBackgroundWork(db_, /*wait=*/true);
   {
     MutexLock lock(&maintenance_mutex_);
     dropped_.clear();
