@@ -255,14 +255,25 @@ class GuardedCompact final : public tp::TCompactProtocolT<MessageTransport> {
     return read + static_cast<std::uint32_t>(size) + 1;
   }
   std::uint32_t readMapBegin(TType& key, TType& value, std::uint32_t& size) {
-    const std::uint32_t read = Base::readMapBegin(key, value, size);
-    CheckCount(static_cast<std::int32_t>(size), limits_);
+    std::int32_t count = 0;
+    std::int8_t types = 0;
+    std::uint32_t read = readVarint32(count);
+    CheckCount(count, limits_);
+    if (count > 0) read += readByte(types);
+    size = static_cast<std::uint32_t>(count);
+    key = getTType(static_cast<std::int8_t>((types >> 4) & 0xF));
+    value = getTType(static_cast<std::int8_t>(types & 0xF));
     trans_->RequireBuffered(size * (MinCompactBytes(key) + MinCompactBytes(value)));
     return read;
   }
   std::uint32_t readListBegin(TType& type, std::uint32_t& size) {
-    const std::uint32_t read = Base::readListBegin(type, size);
-    CheckCount(static_cast<std::int32_t>(size), limits_);
+    std::int8_t head = 0;
+    std::uint32_t read = readByte(head);
+    std::int32_t count = (head >> 4) & 0xF;
+    if (count == 0xF) read += readVarint32(count);
+    CheckCount(count, limits_);
+    size = static_cast<std::uint32_t>(count);
+    type = getTType(static_cast<std::int8_t>(head & 0xF));
     trans_->RequireBuffered(size * MinCompactBytes(type));
     return read;
   }
