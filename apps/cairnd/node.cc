@@ -148,7 +148,7 @@ Status Node::Serve() {
   const server::ThriftServerOptions options = ThriftOptionsOf(config);
   auto listener = server::Listen(options.bind_address, options.port);
   if (!listener.ok()) {
-    return While("cannot serve Thrift; choose another port with --port or [server] thrift_port",
+    return While("cannot serve Thrift ([server] bind and thrift_port, or --port)",
                  listener.status());
   }
   endpoint_ = Endpoint{options.bind_address, listener->port}.ToString();

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""cairn as a process: each command, its output as text and as JSON, and its exit codes."""
+import base64
+import json
+import os
+import signal
+import socket
+import threading
+import unittest
+
+from cairn_process import BIN, NodeTestCase, cairn
+
+DONE, NOT_FOUND, USAGE, REFUSED, UNREACHABLE, TIMED_OUT = range(6)
+ALL_BYTES = bytes(range(256))
+
+
+class CommandTestCase(NodeTestCase):
+    def setUp(self):
+        super().setUp()
+        self.server = self.node().start()
+
+    def run_cairn(self, *arguments, stdin=b"", expect=DONE):
+        result = cairn(*arguments, endpoints=self.server.endpoint, stdin=stdin)
+        self.assertEqual(expect, result.returncode, f"{arguments}: {result}")
+        return result
+
+    def text(self, *arguments, **options):
+        return self.run_cairn(*arguments, **options).stdout.decode()
+
+    def json(self, *arguments, **options):
+        return json.loads(self.run_cairn(*arguments, "--json", **options).stdout)
+
+
+class PointTest(CommandTestCase):
+    def test_put_get_delete(self):
+        self.assertEqual("", self.text("put", "k", "a value"))
+        self.assertEqual("a value\n", self.text("get", "k"))
+        self.assertEqual("", self.text("delete", "k"))
+        result = self.run_cairn("get", "k", expect=NOT_FOUND)
+        self.assertEqual((b"", b"cairn: not found: k\n"), (result.stdout, result.stderr))
+        self.run_cairn("delete", "k")
+
+    def test_any_bytes_in_every_form(self):
+        with self.server.client() as client:
+            client.set(ALL_BYTES, ALL_BYTES)
+        escaped = "".join(f"\\x{byte:02x}" for byte in ALL_BYTES)
+        coded = base64.b64encode(ALL_BYTES).decode()
+        shown = self.text("get", escaped).removesuffix("\n")
+        self.run_cairn("put", "copy", shown)
+        self.assertEqual(ALL_BYTES, self.run_cairn("get", "--raw", "copy").stdout)
+        self.assertEqual(ALL_BYTES.hex() + "\n", self.text("get", "--hex", ALL_BYTES.hex()))
+        self.assertEqual(coded + "\n", self.text("get", "--base64", coded))
+        self.run_cairn("put", "--hex", "6162", "00ff")
+        self.run_cairn("put", "--base64", "YWM=", "AP8=")
+        with self.server.client() as client:
+            self.assertEqual(b"\x00\xff", client.value(b"ab"))
+            self.assertEqual(b"\x00\xff", client.value(b"ac"))
+
+    def test_values_from_standard_input(self):
+        self.run_cairn("put", "k", "-", stdin=ALL_BYTES)
+        self.assertEqual(ALL_BYTES, self.run_cairn("get", "--raw", "k").stdout)
+        self.run_cairn("put", "--hex", "6b", "-", stdin=b"00ff\n")
+        self.assertEqual(b"\x00\xff", self.run_cairn("get", "--raw", "k").stdout)
+
+    def test_json(self):
+        written = self.json("put", "k", "v")
+        self.assertTrue(written["ok"])
+        self.assertEqual({"found": True, "key": "k", "key_base64": "aw==", "value": "v",
+                          "value_base64": "dg==", "version": written["version"]},
+                         self.json("get", "k"))
+        self.run_cairn("put", "k", "\\xff")
+        self.assertNotIn("value", self.json("get", "k"))
+        self.assertEqual("/w==", self.json("get", "k")["value_base64"])
+        self.assertEqual({"found": False, "key": "nope", "key_base64": "bm9wZQ=="},
+                         self.json("get", "nope", expect=NOT_FOUND))
+        self.assertGreater(self.json("delete", "k")["version"], written["version"])
+
+    def test_old_versions(self):
+        first = self.json("put", "k", "old")["version"]
+        self.run_cairn("put", "k", "new")
+        self.assertEqual("old\n", self.text("get", "k", "--at-version", first))
+        self.run_cairn("get", "k", "--at-version", first - 1, expect=NOT_FOUND)
+
+    def test_column_families(self):
+        result = self.run_cairn("put", "k", "v", "--column-family", "nope", expect=REFUSED)
+        self.assertIn(b"nope", result.stderr)
+        with self.server.client() as client:
+            from kvstore import ttypes  # pylint: disable=import-outside-toplevel
+            client.createColumnFamily(ttypes.CreateColumnFamilyRequest(name="other"))
+        self.run_cairn("put", "k", "there", "--column-family", "other")
+        self.run_cairn("get", "k", expect=NOT_FOUND)
+        self.assertEqual("there\n", self.text("--column-family", "other", "get", "k"))
+        self.assertEqual("k\tthere\n", self.text("range", "--column-family", "other"))
+
+    def test_read_levels(self):
+        self.run_cairn("put", "k", "v")
+        for level in ("local", "leader", "read_index"):
+            self.assertEqual("v\n", self.text("get", "k", "--read-level", level))
+        self.run_cairn("get", "k", "--read-level", "strong", expect=USAGE)
+
+
+class RangeTest(CommandTestCase):
+    def fill(self, count=2500):
+        with self.server.client() as client:
+            for i in range(count):
+                client.set(b"k%04d" % i, b"v%d" % i)
+
+    def test_pages_through_everything(self):
+        self.fill()
+        lines = self.text("range").splitlines()
+        self.assertEqual([f"k{i:04}\tv{i}" for i in range(2500)], lines)
+        answer = self.json("range", "--keys-only")
+        self.assertEqual((2500, False), (answer["count"], answer["has_more"]))
+        self.assertEqual({"key": "k2499", "key_base64": "azI0OTk="}, answer["key_values"][-1])
+
+    def test_bounds(self):
+        self.fill(20)
+        self.assertEqual("k0003\tv3\nk0004\tv4\n", self.text("range", "k0003", "k0005"))
+        self.assertEqual("k0003\tv3\nk0004\tv4\n",
+                         self.text("range", "--begin", "k0003", "--end", "k0005"))
+        self.assertEqual(10, len(self.text("range", "--prefix", "k001").splitlines()))
+        answer = self.json("range", "--limit", "3")
+        self.assertEqual((3, True), (answer["count"], answer["has_more"]))
+        self.assertEqual((20, False), tuple(self.json("range", "--limit", "20")[name]
+                                            for name in ("count", "has_more")))
+        self.assertEqual([], self.json("range", "x", "y")["key_values"])
+        self.assertEqual("", self.text("range", "x", "y"))
+        self.run_cairn("range", "--prefix", "k", "--end", "l", expect=USAGE)
+
+    def test_prefixes_of_ff(self):
+        with self.server.client() as client:
+            for key in (b"a", b"\xfe\xff", b"\xfe\xff\xff", b"\xff", b"\xff\xff", b"\xff\xffz"):
+                client.set(key, b"v")
+        self.assertEqual(2, self.json("range", "--prefix", "\\xfe\\xff")["count"])
+        self.assertEqual(3, self.json("range", "--prefix", "\\xff")["count"])
+        self.assertEqual(2, self.json("range", "--prefix", "\\xff\\xff")["count"])
+        self.assertEqual(3, self.json("range")["count"])  # ends before 0xFF, as on the wire
+
+    def test_all_pages_are_of_one_version(self):
+        self.fill(2000)
+        with self.server.client() as client:
+            for name in (b"k0000", b"k1999"):
+                client.set(name, b"0")
+        stop = threading.Event()
+
+        def write():
+            with self.server.client() as client:
+                i = 0
+                while not stop.is_set():
+                    for name in (b"k0000", b"k1999"):
+                        client.set(name, b"%d" % i)
+                    i += 1
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(5):
+                lines = self.text("range").splitlines()
+                first, last = (int(lines[i].split("\t")[1]) for i in (0, -1))
+                # The first key is written first: at one version it is equal or one ahead.
+                self.assertIn(first - last, (0, 1))
+        finally:
+            stop.set()
+            writer.join()
+
+
+class StatusTest(CommandTestCase):
+    def test_figures(self):
+        self.run_cairn("put", "k", "v")
+        status = self.json("status")
+        self.assertEqual(self.server.endpoint, status["endpoint"])
+        self.assertEqual("healthy", status["cluster"]["status"])
+        self.assertEqual(1, status["cluster"]["total_nodes"])
+        self.assertTrue(status["cluster"]["leader"]["is_leader"])
+        self.assertEqual(1, status["database"]["write_operations"])
+        self.assertGreaterEqual(status["committed_version"], 2)
+        self.assertIn("status: healthy", self.text("status"))
+
+
+class TransactionTest(CommandTestCase):
+    def test_a_script_commits_as_one(self):
+        self.run_cairn("put", "a", "1")
+        said = self.text("txn", stdin=b"get a\nget none\nset b \"two words\"\nadd a 41\nget a\n"
+                                      b"delete c\n")
+        self.assertEqual(["a\t1", "none (not found)", "a\t42"], said.splitlines()[:3])
+        self.assertRegex(said.splitlines()[3], r"^committed at version \d+ after 1 attempt$")
+        self.assertEqual("two words\n", self.text("get", "b"))
+
+    def conflicting(self):
+        return (f"add n 1\nexec-once '{BIN}/cairn' put n 10\n").encode()
+
+    def test_a_conflict_is_retried(self):
+        environment = {"CAIRN_ENDPOINTS": self.server.endpoint}
+        result = cairn("txn", stdin=self.conflicting(), environment=environment)
+        self.assertEqual(DONE, result.returncode, result)
+        self.assertIn(b"CONFLICT", result.stderr)
+        self.assertIn(b"after 2 attempts", result.stdout)
+        self.assertEqual("11\n", self.text("get", "n"))
+
+    def test_without_retries_it_is_refused_and_changes_nothing(self):
+        result = cairn("txn", "--retry", "0", "--json", stdin=self.conflicting(),
+                       environment={"CAIRN_ENDPOINTS": self.server.endpoint})
+        self.assertEqual(REFUSED, result.returncode)
+        self.assertEqual("CONFLICT", json.loads(result.stdout)["error"]["code"])
+        self.assertEqual("10\n", self.text("get", "n"))
+
+    def test_scripts_from_a_file_and_faults_in_them(self):
+        path = self.scratch / "script"
+        path.write_text("set k v\ncommit\nnever read")
+        self.assertTrue(self.json("txn", path)["committed"])
+        self.assertEqual("v\n", self.text("get", "k"))
+        result = self.run_cairn("txn", stdin=b"get a\nput b c\n", expect=USAGE)
+        self.assertIn(b"line 2", result.stderr)
+        self.run_cairn("txn", self.scratch / "missing", expect=USAGE)
+        self.run_cairn("put", "text", "abc")
+        result = self.run_cairn("txn", stdin=b"set t 1\nadd text 1\n", expect=REFUSED)
+        self.assertIn(b"not committed", result.stderr)
+        self.run_cairn("get", "t", expect=NOT_FOUND)
+        self.run_cairn("txn", stdin=b"set t 1\nexec false\n", expect=REFUSED)
+        self.run_cairn("get", "t", expect=NOT_FOUND)
+
+
+class ExitCodeTest(CommandTestCase):
+    def test_usage(self):
+        for arguments in ([], ["nonsense"], ["get"], ["put", "k"], ["get", "a\\q"],
+                          ["get", "--hex", "0"], ["--endpoints", "nowhere", "get", "k"],
+                          ["--timeout-ms", "0", "get", "k"], ["--hex", "--base64", "get", "k"]):
+            result = cairn(*arguments, endpoints=self.server.endpoint)
+            self.assertEqual(USAGE, result.returncode, f"{arguments}: {result}")
+            self.assertTrue(result.stderr)
+        for arguments in (["--help"], ["range", "--help"], ["--version"]):
+            self.assertEqual(DONE, cairn(*arguments).returncode)
+
+    def test_the_node_says_no(self):
+        self.assertIn(b"empty", self.run_cairn("get", "", expect=REFUSED).stderr)
+        error = self.json("put", "x" * 20_000, "v", expect=REFUSED)["error"]
+        self.assertIn("20000", error["message"])
+        self.assertTrue(error["code"])
+
+    def test_no_node_can_be_reached(self):
+        self.server.stop()
+        result = self.run_cairn("get", "k", expect=UNREACHABLE)
+        self.assertIn(self.server.endpoint.encode(), result.stderr)
+        self.assertIn("error", json.loads(
+            cairn("status", "--json", endpoints=self.server.endpoint).stdout))
+
+    def test_the_next_node_is_tried(self):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            dead = f"127.0.0.1:{unused.getsockname()[1]}"
+            result = cairn("put", "k", "v", "--endpoints", f"{dead}, {self.server.endpoint}")
+            self.assertEqual(DONE, result.returncode, result)
+
+    def test_flags_go_before_the_environment(self):
+        result = cairn("put", "k", "v", "--endpoints", self.server.endpoint, endpoints="127.0.0.1:1")
+        self.assertEqual(DONE, result.returncode)
+
+    def test_no_answer_in_time(self):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            endpoint = f"127.0.0.1:{silent.getsockname()[1]}"
+            result = cairn("--timeout-ms", "200", "put", "k", "v", endpoints=endpoint)
+            self.assertEqual(TIMED_OUT, result.returncode, result)
+            self.assertIn(b"TIMEOUT", result.stderr)
+
+    def test_a_node_that_hangs(self):
+        self.server.process.send_signal(signal.SIGSTOP)
+        try:
+            result = cairn("--timeout-ms", "300", "get", "k", endpoints=self.server.endpoint)
+            self.assertEqual(TIMED_OUT, result.returncode, result)
+        finally:
+            self.server.process.send_signal(signal.SIGCONT)
+        self.run_cairn("get", "k", expect=NOT_FOUND)
+
+    def test_a_version_that_is_not_there_yet(self):
+        result = self.run_cairn("get", "k", "--at-version", 10**9, expect=REFUSED)
+        self.assertIn(b"INVALID_ARGUMENT", result.stderr)
+
+
+if __name__ == "__main__":
+    os.environ.pop("CAIRN_ENDPOINTS", None)
+    unittest.main(verbosity=2)

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""A full disk: writes are refused with RESOURCE_EXHAUSTED, reads go on, writes resume by themselves
+when there is room, and nothing that was acknowledged is missing after a restart.
+
+Needs a small file system of its own, so the right to mount a tmpfs: skipped with a message without.
+"""
+import ctypes
+import os
+import unittest
+
+from cairn_process import NodeTestCase, ttypes, wait_until
+
+MEGABYTE = 1 << 20
+DISK_MEGABYTES = 256
+# Segments of 5 MB, so that there is room for some.
+CONFIG = """
+[storage]
+journal_segment_mb = 1
+max_journal_mb = 16
+[limits]
+value_bytes = 131072
+transaction_bytes = 1048576
+[rocksdb]
+write_buffer_size_mb = 4
+block_cache_size_mb = 8
+"""
+LIBC = ctypes.CDLL(None, use_errno=True)
+MNT_DETACH = 2
+
+
+def mount_tmpfs(path, megabytes):
+    """Mounts; the error number, 0 if it worked."""
+    options = f"size={megabytes}m".encode()
+    result = LIBC.mount(b"tmpfs", os.fsencode(path), b"tmpfs", 0, options)
+    return 0 if result == 0 else ctypes.get_errno()
+
+
+class FullDiskTest(NodeTestCase):
+    def setUp(self):
+        super().setUp()
+        self.disk = self.scratch / "disk"
+        self.disk.mkdir()
+        error = mount_tmpfs(self.disk, DISK_MEGABYTES)
+        if error:
+            self.skipTest(f"mounting a tmpfs is not allowed here: {os.strerror(error)}")
+        # Runs before the nodes are killed and the folder is removed (last in, first out), so it
+        # kills them itself.
+        self.addCleanup(self.unmount)
+        self.written = {}  # key -> the last value that was acknowledged
+        self.open = {}     # key -> a later value whose fate is not known
+
+    def unmount(self):
+        for node in self.nodes:
+            node.kill()
+        LIBC.umount2(os.fsencode(self.disk), MNT_DETACH)
+
+    def fill_up(self, name="ballast", leave=0):
+        """Takes all room but `leave` bytes."""
+        path = self.disk / name
+        with open(path, "wb", buffering=0) as ballast:
+            room = os.statvfs(self.disk)
+            size = room.f_bavail * room.f_frsize - leave
+            if size > 0:
+                os.posix_fallocate(ballast.fileno(), 0, size)
+        return path
+
+    def put(self, client, key, size=8000):
+        """Sets a key; the answer's error_code, None if it was acknowledged.
+
+        A write that was in the journal already when the database ran out of room waits for room, and
+        answers TIMEOUT: it will be there.
+        """
+        value = key + b":" + os.urandom(size)
+        answer = client.setKey(ttypes.SetRequest(key=key, value=value, deadline_ms=2000))
+        if answer.error is None:
+            self.written[key] = value
+            self.open.pop(key, None)
+            return None
+        self.assertFalse(answer.success)
+        if answer.error_code == "TIMEOUT":
+            self.assertTrue(answer.maybe_applied)
+            self.open[key] = value
+        return answer.error_code
+
+    def put_until_refused(self, client, prefix, most=60_000):
+        for i in range(most):
+            code = self.put(client, b"%s%06d" % (prefix, i))
+            if code not in (None, "TIMEOUT"):
+                return code, i
+        self.fail(f"{most} writes went to a full disk")
+        return None
+
+    def check_reads(self, client):
+        stored = client.all()
+        for key, value in self.written.items():
+            if stored.get(key) != value:  # a later write of the key may have been applied
+                self.assertIn(key, self.open)
+                self.assertEqual(self.open[key], stored.get(key))
+
+    def resume(self, client, key):
+        """Waits until writes are taken again, without anyone's doing."""
+        wait_until(lambda: self.put(client, key) is None, "writes are taken again")
+
+    def test_disk_filled_by_another(self):
+        node = self.node(folder=self.disk / "data", config=CONFIG).start()
+        with node.client() as client:
+            for i in range(500):
+                self.assertIsNone(self.put(client, b"before%03d" % i))
+            ballast = self.fill_up()
+            code, _ = self.put_until_refused(client, b"full")
+            self.assertEqual("RESOURCE_EXHAUSTED", code)
+            self.assertEqual("RESOURCE_EXHAUSTED", self.put(client, b"again"))
+            self.check_reads(client)
+            self.assertIsNone(node.process.poll(), node.output)
+            ballast.unlink()
+            self.resume(client, b"after")
+            self.check_reads(client)
+            # And once more: a recovery must not be the last one.
+            ballast = self.fill_up()
+            self.assertEqual("RESOURCE_EXHAUSTED", self.put_until_refused(client, b"twice")[0])
+            ballast.unlink()
+            self.resume(client, b"after twice")
+            self.check_reads(client)
+        self.assertEqual(0, node.stop())
+        node.start()
+        with node.client() as client:
+            self.check_reads(client)
+
+    def test_disk_filled_by_the_node_itself(self):
+        node = self.node(folder=self.disk / "data", config=CONFIG).start()
+        ballast = self.fill_up(leave=60 * MEGABYTE)
+        with node.client() as client:
+            code, _ = self.put_until_refused(client, b"own")
+            self.assertEqual("RESOURCE_EXHAUSTED", code)
+            self.check_reads(client)
+            ballast.unlink()
+            self.resume(client, b"after")
+        self.assertEqual(0, node.stop())
+        node.start()
+        with node.client() as client:
+            self.check_reads(client)
+
+    def test_killed_while_the_disk_is_full(self):
+        node = self.node(folder=self.disk / "data", config=CONFIG).start()
+        ballast = self.fill_up(leave=30 * MEGABYTE)
+        with node.client() as client:
+            self.put_until_refused(client, b"k")
+        node.kill()
+        ballast.unlink()
+        node.start()
+        with node.client() as client:
+            self.check_reads(client)
+            self.assertIsNone(self.put(client, b"after"))
+
+    def test_no_room_to_start(self):
+        self.fill_up()
+        node = self.node(folder=self.disk / "data", config=CONFIG).launch()
+        self.assertEqual(1, node.wait())
+        self.assertIn(str(self.disk / "data"), node.output)
+        self.assertRegex(node.output, "(?i)no space|room|full")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
