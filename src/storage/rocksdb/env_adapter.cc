@@ -1,6 +1,7 @@
 #include "src/storage/rocksdb/env_adapter.h"
 
 #include <rocksdb/file_system.h>
+#include <rocksdb/system_clock.h>
 
 #include <algorithm>
 #include <cstring>
@@ -266,10 +267,29 @@ class SeamFileSystem final : public rocksdb::FileSystem {
   cairn::FileSystem* const files_;
 };
 
+// RocksDB sleeps for a second after a failed flush, and whoever closes or resumes waits for that.
+class ShortSleepClock final : public rocksdb::SystemClockWrapper {
+ public:
+  using SystemClockWrapper::SystemClockWrapper;
+  [[nodiscard]] const char* Name() const override { return "cairn.ShortSleepClock"; }
+  void SleepForMicroseconds(int micros) override {
+    constexpr int kLongest = 1000;
+    target_->SleepForMicroseconds(std::min(micros, kLongest));
+  }
+};
+
+class SeamEnv final : public rocksdb::EnvWrapper {
+ public:
+  explicit SeamEnv(std::unique_ptr<rocksdb::Env>&& base) : EnvWrapper(std::move(base)) {
+    system_clock_ = std::make_shared<ShortSleepClock>(system_clock_);
+  }
+};
+
 }  // namespace
 
 std::unique_ptr<rocksdb::Env> NewSeamEnv(cairn::FileSystem* files) {
-  return rocksdb::NewCompositeEnv(std::make_shared<SeamFileSystem>(files));
+  return std::make_unique<SeamEnv>(
+      rocksdb::NewCompositeEnv(std::make_shared<SeamFileSystem>(files)));
 }
 
 }  // namespace cairn::storage::rocks

@@ -11,7 +11,7 @@
 namespace cairn::storage::rocks {
 
 // An environment whose files are those of `files`, with the machine's clock and threads. `files` must
-// outlive it. Made for tests: reads are copied twice.
+// outlive it. Made for tests: reads are copied twice, and sleeps are cut short.
 std::unique_ptr<rocksdb::Env> NewSeamEnv(FileSystem* files);
 
 }  // namespace cairn::storage::rocks

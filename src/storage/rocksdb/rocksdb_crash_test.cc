@@ -111,6 +111,12 @@ std::size_t ExpectSomeState(Engine& engine, const Workload& workload, Slot flush
   return index;
 }
 
+// Either all that was not synced is lost, or none of it: RocksDB counts on file systems that do not
+// show a file's new size before its new bytes, and takes a manifest with a hole for damage.
+CrashMode Mode(SeededRandom* random) {
+  return random->Below(2) == 0 ? CrashMode::kDropUnsynced : CrashMode::kKeepUnsynced;
+}
+
 // One run with the power cut at the `nth` operation that changes the disk. False once the workload
 // ends before that.
 bool RunWithCutAt(const Workload& workload, std::uint64_t nth) {
@@ -118,21 +124,16 @@ bool RunWithCutAt(const Workload& workload, std::uint64_t nth) {
   SeededRandom random(nth);
   files.PowerOffAt(nth);
   Slot flushed(0);
-  bool complete = false;
   if (auto opened = Open(&files); opened.ok()) {
     const std::unique_ptr<RocksDbEngine> engine = *std::move(opened);
-    complete = true;
     for (const Step& step : workload.steps) {
-      if (!RunStep(*engine, step).ok()) {
-        complete = false;
-        break;
-      }
+      if (!RunStep(*engine, step).ok()) break;
       const auto meta = engine->FlushedMeta();
       if (meta.ok()) flushed = std::max(flushed, meta->applied_slot);
     }
   }
   const bool struck = files.PoweredOff();
-  files.Crash(&random);
+  files.Crash(Mode(&random), nullptr);
 
   // The recovery may be cut short, too, at any point up to the first steps after it.
   files.PowerOffAt(1 + random.Below(60));
@@ -145,7 +146,7 @@ bool RunWithCutAt(const Workload& workload, std::uint64_t nth) {
       if (status.ok() && workload.steps[at].flush) flushed = workload.steps[at].meta.applied_slot;
     }
   }
-  files.Crash(&random);
+  files.Crash(Mode(&random), nullptr);
 
   auto opened = Open(&files);
   EXPECT_TRUE(opened.ok()) << opened.status().ToString();
@@ -155,7 +156,7 @@ bool RunWithCutAt(const Workload& workload, std::uint64_t nth) {
     EXPECT_EQ(RunStep(**opened, workload.steps[at]), Status::Ok());
   }
   ExpectState(**opened, workload.states.back());
-  return struck || !complete;
+  return struck;
 }
 
 // Runs `run(i)` for i from 0, on a few threads, until one returns false; returns how many ran.
@@ -179,7 +180,9 @@ TEST(RocksDbCrashTest, PowerCutAtEveryOperation) {
   const Workload workload = MakeWorkload(1);
   // Every operation where that is cheap; under sanitizers every so many.
   const std::uint64_t stride = ScaledOperations(20) == 20 ? 1 : 23;
-  const std::uint64_t runs = InParallel(2, [&](std::uint64_t i) {
+  constexpr int kThreads = 4;
+  rocksdb::Env::Default()->SetBackgroundThreads(kThreads, rocksdb::Env::Priority::HIGH);
+  const std::uint64_t runs = InParallel(kThreads, [&](std::uint64_t i) {
     const std::uint64_t nth = 1 + i * stride;
     SCOPED_TRACE("power cut at operation " + std::to_string(nth));
     return RunWithCutAt(workload, nth);
@@ -226,11 +229,11 @@ void RunWithCapacity(const Workload& workload, std::uint64_t capacity,
     }
     ExpectState(*engine, workload.states[at]);
   }
+  files.SetCapacity(std::nullopt);
   ASSERT_EQ(engine->Flush(), Status::Ok());
   ExpectState(*engine, workload.states.back());
   engine = nullptr;
-  SeededRandom random(capacity);
-  files.Crash(&random);
+  files.Crash(CrashMode::kDropUnsynced, nullptr);
   auto again = Open(&files);
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(ExpectSomeState(**again, workload, workload.steps.back().meta.applied_slot),
@@ -238,8 +241,7 @@ void RunWithCapacity(const Workload& workload, std::uint64_t capacity,
 }
 
 TEST(RocksDbCrashTest, FullDiskAtEverySize) {
-  // RocksDB sleeps for a second after a flush has failed: let many do it at a time.
-  constexpr int kThreads = 16;
+  constexpr int kThreads = 4;
   rocksdb::Env::Default()->SetBackgroundThreads(kThreads, rocksdb::Env::Priority::HIGH);
   const Workload workload = MakeWorkload(2);
   std::atomic<int> resumed{0};
@@ -248,7 +250,7 @@ TEST(RocksDbCrashTest, FullDiskAtEverySize) {
   InParallel(kThreads, [&](std::uint64_t i) {
     SCOPED_TRACE("capacity " + std::to_string(i * stride));
     RunWithCapacity(workload, i * stride, &resumed, &reopened);
-    return (i + 1) * stride < std::uint64_t{48} * 4096;
+    return (i + 1) * stride < std::uint64_t{40} * 4096;
   });
   std::cout << resumed << " resumed, " << reopened << " reopened" << std::endl;
   EXPECT_GT(resumed, 0);
