@@ -23,9 +23,9 @@
 
 // Read by jemalloc before main. A node holds little and changes it fast: few arenas, and unused
 // pages go back to the system within a second, by a thread of jemalloc's own. It has a thread a
-// connection, most of them idle: a small cache in each (measured: 35 KB a connection, not 72). Blocks
-// of a megabyte go back at once: they are the buffers of large answers (measured: a scan of 1 GiB in
-// pages of 8 MiB holds 21 MiB at its peak, not 50 to 100).
+// connection, most of them idle: a small cache in each (measured: 35 KB a connection, not 72).
+// Blocks of a megabyte go back at once: they are the buffers of large answers (measured: a scan of
+// 1 GiB in pages of 8 MiB holds 21 MiB at its peak, not 50 to 100).
 extern "C" {
 const char* malloc_conf =
     "narenas:4,background_thread:true,max_background_threads:1,dirty_decay_ms:1000,"
