@@ -217,12 +217,30 @@ TEST_F(JournalTest, SyncIsOneFdatasyncAndNoneIfNothingIsNew) {
 
 TEST_F(JournalTest, BatchIsOneWrite) {
   Open();
+  Append(1, 1, "a");  // the first one writes zeros ahead, too
   const std::uint64_t before = files_.Count(FileOperation::kWrite);
   Persist batch = Batch({MakeEntry(1, 1, "a"), MakeEntry(2, 1, "b")});
   batch.truncate_from = Slot(1);
   batch.hard_state = "h";
   ASSERT_TRUE(journal_->Append(batch).ok());
   EXPECT_EQ(files_.Count(FileOperation::kWrite), before + 1);
+}
+
+TEST_F(JournalTest, NewBlocksAreWrittenAheadAndUsedOnesAreNot) {
+  options_.segment_bytes = 64 << 10;
+  options_.prewrite_bytes = 8 << 10;
+  options_.spare_segments = 0;
+  Open();
+  const auto writes_of = [&](std::uint64_t appends) {
+    const std::uint64_t before = files_.Count(FileOperation::kWrite);
+    for (std::uint64_t i = 1; i <= appends; ++i) Append(i, 1, std::string(1024, 'x'));
+    return files_.Count(FileOperation::kWrite) - before;
+  };
+  EXPECT_EQ(writes_of(50), 50u + 7);  // 7 * (8 KiB + the batch that meets the end of it) > 50 KiB
+  ASSERT_TRUE(journal_->ResetTo(Slot(0), Epoch(0)).ok());  // a new file; the old one is kept
+  EXPECT_EQ(writes_of(50), 50u + 7);
+  ASSERT_TRUE(journal_->ResetTo(Slot(0), Epoch(0)).ok());  // goes to the old one
+  EXPECT_EQ(writes_of(50), 50u);
 }
 
 TEST_F(JournalTest, FailedSyncIsForGood) {

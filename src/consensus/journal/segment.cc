@@ -32,6 +32,7 @@ Result<std::shared_ptr<Segment>> OpenSegment(const std::string& directory, std::
                        ", its name says " + std::to_string(sequence));
   }
   segment->end = kSegmentHeaderBytes;
+  segment->written_to = segment->capacity;  // not known; most likely
   return segment;
 }
 

@@ -25,6 +25,8 @@ struct Segment {
   std::shared_ptr<File> file;  // shared with the pool when the file is used again
   std::uint64_t capacity = 0;  // the file's size
   std::uint64_t end = 0;       // position behind the last record
+  // Blocks up to here were written before, not only allocated.
+  std::uint64_t written_to = 0;
 
   [[nodiscard]] std::uint64_t EndOffset() const { return header.base + end; }
 };

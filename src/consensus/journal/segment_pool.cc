@@ -26,7 +26,7 @@ Status SegmentPool::Adopt(const std::vector<std::string>& names) {
     // Its blocks may be missing although its size is right, after a crash while it was made.
     if (size == segment_bytes_ && spares_.size() < keep_ + kMoreRecycled &&
         file->Allocate(size).ok()) {
-      spares_.push_back({path, std::move(file), size});
+      spares_.push_back({path, std::move(file), size, 0});
     } else {
       CAIRN_RETURN_IF_ERROR(files_->Remove(path));
     }
@@ -44,14 +44,14 @@ Result<SegmentPool::FreeFile> SegmentPool::Take(std::uint64_t bytes) {
   return Create(bytes);
 }
 
-Status SegmentPool::Recycle(const std::string& path, std::shared_ptr<File> file,
-                            std::uint64_t size) {
-  if (size != segment_bytes_ || spares_.size() >= keep_ + kMoreRecycled) {
-    return files_->Remove(path);
+Status SegmentPool::Recycle(FreeFile file) {
+  if (file.size != segment_bytes_ || spares_.size() >= keep_ + kMoreRecycled) {
+    return files_->Remove(file.path);
   }
   const std::string name = directory_ + "/" + FreeFileName(next_number_++);
-  CAIRN_RETURN_IF_ERROR(files_->Rename(path, name));
-  spares_.push_back({name, std::move(file), size});
+  CAIRN_RETURN_IF_ERROR(files_->Rename(file.path, name));
+  file.path = name;
+  spares_.push_back(std::move(file));
   return Status::Ok();
 }
 

@@ -24,6 +24,7 @@ class SegmentPool {
     std::string path;
     std::shared_ptr<File> file;
     std::uint64_t size = 0;
+    std::uint64_t written_to = 0;  // blocks up to here were written before, not only allocated
   };
 
   // `files` must outlive the pool.
@@ -43,7 +44,7 @@ class SegmentPool {
 
   // Keeps a segment's file for later, or removes it if there are enough. Its present name may
   // survive a crash.
-  Status Recycle(const std::string& path, std::shared_ptr<File> file, std::uint64_t size);
+  Status Recycle(FreeFile file);
 
   // Puts a file back that was taken and not used.
   void Return(FreeFile file) { spares_.push_back(std::move(file)); }
