@@ -5,9 +5,9 @@
 // business of the state machine (src/replication/executor), so that every engine behaves alike.
 //
 // Versions. Each write to a user family carries a Version. A read at version V sees, for each key,
-// the newest write with version <= V; a delete is such a write too. A later write of the same key at
-// the same version replaces the earlier one. The versions of a key must not fall from one write to
-// the next, in a batch or between batches: engines may rely on it (RocksDB asserts it).
+// the newest write with version <= V; a delete is such a write too. A later write of the same key
+// at the same version replaces the earlier one. The versions of a key must not fall from one write
+// to the next, in a batch or between batches: engines may rely on it (RocksDB asserts it).
 //
 // Durability. Write is atomic and visible on return, but durable only once a flush that started
 // later has finished: the engine keeps no log of its own, the journal replays what is missing. The
@@ -40,16 +40,16 @@ namespace cairn::storage {
 
 // The one record that describes a state. Written in every batch, in the system space.
 struct StateMeta {
-  Slot applied_slot;       // last slot whose commands are all in this state
-  Epoch applied_epoch;     // its epoch
+  Slot applied_slot;    // last slot whose commands are all in this state
+  Epoch applied_epoch;  // its epoch
   // How many commands of the slot after applied_slot are in this state too: an entry carries many
   // commands, and a crash may fall between two of them. Replay skips these.
   std::uint32_t applied_commands = 0;
-  Version version{1};      // last version given to a commit; a new store is at 1
-  Version watermark;       // reads below are refused; 0: everything is kept
-  std::uint64_t features = 0;   // bits switched on by commands
-  FamilyId next_family{1};      // next column family id to give
-  std::string membership;       // as encoded by the replica; empty in standalone mode
+  Version version{1};          // last version given to a commit; a new store is at 1
+  Version watermark;           // reads below are refused; 0: everything is kept
+  std::uint64_t features = 0;  // bits switched on by commands
+  FamilyId next_family{1};     // next column family id to give
+  std::string membership;      // as encoded by the replica; empty in standalone mode
 
   [[nodiscard]] std::string Encode() const;
   static Result<StateMeta> Decode(std::string_view bytes);
@@ -245,8 +245,8 @@ class Engine {
   // kNotFound if there is no such key.
   virtual Result<std::string> GetSystem(SystemSpace space, std::string_view key) const = 0;
   // [begin, end) of a system space, positioned on the first.
-  virtual Result<std::unique_ptr<SystemIterator>> NewSystemIterator(SystemSpace space,
-                                                                    const KeyRange& range) const = 0;
+  virtual Result<std::unique_ptr<SystemIterator>> NewSystemIterator(
+      SystemSpace space, const KeyRange& range) const = 0;
 
   // ---- Upkeep
 

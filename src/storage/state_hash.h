@@ -18,14 +18,15 @@
 
 namespace cairn::storage {
 
-// The data of the families (in any order, all of the state's) as of `at`. May run beside the writer:
-// two replicas compare at a version that both have reached. kTransactionTooOld if the watermark
-// passes `at` meanwhile.
+// The data of the families (in any order, all of the state's) as of `at`. May run beside the
+// writer: two replicas compare at a version that both have reached. kTransactionTooOld if the
+// watermark passes `at` meanwhile.
 Result<std::uint64_t> DataHash(const Engine& engine, const std::vector<FamilyId>& families,
                                Version at);
 
 // Data, records and meta of the state at version `at`, which must be the engine's current one: the
-// records have no versions (kFailedPrecondition otherwise). Call where nothing is written meanwhile.
+// records have no versions (kFailedPrecondition otherwise). Call where nothing is written
+// meanwhile.
 Result<std::uint64_t> StateHash(const Engine& engine, const std::vector<FamilyId>& families,
                                 Version at);
 

@@ -44,9 +44,8 @@ TEST(StateHashTest, CoversWhatIsReplicated) {
     b->Delete(FamilyId(1), "c", Version(3));
     b->Put(kDefault, "c", "3", Version(3));
   }));
-  EXPECT_TRUE(differs([](WriteBatch* b, StateMeta*) {
-    b->SystemPut(SystemSpace::kState, "session", "2");
-  }));
+  EXPECT_TRUE(differs(
+      [](WriteBatch* b, StateMeta*) { b->SystemPut(SystemSpace::kState, "session", "2"); }));
   EXPECT_TRUE(differs([](WriteBatch*, StateMeta* m) { m->version = Version(4); }));
   EXPECT_TRUE(differs([](WriteBatch*, StateMeta* m) { m->watermark = Version(2); }));
   EXPECT_TRUE(differs([](WriteBatch*, StateMeta* m) { m->features = 1; }));

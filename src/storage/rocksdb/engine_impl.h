@@ -7,7 +7,8 @@
 // the moment it was called (RocksDB's own word is not enough, see Flush), and a dropped family goes
 // when the record has the number of the drop.
 //
-// Locks are taken in this order: resume_mutex_, flush_mutex_, maintenance_mutex_, then any other one.
+// Locks are taken in this order: resume_mutex_, flush_mutex_, maintenance_mutex_, then any other
+// one.
 #ifndef CAIRN_SRC_STORAGE_ROCKSDB_ENGINE_IMPL_H_
 #define CAIRN_SRC_STORAGE_ROCKSDB_ENGINE_IMPL_H_
 
@@ -52,8 +53,8 @@ class RocksDbEngineImpl final : public RocksDbEngine {
                      std::string* value) const override;
   Result<std::unique_ptr<ReadIterator>> NewIterator(FamilyId family, const KeyRange& range,
                                                     Version at) const override;
-  Result<std::unique_ptr<HistoryIterator>> NewHistoryIterator(
-      FamilyId family, const KeyRange& range) const override;
+  Result<std::unique_ptr<HistoryIterator>> NewHistoryIterator(FamilyId family,
+                                                              const KeyRange& range) const override;
   Result<std::string> GetSystem(SystemSpace space, std::string_view key) const override;
   Result<std::unique_ptr<SystemIterator>> NewSystemIterator(SystemSpace space,
                                                             const KeyRange& range) const override;

@@ -34,8 +34,7 @@ Result<Lookup> RocksDbEngineImpl::Get(FamilyId family, std::string_view key, Ver
   std::string unwanted;
   rocksdb::PinnableSlice found(value != nullptr ? value : &unwanted);
   std::string found_version;  // 8 bytes: no allocation
-  const rocksdb::Status status =
-      db_->Get(options, pin.get(), ToSlice(key), &found, &found_version);
+  const rocksdb::Status status = db_->Get(options, pin.get(), ToSlice(key), &found, &found_version);
   Lookup lookup;
   if (found_version.size() == sizeof(std::uint64_t)) {
     lookup.version = DecodeVersion(found_version.data());

@@ -33,8 +33,8 @@ Status RocksDbEngineImpl::RequireRoom(std::uint64_t bytes) const {
 }
 
 // RocksDB 7.8 does not count a record that could not be written to the manifest as a background
-// error, yet a flush that ends afterwards is neither installed nor taken back, and Resume would wait
-// for it for ever. So this engine takes no more writes; opening it again is safe.
+// error, yet a flush that ends afterwards is neither installed nor taken back, and Resume would
+// wait for it for ever. So this engine takes no more writes; opening it again is safe.
 Status RocksDbEngineImpl::FailForGood(const rocksdb::Status& status, std::string_view what) {
   const Status failure = IoError(std::string(what) + " in " + directory_ +
                                  " failed, the engine must be opened again: " + status.ToString());
@@ -71,8 +71,7 @@ Status RocksDbEngineImpl::DropFamily(FamilyId family) {
   if (handle == nullptr) return Status::Ok();
   {
     MutexLock lock(&maintenance_mutex_);
-    dropped_.push_back(
-        {family, write_number_.load(std::memory_order_relaxed), std::move(handle)});
+    dropped_.push_back({family, write_number_.load(std::memory_order_relaxed), std::move(handle)});
   }
   // The state may have been flushed since the Write.
   maintenance_due_.store(true, std::memory_order_release);
@@ -214,8 +213,7 @@ EngineFigures RocksDbEngineImpl::Figures() const {
   }
   std::uint64_t readers = 0;
   db_->GetAggregatedIntProperty(Properties::kEstimateTableReadersMem, &readers);
-  const std::uint64_t cached =
-      mapped_.block_cache != nullptr ? mapped_.block_cache->GetUsage() : 0;
+  const std::uint64_t cached = mapped_.block_cache != nullptr ? mapped_.block_cache->GetUsage() : 0;
   figures.unflushed_bytes = UnflushedBytes();
   figures.memory_bytes = *figures.unflushed_bytes + readers + cached;
   if (db_->GetAggregatedIntProperty(Properties::kEstimatePendingCompactionBytes, &value)) {

@@ -63,8 +63,8 @@ class RandomAccessFile final : public rocksdb::FSRandomAccessFile {
   const std::unique_ptr<File> file_;
 };
 
-// RocksDB counts on what ext4, XFS and btrfs do beyond POSIX: the fsync of a new file makes its name
-// durable, too. (It renames CURRENT to point at a manifest whose folder it has not synced.)
+// RocksDB counts on what ext4, XFS and btrfs do beyond POSIX: the fsync of a new file makes its
+// name durable, too. (It renames CURRENT to point at a manifest whose folder it has not synced.)
 class WritableFile final : public rocksdb::FSWritableFile {
  public:
   // `unsynced_folder` of a new file; empty for one that was there.
@@ -79,8 +79,8 @@ class WritableFile final : public rocksdb::FSWritableFile {
     if (status.ok()) size_ += data.size();
     return ToRocks(status);
   }
-  IOStatus Append(const Slice& data, const IOOptions& options,
-                  const rocksdb::DataVerificationInfo&, IODebugContext* context) override {
+  IOStatus Append(const Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo&,
+                  IODebugContext* context) override {
     return Append(data, options, context);
   }
   IOStatus Truncate(uint64_t size, const IOOptions&, IODebugContext*) override {
@@ -215,8 +215,7 @@ class SeamFileSystem final : public rocksdb::FileSystem {
     if (files_->Exists(path)) return IOStatus::IOError(path + " exists");
     return ToRocks(files_->CreateDirectories(path));
   }
-  IOStatus CreateDirIfMissing(const std::string& path, const IOOptions&,
-                              IODebugContext*) override {
+  IOStatus CreateDirIfMissing(const std::string& path, const IOOptions&, IODebugContext*) override {
     return ToRocks(files_->CreateDirectories(path));
   }
   IOStatus DeleteDir(const std::string& path, const IOOptions&, IODebugContext*) override {

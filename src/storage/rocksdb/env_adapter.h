@@ -1,4 +1,5 @@
-// RocksDB's files behind our own seam, so that tests can run it on a disk that loses, tears and fills.
+// RocksDB's files behind our own seam, so that tests can run it on a disk that loses, tears and
+// fills.
 #ifndef CAIRN_SRC_STORAGE_ROCKSDB_ENV_ADAPTER_H_
 #define CAIRN_SRC_STORAGE_ROCKSDB_ENV_ADAPTER_H_
 
@@ -10,8 +11,8 @@
 
 namespace cairn::storage::rocks {
 
-// An environment whose files are those of `files`, with the machine's clock and threads. `files` must
-// outlive it. Made for tests: reads are copied twice, and sleeps are cut short.
+// An environment whose files are those of `files`, with the machine's clock and threads. `files`
+// must outlive it. Made for tests: reads are copied twice, and sleeps are cut short.
 std::unique_ptr<rocksdb::Env> NewSeamEnv(FileSystem* files);
 
 }  // namespace cairn::storage::rocks

@@ -1,7 +1,7 @@
 // The column families that are open, found without a lock.
 //
-// A point read must not take a lock to find its family, nor touch memory that other readers write. So
-// each family has a slot that is never freed, and the slot counts the readers inside it in a few
+// A point read must not take a lock to find its family, nor touch memory that other readers write.
+// So each family has a slot that is never freed, and the slot counts the readers inside it in a few
 // counters a cache line apart. Dropping a family hides its handle first; the handle goes when the
 // counters have been seen at zero after that. Whoever got the handle before was counted before, so
 // it is never freed under a reader. (Both sides use sequentially consistent operations: a reader
@@ -98,7 +98,8 @@ class FamilyTable {
 
   // The family must not be there. The default family comes first, before any reader.
   void Add(FamilyId family, std::shared_ptr<FamilyHandle> handle);
-  // Hides the family and returns its handle; null if it is not there. Release gives the handle back.
+  // Hides the family and returns its handle; null if it is not there. Release gives the handle
+  // back.
   std::shared_ptr<FamilyHandle> Hide(FamilyId family);
   // Takes over a hidden handle and lets it go when no reader is left, at some later Reap.
   void Release(FamilyId family, std::shared_ptr<FamilyHandle> handle);

@@ -27,9 +27,12 @@ struct Name {
 };
 
 constexpr Name<rocksdb::CompressionType> kCompressions[] = {
-    {"none", rocksdb::kNoCompression},      {"snappy", rocksdb::kSnappyCompression},
-    {"zlib", rocksdb::kZlibCompression},    {"bzip2", rocksdb::kBZip2Compression},
-    {"lz4", rocksdb::kLZ4Compression},      {"lz4hc", rocksdb::kLZ4HCCompression},
+    {"none", rocksdb::kNoCompression},
+    {"snappy", rocksdb::kSnappyCompression},
+    {"zlib", rocksdb::kZlibCompression},
+    {"bzip2", rocksdb::kBZip2Compression},
+    {"lz4", rocksdb::kLZ4Compression},
+    {"lz4hc", rocksdb::kLZ4HCCompression},
     {"zstd", rocksdb::kZSTD},
 };
 
@@ -99,30 +102,30 @@ Status InRange(std::string_view key, T value, T low, T high) {
 
 Status CheckNumbers(const RocksDbOptions& o) {
   const std::uint64_t one = 1;
-  CAIRN_RETURN_IF_ERROR(InRange("rocksdb.write_buffer_size_mb", o.write_buffer_size_mb, one,
-                                kMaxMiB));
-  CAIRN_RETURN_IF_ERROR(InRange("rocksdb.max_write_buffer_number", o.max_write_buffer_number, 2,
-                                1000));
-  CAIRN_RETURN_IF_ERROR(InRange("rocksdb.block_cache_size_mb", o.block_cache_size_mb, one - 1,
-                                kMaxMiB));
+  CAIRN_RETURN_IF_ERROR(
+      InRange("rocksdb.write_buffer_size_mb", o.write_buffer_size_mb, one, kMaxMiB));
+  CAIRN_RETURN_IF_ERROR(
+      InRange("rocksdb.max_write_buffer_number", o.max_write_buffer_number, 2, 1000));
+  CAIRN_RETURN_IF_ERROR(
+      InRange("rocksdb.block_cache_size_mb", o.block_cache_size_mb, one - 1, kMaxMiB));
   CAIRN_RETURN_IF_ERROR(InRange("rocksdb.block_size_kb", o.block_size_kb, one, one << 20));
   CAIRN_RETURN_IF_ERROR(InRange("rocksdb.max_background_jobs", o.max_background_jobs, 1, 1024));
   CAIRN_RETURN_IF_ERROR(InRange("rocksdb.max_open_files", o.max_open_files, 32, 1 << 20));
   CAIRN_RETURN_IF_ERROR(InRange("bloom_filter.bits_per_key", o.bloom_bits_per_key, 1.0, 100.0));
-  CAIRN_RETURN_IF_ERROR(InRange("compaction.target_file_size_base_mb", o.target_file_size_base_mb,
-                                one, kMaxMiB));
-  CAIRN_RETURN_IF_ERROR(InRange("compaction.target_file_size_multiplier",
-                                o.target_file_size_multiplier, 1, 100));
+  CAIRN_RETURN_IF_ERROR(
+      InRange("compaction.target_file_size_base_mb", o.target_file_size_base_mb, one, kMaxMiB));
+  CAIRN_RETURN_IF_ERROR(
+      InRange("compaction.target_file_size_multiplier", o.target_file_size_multiplier, 1, 100));
   CAIRN_RETURN_IF_ERROR(InRange("compaction.max_bytes_for_level_base_mb",
                                 o.max_bytes_for_level_base_mb, one, kMaxMiB));
   CAIRN_RETURN_IF_ERROR(InRange("compaction.max_bytes_for_level_multiplier",
                                 o.max_bytes_for_level_multiplier, 1.0, 1000.0));
-  CAIRN_RETURN_IF_ERROR(InRange("cache.high_priority_pool_ratio", o.high_priority_pool_ratio, 0.0,
-                                1.0));
+  CAIRN_RETURN_IF_ERROR(
+      InRange("cache.high_priority_pool_ratio", o.high_priority_pool_ratio, 0.0, 1.0));
   CAIRN_RETURN_IF_ERROR(InRange("memory.write_buffer_manager_limit_mb",
                                 o.write_buffer_manager_limit_mb, one, kMaxMiB));
-  CAIRN_RETURN_IF_ERROR(InRange("logging.max_log_file_size_mb", o.max_log_file_size_mb, one,
-                                kMaxMiB));
+  CAIRN_RETURN_IF_ERROR(
+      InRange("logging.max_log_file_size_mb", o.max_log_file_size_mb, one, kMaxMiB));
   return InRange("logging.keep_log_file_num", o.keep_log_file_num, one, one << 20);
 }
 
@@ -148,10 +151,10 @@ Status MapFamily(const RocksDbOptions& o, const std::shared_ptr<rocksdb::Cache>&
   cf->write_buffer_size = o.write_buffer_size_mb * kMiB;
   cf->max_write_buffer_number = o.max_write_buffer_number;
   cf->level_compaction_dynamic_level_bytes = o.dynamic_level_bytes;
-  CAIRN_ASSIGN_OR_RETURN(const auto l0, FindCompression("compression.l0_compression",
-                                                        o.l0_compression));
-  CAIRN_ASSIGN_OR_RETURN(const auto l1, FindCompression("compression.l1_compression",
-                                                        o.l1_compression));
+  CAIRN_ASSIGN_OR_RETURN(const auto l0,
+                         FindCompression("compression.l0_compression", o.l0_compression));
+  CAIRN_ASSIGN_OR_RETURN(const auto l1,
+                         FindCompression("compression.l1_compression", o.l1_compression));
   // The last entry counts for all deeper levels, but for the bottommost.
   cf->compression_per_level = {l0, l1};
   CAIRN_ASSIGN_OR_RETURN(cf->bottommost_compression,
@@ -183,11 +186,11 @@ Status MapDatabase(const RocksDbOptions& o, rocksdb::DBOptions* db) {
   // After an error the engine decides when to try again (Resume), not a thread of RocksDB's.
   db->max_bgerror_resume_count = 0;
   if (o.enable_write_buffer_manager) {
-    db->write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(
-        o.write_buffer_manager_limit_mb * kMiB);
+    db->write_buffer_manager =
+        std::make_shared<rocksdb::WriteBufferManager>(o.write_buffer_manager_limit_mb * kMiB);
   }
-  CAIRN_ASSIGN_OR_RETURN(db->info_log_level, Find<rocksdb::InfoLogLevel>(
-                                                 kLogLevels, "logging.log_level", o.log_level));
+  CAIRN_ASSIGN_OR_RETURN(db->info_log_level,
+                         Find<rocksdb::InfoLogLevel>(kLogLevels, "logging.log_level", o.log_level));
   db->max_log_file_size = o.max_log_file_size_mb * kMiB;
   db->keep_log_file_num = o.keep_log_file_num;
   db->db_log_dir = o.log_directory;

@@ -1,6 +1,6 @@
 // A fixed workload on a simulated disk that loses power at every operation, one run each, or that
-// fills up at every size. What comes back must be the exact state of a batch boundary, not older than
-// what the engine had called flushed, and the replay of the rest must give the full state.
+// fills up at every size. What comes back must be the exact state of a batch boundary, not older
+// than what the engine had called flushed, and the replay of the rest must give the full state.
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
 
@@ -193,8 +193,8 @@ TEST(RocksDbCrashTest, PowerCutAtEveryOperation) {
 
 // The disk fills up somewhere in the workload, and there is room again when the engine has noticed.
 // It resumes, or has to be opened again; either way nothing is lost or torn.
-void RunWithCapacity(const Workload& workload, std::uint64_t capacity,
-                     std::atomic<int>* resumed, std::atomic<int>* reopened) {
+void RunWithCapacity(const Workload& workload, std::uint64_t capacity, std::atomic<int>* resumed,
+                     std::atomic<int>* reopened) {
   FaultFileSystem files;
   auto opened = Open(&files);
   ASSERT_TRUE(opened.ok());

@@ -38,9 +38,8 @@ class RocksDbDamageTest : public testing::Test {
   // The names in the folder that hold `part`.
   std::vector<std::string> Names(std::string_view part) {
     std::vector<std::string> names = *files_.List(kDirectory);
-    std::erase_if(names, [part](const std::string& name) {
-      return name.find(part) == std::string::npos;
-    });
+    std::erase_if(names,
+                  [part](const std::string& name) { return name.find(part) == std::string::npos; });
     return names;
   }
   std::uint64_t SizeOf(const std::string& name) {
@@ -118,9 +117,9 @@ TEST_F(RocksDbDamageTest, AShortTable) {
   }
 }
 
-// RocksDB takes a record whose length runs past the end of the manifest for one that a crash cut, and
-// stops there. What it has by then is a whole, older state, and its meta says so: the replica finds
-// that its journal does not reach back that far. All other damage is found.
+// RocksDB takes a record whose length runs past the end of the manifest for one that a crash cut,
+// and stops there. What it has by then is a whole, older state, and its meta says so: the replica
+// finds that its journal does not reach back that far. All other damage is found.
 TEST_F(RocksDbDamageTest, AFlippedByteInTheManifest) {
   const auto manifests = Names("MANIFEST");
   ASSERT_EQ(manifests.size(), 1U);

@@ -1,14 +1,16 @@
 // The engine on RocksDB 7.8: user families with RocksDB's user-defined timestamps as versions, its
 // WAL off, all families flushed atomically. No RocksDB header is needed to use it.
 //
-// Why so: docs/adr/0002-rocksdb-wal-off.md, docs/adr/0003-versions-as-rocksdb-timestamps.md. Keys and
-// families on disk: docs/formats/state.md.
+// Why so: docs/adr/0002-rocksdb-wal-off.md, docs/adr/0003-versions-as-rocksdb-timestamps.md. Keys
+// and families on disk: docs/formats/state.md.
 //
 // Beyond the contract of Engine:
-//   * Destruction flushes nothing, as a crash would not; Flush first to restart fast. Iterators must
+//   * Destruction flushes nothing, as a crash would not; Flush first to restart fast. Iterators
+//   must
 //     be gone by then.
 //   * Iterators see the state of the moment they were made.
-//   * After a full disk, Resume looks for room for all that is not flushed before it tries. Any other
+//   * After a full disk, Resume looks for room for all that is not flushed before it tries. Any
+//   other
 //     background error lasts until the engine is opened again; reads go on meanwhile.
 #ifndef CAIRN_SRC_STORAGE_ROCKSDB_ROCKSDB_ENGINE_H_
 #define CAIRN_SRC_STORAGE_ROCKSDB_ROCKSDB_ENGINE_H_

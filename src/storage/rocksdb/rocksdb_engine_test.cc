@@ -1,5 +1,5 @@
-// The conformance suite over the RocksDB engine: on the simulated disk, where a crash loses what was
-// not synced, and on the machine's own, through RocksDB's own file code.
+// The conformance suite over the RocksDB engine: on the simulated disk, where a crash loses what
+// was not synced, and on the machine's own, through RocksDB's own file code.
 #include "src/storage/rocksdb/rocksdb_engine.h"
 
 #include <gtest/gtest.h>

@@ -27,9 +27,9 @@ TEST(RocksDbOptionsTest, DefaultsAreThoseOfTheEarlierService) {
   EXPECT_EQ(mapped->user.compaction_pri, rocksdb::kMinOverlappingRatio);
   EXPECT_EQ(mapped->user.target_file_size_base, 64U << 20);
   EXPECT_EQ(mapped->user.max_bytes_for_level_base, 256U << 20);
-  EXPECT_EQ(mapped->user.compression_per_level,
-            (std::vector<rocksdb::CompressionType>{rocksdb::kLZ4Compression,
-                                                   rocksdb::kLZ4Compression}));
+  EXPECT_EQ(
+      mapped->user.compression_per_level,
+      (std::vector<rocksdb::CompressionType>{rocksdb::kLZ4Compression, rocksdb::kLZ4Compression}));
   EXPECT_EQ(mapped->user.bottommost_compression, rocksdb::kZSTD);
   EXPECT_EQ(mapped->db.write_buffer_manager->buffer_size(), 256U << 20);
   EXPECT_EQ(mapped->db.statistics->get_stats_level(), rocksdb::kExceptDetailedTimers);

@@ -32,8 +32,7 @@ void WritesAreDurableOnlyOnceFlushed(EngineHarness& h) {
   EXPECT_EQ(h.engine().Meta(), MakeMeta(2, 2));
   EXPECT_EQ(*h.engine().FlushedMeta(), MakeMeta(2, 2));
   EXPECT_EQ(Forward(h.engine(), kDefault, {}, Version::Max()), (KeyValues{{"a", "1"}}));
-  EXPECT_EQ(History(h.engine(), kDefault),
-            (std::vector<HistoryEntry>{{"a", Version(2), false}}));
+  EXPECT_EQ(History(h.engine(), kDefault), (std::vector<HistoryEntry>{{"a", Version(2), false}}));
   EXPECT_EQ(*h.engine().GetSystem(SystemSpace::kState, "last"), "a");
 
   // The replay of what was lost.
@@ -147,7 +146,8 @@ void FlushesRunBesideWrites(EngineHarness& h) {
 void AFullDiskRefusesWritesUntilThereIsRoom(EngineHarness& h) {
   const std::string value(10000, 'v');
   std::uint64_t n = 2;
-  for (; n < 20; ++n) ASSERT_EQ(PutOne(h.engine(), "k" + std::to_string(n), value, n), Status::Ok());
+  for (; n < 20; ++n)
+    ASSERT_EQ(PutOne(h.engine(), "k" + std::to_string(n), value, n), Status::Ok());
   ASSERT_EQ(h.engine().Flush(), Status::Ok());
   if (!h.SetDiskFull(true)) GTEST_SKIP() << "this engine can't fill its disk";
   const std::uint64_t flushed = n - 1;

@@ -197,10 +197,10 @@ void IsNotDisturbedByLaterWrites(EngineHarness& h) {
 
 void HistoryListsEveryWrite(EngineHarness& h) {
   WriteSmallFamily(h);
-  const std::vector<HistoryEntry> all = {
-      {"a", Version(30), false}, {"a", Version(10), false}, {"c", Version(20), true},
-      {"c", Version(10), false}, {"d", Version(20), false}, {"e", Version(10), false},
-      {"g", Version(10), false}};
+  const std::vector<HistoryEntry> all = {{"a", Version(30), false}, {"a", Version(10), false},
+                                         {"c", Version(20), true},  {"c", Version(10), false},
+                                         {"d", Version(20), false}, {"e", Version(10), false},
+                                         {"g", Version(10), false}};
   for (const bool flushed : {false, true}) {
     if (flushed) {
       ASSERT_EQ(h.engine().Flush(), Status::Ok());
@@ -228,8 +228,8 @@ void HistoryHasOneWriteAVersion(EngineHarness& h) {
     if (flushed) {
       ASSERT_EQ(h.engine().Flush(), Status::Ok());
     }
-    EXPECT_EQ(History(h.engine(), kDefault), (std::vector<HistoryEntry>{{"gone", Version(5), true},
-                                                                        {"k", Version(5), false}}));
+    EXPECT_EQ(History(h.engine(), kDefault),
+              (std::vector<HistoryEntry>{{"gone", Version(5), true}, {"k", Version(5), false}}));
     EXPECT_EQ(Forward(h.engine(), kDefault, {}, Version(5)), (KeyValues{{"k", "won"}}));
     EXPECT_EQ(Backward(h.engine(), kDefault, {}, Version(5)), (KeyValues{{"k", "won"}}));
     EXPECT_EQ(ValueAt(h.engine(), kDefault, "gone", Version(5)), "(none)");

@@ -28,7 +28,8 @@ void EmptyEngine(EngineHarness& h) {
 
 // Three puts and two deletes of one key; asked at each version, before and after they were flushed.
 void GetSeesTheNewestWriteAtOrBelowItsVersion(EngineHarness& h) {
-  for (const auto& [version, value] : {std::pair{10, "a"}, {20, ""}, {30, "c"}, {40, ""}, {50, "e"}}) {
+  for (const auto& [version, value] :
+       {std::pair{10, "a"}, {20, ""}, {30, "c"}, {40, ""}, {50, "e"}}) {
     WriteBatch batch;
     if (*value == '\0') {
       batch.Delete(kDefault, "k", Version(version));
@@ -71,10 +72,18 @@ void GetWithoutValueGivesTheVersion(EngineHarness& h) {
 // User keys and values are any bytes: empty, zeros, 0xFF, and keys that look like a neighbour's key
 // with a version behind it.
 void KeysAndValuesAreAnyBytes(EngineHarness& h) {
-  const std::vector<std::string> keys = {
-      "", std::string(1, '\0'), std::string(8, '\0'), std::string(16, '\0'), "a",
-      std::string("a\0", 2), std::string("a\0\0\0\0\0\0\0\0", 9), "a\xff",
-      "a\xff\xff\xff\xff\xff\xff\xff\xff", "b", std::string(8, '\xff'), std::string(300, '\xff')};
+  const std::vector<std::string> keys = {"",
+                                         std::string(1, '\0'),
+                                         std::string(8, '\0'),
+                                         std::string(16, '\0'),
+                                         "a",
+                                         std::string("a\0", 2),
+                                         std::string("a\0\0\0\0\0\0\0\0", 9),
+                                         "a\xff",
+                                         "a\xff\xff\xff\xff\xff\xff\xff\xff",
+                                         "b",
+                                         std::string(8, '\xff'),
+                                         std::string(300, '\xff')};
   WriteBatch batch;
   KeyValues expected;
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -143,8 +152,9 @@ void TheEnginesOwnKeysAreHidden(EngineHarness& h) {
   good.SystemPut(SystemSpace::kVersionIndex, std::string("\0x", 2), "fine here");
   ASSERT_EQ(h.engine().Write(good, MakeMeta(1, 1)), Status::Ok());
   EXPECT_EQ(System(h.engine(), SystemSpace::kState), (KeyValues{{"\x01", "first"}}));
-  EXPECT_EQ(h.engine().GetSystem(SystemSpace::kState, std::string_view("\0meta", 5)).status().code(),
-            StatusCode::kNotFound);
+  EXPECT_EQ(
+      h.engine().GetSystem(SystemSpace::kState, std::string_view("\0meta", 5)).status().code(),
+      StatusCode::kNotFound);
   WriteBatch bad;
   bad.Put(kDefault, "k", "v", Version(2));
   bad.SystemPut(SystemSpace::kState, std::string("\0meta", 5), "mine");

@@ -60,11 +60,10 @@ void VersionsBelowTheWatermarkGo(EngineHarness& h) {
   // nothing is left to hide; the delete of "gone" is above.
   const Version kept = h.ForgetsOldVersions() ? Version(0) : Version(20);
   const Version kept_gone = h.ForgetsOldVersions() ? Version(0) : Version(10);
-  EXPECT_EQ(History(h.engine(), kDefault),
-            (std::vector<HistoryEntry>{{"gone", Version(30), true},
-                                       {"gone", kept_gone, false},
-                                       {"k", Version(30), false},
-                                       {"k", kept, false}}));
+  EXPECT_EQ(History(h.engine(), kDefault), (std::vector<HistoryEntry>{{"gone", Version(30), true},
+                                                                      {"gone", kept_gone, false},
+                                                                      {"k", Version(30), false},
+                                                                      {"k", kept, false}}));
   for (const std::uint64_t at : {25, 29}) {
     EXPECT_EQ(Forward(h.engine(), kDefault, {}, Version(at)),
               (KeyValues{{"gone", "10"}, {"k", "20"}}));
@@ -98,14 +97,13 @@ void NothingIsDroppedAboveTheFlushedWatermark(EngineHarness& h) {
   ASSERT_EQ(h.engine().Meta(), MakeMeta(3, 30));
   EXPECT_EQ(ValueAt(h.engine(), kDefault, "k", Version(10)), "10");
   EXPECT_EQ(ValueAt(h.engine(), kDefault, "gone", Version(29)), "10");
-  EXPECT_EQ(History(h.engine(), kDefault),
-            (std::vector<HistoryEntry>{{"d", Version(20), true},
-                                       {"d", Version(10), false},
-                                       {"gone", Version(30), true},
-                                       {"gone", Version(10), false},
-                                       {"k", Version(30), false},
-                                       {"k", Version(20), false},
-                                       {"k", Version(10), false}}));
+  EXPECT_EQ(History(h.engine(), kDefault), (std::vector<HistoryEntry>{{"d", Version(20), true},
+                                                                      {"d", Version(10), false},
+                                                                      {"gone", Version(30), true},
+                                                                      {"gone", Version(10), false},
+                                                                      {"k", Version(30), false},
+                                                                      {"k", Version(20), false},
+                                                                      {"k", Version(10), false}}));
 }
 
 void TheWatermarkOfTheStateCountsAfterACrash(EngineHarness& h) {

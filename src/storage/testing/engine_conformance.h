@@ -1,5 +1,5 @@
-// The conformance suite of engines: what src/storage/engine.h promises, as tests that run over every
-// implementation.
+// The conformance suite of engines: what src/storage/engine.h promises, as tests that run over
+// every implementation.
 #ifndef CAIRN_SRC_STORAGE_TESTING_ENGINE_CONFORMANCE_H_
 #define CAIRN_SRC_STORAGE_TESTING_ENGINE_CONFORMANCE_H_
 

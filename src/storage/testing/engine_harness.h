@@ -58,7 +58,8 @@ StateMeta MakeMeta(std::uint64_t slot, std::uint64_t version, std::uint64_t wate
 // Each checks with gtest that the engine gives no error.
 KeyValues Forward(const Engine& engine, FamilyId family, const KeyRange& range, Version at);
 KeyValues Backward(const Engine& engine, FamilyId family, const KeyRange& range, Version at);
-std::vector<HistoryEntry> History(const Engine& engine, FamilyId family, const KeyRange& range = {});
+std::vector<HistoryEntry> History(const Engine& engine, FamilyId family,
+                                  const KeyRange& range = {});
 KeyValues System(const Engine& engine, SystemSpace space, const KeyRange& range = {});
 // The value at a version, or "(none)".
 std::string ValueAt(const Engine& engine, FamilyId family, std::string_view key, Version at);

@@ -1,5 +1,5 @@
-// The dumb twin of an engine: what engine.h promises, in nested std::maps, nothing clever. Values are
-// copied freely, so a flushed state is simply a copy.
+// The dumb twin of an engine: what engine.h promises, in nested std::maps, nothing clever. Values
+// are copied freely, so a flushed state is simply a copy.
 #ifndef CAIRN_SRC_STORAGE_TESTING_MODEL_STATE_H_
 #define CAIRN_SRC_STORAGE_TESTING_MODEL_STATE_H_
 

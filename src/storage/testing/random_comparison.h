@@ -12,8 +12,8 @@ namespace cairn::storage {
 // depend on the seed alone, and compares with gtest assertions. Prints seed and count. The seed in
 // the environment variable CAIRN_TEST_SEED, if set, is taken instead.
 //
-// Batches have rising versions; families come and go; the watermark rises; the engine is flushed and
-// crashed, and then has to be at a batch boundary at or above its last flushed one.
+// Batches have rising versions; families come and go; the watermark rises; the engine is flushed
+// and crashed, and then has to be at a batch boundary at or above its last flushed one.
 void RunRandomComparison(EngineHarness& harness, std::uint64_t seed, std::uint64_t operations);
 
 // A number of operations, cut down where sanitizers make everything slow.
