@@ -139,7 +139,7 @@ MaybeFailure Attempt::Commit(std::int64_t* version) {
     if (!family.empty()) conflict.__set_column_family(family);
     conflict_keys.push_back(std::move(conflict));
   }
-  request.__set_scoped_read_conflict_keys(std::move(conflict_keys));
+  request.__set_scoped_read_conflict_keys(conflict_keys);
   session_.Prepare(&request);
   thrift_api::AtomicCommitResponse response;
   if (auto failure = session_.Call([&](auto& node) { node.atomicCommit(response, request); })) {
