@@ -21,10 +21,7 @@ CODE_DIRS = ("src/", "apps/", "sim/", "include/")
 CPP = (".h", ".cc")
 
 # (rule, path): why it may. Keep it short: an exception is a debt.
-EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("no_sleep", "src/server/thrift/thrift_server.cc"):
-        "poll fails only while the system has no memory; that it has some again is no event",
-}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 
 class Tree:
