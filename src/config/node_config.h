@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "cairn/status.h"
-#include "src/base/log.h"
 #include "src/base/endpoint.h"
+#include "src/base/log.h"
 
 namespace cairn::config {
 

@@ -41,10 +41,10 @@ class KillTest(NodeTestCase):
         self.shadow = self.scratch / "shadow"
         print(f"\n{self.id()}: seed {self.seed}", flush=True)
 
-    def make_node(self, shim=False, lie=None):
+    def make_node(self, shim=False, **faults):
         folder = self.scratch / "data"
         folder.mkdir()
-        environment = shadow.environment(folder, self.shadow, SHIM, lie) if shim else None
+        environment = shadow.environment(folder, self.shadow, SHIM, **faults) if shim else None
         return self.node(folder=folder, config=CONFIG, environment=environment)
 
     def one_life(self, node, load, after_kill):
@@ -96,8 +96,8 @@ class KillTest(NodeTestCase):
     def test_kill(self):
         self.assert_survives(self.make_node(), CYCLES)
 
-    def make_shimmed(self, lie=None):
-        node = self.make_node(shim=True, lie=lie)
+    def make_shimmed(self, **faults):
+        node = self.make_node(shim=True, **faults)
         shadow.prepare(node.folder, self.shadow)
         return node
 
@@ -112,6 +112,22 @@ class KillTest(NodeTestCase):
     def test_kill_and_keep_any_part_of_what_was_not_synced(self):
         node = self.make_shimmed()
         self.assert_survives(node, CYCLES, lambda: self.drop_unsynced(node, self.random))
+
+    def test_a_failed_sync_ends_the_node(self):
+        """At once, with a reason, and with everything that was acknowledged."""
+        node = self.make_shimmed(fail="files@60")
+        load = Load(CLIENTS, self.seed)
+        node.start()
+        load.begin(node.port)
+        self.assertEqual(1, node.wait(20))
+        self.assertEqual([], load.end())
+        self.assertRegex(node.output, "IO_ERROR: .*fdatasync.*Input/output error")
+        self.drop_unsynced(node)
+        del node.environment["CAIRN_SHIM_FAIL"]
+        node.start()
+        with node.client() as client:
+            self.assertEqual([], load.verify(client))
+        self.assertGreater(len(load.all_versions), 5)
 
     def test_the_check_has_teeth(self):
         """Each kind of loss, made on purpose, is reported."""
@@ -150,7 +166,7 @@ class KillTest(NodeTestCase):
         """Syncs that do nothing are noticed: of files or folders, from the first on or later."""
         for lie in ("files@1", "files@40", "folders@1", "folders@8"):
             with self.subTest(lie=lie):
-                node = self.make_shimmed(lie)
+                node = self.make_shimmed(lie=lie)
                 faults, lives, _ = self.run_lives(node, 20, lambda n=node: self.drop_unsynced(n))
                 node.kill()
                 self.assertTrue(faults, f"{lives} lives with the lie {lie}, and all seems well")

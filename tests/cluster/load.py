@@ -23,17 +23,23 @@ BROKEN = (TTransportException, TApplicationException, OSError, EOFError, socket.
 
 
 class Refused(Exception):
-    """An answer with an error; `code` is its error_code."""
+    """An answer with an error that says that nothing was applied; `code` is its error_code."""
 
     def __init__(self, code, text):
         super().__init__(f"{code}: {text}")
         self.code = code
 
 
+class Undecided(Exception):
+    """An answer with an error that says that the write may have been applied."""
+
+
 def check(answer):
-    if answer.error is not None:
-        raise Refused(getattr(answer, "error_code", None), answer.error)
-    return answer
+    if answer.error is None:
+        return answer
+    if getattr(answer, "maybe_applied", False):
+        raise Undecided(answer.error)
+    raise Refused(getattr(answer, "error_code", None), answer.error)
 
 
 class ClientModel:
@@ -80,8 +86,8 @@ class LoadClient(threading.Thread):
             with Client(self.port) as client:
                 while not self.stop.is_set():
                     self.step(client)
-        except BROKEN:
-            pass  # the node was killed; pending says what is open
+        except BROKEN + (Undecided,):
+            pass  # the node ends; pending says what is open
         except Exception as error:  # pylint: disable=broad-except
             self.problem = repr(error)
 
@@ -95,7 +101,6 @@ class LoadClient(threading.Thread):
             else:
                 self.add_to_counter(client)
         except Refused as refused:
-            # Nothing of it was applied, but for a timeout, which this load does not provoke.
             self.model.pending = {}
             self.refusals[refused.code] += 1
             if refused.code not in ("CONFLICT", "RESOURCE_EXHAUSTED", "UNAVAILABLE"):

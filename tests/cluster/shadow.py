@@ -27,12 +27,13 @@ def prepare(folder, shadow):
         (shadow / "dirs" / str(os.stat(path).st_ino)).write_text("".join(lines))
 
 
-def environment(folder, shadow, library, lie=None):
-    """The variables that make a process keep the shadow up to date."""
+def environment(folder, shadow, library, **faults):
+    """The variables that make a process keep the shadow up to date. `faults`: lie="files@1" and the
+    like, see the shim."""
     variables = {"LD_PRELOAD": str(library), "CAIRN_SHIM_ROOT": str(folder),
                  "CAIRN_SHIM_SHADOW": str(shadow)}
-    if lie:
-        variables["CAIRN_SHIM_LIE"] = lie
+    for name, value in faults.items():
+        variables[f"CAIRN_SHIM_{name.upper()}"] = value
     return variables
 
 

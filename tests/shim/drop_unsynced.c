@@ -20,9 +20,14 @@
  * within a life of the process.
  *
  * Only fsync and fdatasync are wrapped; writes of any kind go to the real files. Files outside
- * $CAIRN_SHIM_ROOT are left alone. CAIRN_SHIM_LIE=files@N or folders@N makes the syncs of files or of
- * folders do nothing and succeed, from the Nth of a process on: a test that still passes has no
- * teeth.
+ * $CAIRN_SHIM_ROOT are left alone.
+ *
+ * Faults, from the Nth sync of a process on, of files or of folders:
+ *   CAIRN_SHIM_LIE=files@N   (or folders@N)  syncs do nothing and succeed: a test that still passes
+ *                                            has no teeth
+ *   CAIRN_SHIM_FAIL=files@N  (or folders@N)  the Nth sync does nothing and fails with EIO; later ones
+ *                                            do nothing and succeed, as a kernel may that has dropped
+ *                                            the dirty pages
  *
  * Thread safety: one lock around each sync.
  */
@@ -136,31 +141,36 @@ static void ListFolder(int fd, const struct stat* info) {
   if (fclose(list) != 0 || rename(fresh, target) != 0) Die("list");
 }
 
-/* Does the environment ask that this sync be pretended? Called under the lock. */
-static int Lies(int is_folder) {
-  static long syncs[2];
-  const char* lie = getenv("CAIRN_SHIM_LIE");
+/* The N of a variable "files@N" or "folders@N", if it is about this kind; LONG_MAX if not. */
+static long FaultFrom(const char* variable, int is_folder) {
+  const char* value = getenv(variable);
   const char* kind = is_folder ? "folders@" : "files@";
-  ++syncs[is_folder];
-  return lie != NULL && strncmp(lie, kind, strlen(kind)) == 0 &&
-         syncs[is_folder] >= atol(lie + strlen(kind));
+  if (value == NULL || strncmp(value, kind, strlen(kind)) != 0) return LONG_MAX;
+  return atol(value + strlen(kind));
 }
 
 static int Sync(int fd, int (*real)(int)) {
+  static long syncs[2];
   struct stat info;
   if (fstat(fd, &info) != 0 || !Watched(fd)) return real(fd);
   const int is_folder = S_ISDIR(info.st_mode);
+  int result = 0;
   /* The real sync is left out: the shadow is what counts, and the test runs faster. */
   pthread_mutex_lock(&lock);
-  if (Lies(is_folder)) {
-    /* Nothing becomes durable. */
-  } else if (is_folder) {
-    ListFolder(fd, &info);
-  } else {
-    CopyFile(fd, &info);
+  const long number = ++syncs[is_folder];
+  const long fail = FaultFrom("CAIRN_SHIM_FAIL", is_folder);
+  if (number == fail) {
+    result = -1;
+  } else if (number < fail && number < FaultFrom("CAIRN_SHIM_LIE", is_folder)) {
+    if (is_folder) {
+      ListFolder(fd, &info);
+    } else {
+      CopyFile(fd, &info);
+    }
   }
   pthread_mutex_unlock(&lock);
-  return 0;
+  if (result != 0) errno = EIO;
+  return result;
 }
 
 int fsync(int fd) {
