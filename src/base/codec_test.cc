@@ -130,7 +130,8 @@ TEST(CodecTest, BytesAreViewsOfTheInput) {
 
 TEST(CodecTest, LengthsBeyondTheInputFail) {
   for (const std::uint64_t length : {std::uint64_t{4}, std::uint64_t{1} << 40, UINT64_MAX}) {
-    Decoder bytes(EncodedVarint(length) + "abc");
+    const std::string input = EncodedVarint(length) + "abc";
+    Decoder bytes(input);
     EXPECT_EQ(bytes.Bytes(), "");
     EXPECT_FALSE(bytes.ok());
     Decoder raw("abc");
