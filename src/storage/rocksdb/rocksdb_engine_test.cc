@@ -120,7 +120,7 @@ TEST(RocksDbEngineTest, BehavesAsTheModelOnTheSimulatedDisk) {
 
 TEST(RocksDbEngineTest, BehavesAsTheModelOnTheRealDisk) {
   RealDiskHarness harness;
-  RunRandomComparison(harness, 21, ScaledOperations(250000));
+  RunRandomComparison(harness, 21, ScaledOperations(100000));
 }
 
 }  // namespace

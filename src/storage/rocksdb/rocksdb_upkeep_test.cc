@@ -65,7 +65,7 @@ TEST_F(RocksDbUpkeepTest, TheFilesOfADroppedFamilyGoWhenTheyMay) {
   EXPECT_EQ(Tables(), 3U);  // it is, but there is a reader
   *reader = nullptr;
   ASSERT_EQ(engine_->Write({}, MakeMeta(5, 5)), Status::Ok());
-  EXPECT_EQ(Tables(), 2U);  // both of meta records
+  while (Tables() > 2) std::this_thread::yield();  // a thread of RocksDB's removes files
 }
 
 // Nobody calls Flush: full write buffers do.
