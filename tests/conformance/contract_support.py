@@ -145,12 +145,21 @@ class ContractTest(unittest.TestCase):
     that begin with their own name (`self.key`)."""
 
     flags = ()
+    service = OldService
+    kv = None
 
     @classmethod
     def setUpClass(cls):
         cls.node = Node(*cls.flags)
         cls.addClassCleanup(cls.node.remove)
-        cls.kv = cls.node.connect()
+        cls.addClassCleanup(lambda: cls.kv.transport.close())
+        cls.reconnect()
+
+    @classmethod
+    def reconnect(cls):
+        if cls.kv is not None:
+            cls.kv.transport.close()
+        cls.kv = cls.node.connect(service=cls.service)
 
     def key(self, suffix=b""):
         return self.id().rsplit(".", 1)[1].encode() + b"/" + suffix

@@ -261,7 +261,8 @@ std::vector<Hostile> HostileMessages() {
   const std::string compact_get = CompactHead("get") + "\x1C";  // field 1, struct
   const std::string compact_commit = CompactHead("atomicCommit") + "\x1C";
   std::vector<Hostile> all;
-  for (const std::uint32_t size : {0x7FFFFFFFu, 0x03FFFFFFu, 0xFFFFFFFFu, 0x80000000u}) {
+  for (const std::uint32_t size :
+       {0x7FFFFFFFu, 0x03FFFFFFu, 0x02000000u, 0xFFFFFFFFu, 0x80000000u}) {
     const std::string length = BigEndian(size);
     all.push_back({"string", binary, get + BinaryField(11, 1) + length + "abc"});
     all.push_back({"name", binary, BigEndian(0x80010001) + length + "get"});
@@ -323,6 +324,18 @@ TEST(CallLoopTest, OversizedMessageIsAnsweredWithTheLimit) {
     EXPECT_EQ(CallLoopEnd::kRefused, served.end);
     const std::string text = ReadGetException(format, served.output);
     EXPECT_NE(std::string::npos, text.find("message_bytes")) << text;
+  }
+}
+
+TEST(CallLoopTest, OversizedFrameIsAnsweredWithTheLimitAndNotWaitedFor) {
+  for (const std::uint32_t size : {(64u << 20) + 1, 0x7FFFFFFFu}) {
+    const std::string call = GetBytes(WireFormat::kUnframedBinary, "key");
+    const Served served = Serve(BigEndian(size) + call);
+    EXPECT_EQ(0u, served.calls);
+    EXPECT_EQ(CallLoopEnd::kRefused, served.end);
+    const std::string text = ReadGetException(WireFormat::kFramedBinary, served.output);
+    EXPECT_NE(std::string::npos, text.find("the frame is over the limit of 67108864")) << text;
+    EXPECT_LT(served.largest_allocation, std::size_t{1} << 20);
   }
 }
 

@@ -34,8 +34,8 @@ namespace {
 constexpr Duration kLogInterval = std::chrono::seconds(10);
 // Connections taken in a row before ended threads are joined.
 constexpr int kAcceptBatch = 64;
-// The pause when the system has no room for another connection.
-constexpr int kExhaustedPauseMs = 100;
+// The longest pause when the system has no room for another connection.
+constexpr auto kExhaustedPause = std::chrono::milliseconds(100);
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::size_t kStackFactor = 8;
@@ -102,6 +102,8 @@ class ThriftServer::Impl {
   void AcceptFrom(int listening);
   // False: nothing more to accept for now.
   bool HandleAcceptError(int listening, int error);
+  // Waits, shortly, for a connection to end.
+  void PauseExhausted();
   void Admit(OwnedFd fd);
   int StartThread(Connection* connection);
   void LogRefusal(const std::string& why);
@@ -153,9 +155,9 @@ void ThriftServer::Impl::AcceptLoop() {
   for (const OwnedFd& socket : listener_.sockets) waits.push_back({socket.get(), POLLIN, 0});
   waits.push_back({wake_.get(), POLLIN, 0});
   while (!stopping_.load(std::memory_order_acquire)) {
-    if (poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) {
-      // poll fails only if the system is out of memory: wait for it to recover.
-      std::this_thread::sleep_for(std::chrono::milliseconds(kExhaustedPauseMs));
+    if (poll(waits.data(), waits.size(), -1) < 0) {
+      if (errno != EINTR) PauseExhausted();
+      continue;
     }
     if (waits.back().revents != 0) {
       std::uint64_t count = 0;
@@ -198,9 +200,15 @@ bool ThriftServer::Impl::HandleAcceptError(int listening, int error) {
     return true;
   }
   if (!spare_.valid()) spare_ = OpenSpare();
-  pollfd wait{wake_.get(), POLLIN, 0};
-  poll(&wait, 1, kExhaustedPauseMs);
+  PauseExhausted();
   return false;
+}
+
+void ThriftServer::Impl::PauseExhausted() {
+  // A connection that ends gives a descriptor back; others may come free elsewhere in the process.
+  const auto deadline = std::chrono::steady_clock::now() + kExhaustedPause;
+  MutexLock lock(&mutex_);
+  if (finished_.empty()) ended_.WaitUntil(&mutex_, deadline);
 }
 
 void ThriftServer::Impl::Admit(OwnedFd fd) {
@@ -298,7 +306,7 @@ void ThriftServer::Impl::Retire(Connection* connection) {
     connection->fd.Close();
     --(connection->refused ? in_lane_ : open_);
     finished_.splice(finished_.end(), live_, connection->self);
-    if (live_.empty()) ended_.SignalAll();
+    ended_.SignalAll();
   }
   // The server is still there: whoever destroys it joins this thread first.
   Wake();
