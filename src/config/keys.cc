@@ -41,7 +41,10 @@ constexpr std::array<SectionSpec, 17> kSections = {{
     {"memory", "A bound on write buffers over all column families."},
     {"logging", "The text log of the node, and RocksDB's own LOG file in the data folder."},
     {"performance", "What RocksDB measures of itself."},
-    {"consensus", "How writes are ordered and made durable."},
+    {"consensus",
+     "How writes are ordered and made durable. Elections, heartbeats and endpoints are without "
+     "effect "
+     "on a single node."},
     {"reads", "What reads promise when the client does not say."},
     {"cluster", "How nodes watch each other. Without effect on a single node."},
     {"limits",
@@ -116,7 +119,8 @@ const KeySpec kKeys[] = {
         "was applied for it."),
     CAIRN_INTEGER_(
         storage, journal_segment_mb, 1, 1024,
-        "Size of one journal file; allocated ahead, so an empty journal takes this much."),
+        "Size of one journal file, allocated ahead. A file is larger where the largest transaction "
+        "needs it: [limits] transaction_bytes + 4 MiB at least."),
     CAIRN_INTEGER_(storage, journal_spare_segments, 0, 64,
                    "Journal files kept for reuse beside the current one."),
     CAIRN_INTEGER_(

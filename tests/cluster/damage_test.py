@@ -7,7 +7,7 @@ import shutil
 import signal
 import unittest
 
-from cairn_process import NodeTestCase, cairn
+from cairn_process import NodeTestCase, cairn, ttypes
 
 # Segments of 5 MB: they hold the largest entry at least.
 CONFIG = """
@@ -34,10 +34,20 @@ class DamageTestCase(NodeTestCase):
         super().setUp()
         self.server = self.node(config=CONFIG)
 
-    def write(self, count):
+    @staticmethod
+    def value(i):
+        return b"value%d" % i * 20
+
+    def write(self, count, together=1):
+        """Sets `count` keys, `together` of them in a commit."""
         with self.server.client() as client:
-            for i in range(count):
-                client.set(b"key%05d" % i, b"value%d" % i * 20)
+            for first in range(0, count, together):
+                answer = client.atomicCommit(ttypes.AtomicCommitRequest(
+                    read_version=0, read_conflict_keys=[],
+                    operations=[ttypes.Operation(type="set", key=b"key%05d" % i,
+                                                 value=self.value(i))
+                                for i in range(first, first + together)]))
+                self.assertTrue(answer.success, answer.error)
 
     def assert_refuses(self, *patterns):
         """The node does not start, and says why in one line that matches every pattern."""
@@ -64,7 +74,7 @@ class JournalTest(DamageTestCase):
         content = segment.read_bytes()
         for i in (0, 17, 100, 250):
             # In a value. The records behind it vouch that it was durable.
-            offset = content.index(b"value%d" % i * 20) + 5
+            offset = content.index(self.value(i)) + 5
             flip(segment, offset)
             self.assert_refuses("CORRUPTION", re.escape(str(segment)), r"offset \d+")
             named = int(re.search(r"damaged at offset (\d+)", self.server.output).group(1))
@@ -108,7 +118,7 @@ class DatabaseTest(DamageTestCase):
     def flushed(self):
         """A database with table files; the largest of them."""
         self.server.start()
-        self.write(3000)
+        self.write(3000, together=100)
         self.assertEqual(0, self.server.stop())
         return max(self.data("db").glob("*.sst"), key=lambda path: path.stat().st_size)
 

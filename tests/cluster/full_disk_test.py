@@ -152,6 +152,18 @@ class FullDiskTest(NodeTestCase):
             self.check_reads(client)
             self.assertIsNone(self.put(client, b"after"))
 
+    def test_stopped_while_the_disk_is_full(self):
+        node = self.node(folder=self.disk / "data", config=CONFIG).start()
+        ballast = self.fill_up(leave=30 * MEGABYTE)
+        with node.client() as client:
+            self.put_until_refused(client, b"k")
+        self.assertEqual(0, node.stop())
+        ballast.unlink()
+        node.start()
+        with node.client() as client:
+            self.check_reads(client)
+            self.assertIsNone(self.put(client, b"after"))
+
     def test_no_room_to_start(self):
         self.fill_up()
         node = self.node(folder=self.disk / "data", config=CONFIG).launch()
