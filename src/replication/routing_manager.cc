@@ -33,15 +33,21 @@ void RoutingManager::Execute(const RequestContext& context, kv::KvOperation oper
     done(std::move(valid));
     return;
   }
+  const MonotonicTime now = clock_->Now();
+  const MonotonicTime deadline = context.deadline == MonotonicTime::Max()
+                                     ? now + options_.default_deadline
+                                     : context.deadline;
   if (faults_ != nullptr) {
     if (auto fault = faults_->Check(kv::operation_name(operation))) {
-      Delay(fault->delay, std::move(fault->status), std::move(done));
+      // A fault that takes longer than the caller waits shows as what it would be: a timeout.
+      if (fault->delay > deadline - now) {
+        Delay(deadline - now, TimeoutError("the deadline passed"), std::move(done));
+      } else {
+        Delay(fault->delay, std::move(fault->status), std::move(done));
+      }
       return;
     }
   }
-  const MonotonicTime deadline = context.deadline == MonotonicTime::Max()
-                                     ? clock_->Now() + options_.default_deadline
-                                     : context.deadline;
   if (kv::is_read_only(operation)) {
     ExecuteRead(context, deadline, std::move(operation), std::move(done));
   } else {
