@@ -37,6 +37,11 @@ bool EndsInZeros(std::string_view text) {
          text.substr(text.size() - kStampBytes).find_first_not_of('\0') == std::string_view::npos;
 }
 
+// What the two RPCs make of their template: only a tail of zeros is replaced.
+std::string StampedIfAsked(const std::string& text, Version version) {
+  return EndsInZeros(text) ? Stamped(text, version, 0) : text;
+}
+
 // A mutation with its family looked up and its stamp put in.
 struct Change {
   FamilyId family;
@@ -124,6 +129,12 @@ Status CheckReadSet(const kv::AtomicCommit& op, const storage::StateMeta& meta,
       CAIRN_RETURN_IF_ERROR(CheckConflictKey(engine, family.id, conflict.key, op.read_version));
       continue;
     }
+    // It may have been read in a family that is gone.
+    if (families.last_drop() > op.read_version) {
+      return ConflictError("a column family was dropped at version " +
+                           ToString(families.last_drop()) + ", after read version " +
+                           ToString(op.read_version) + "; start again with a new read version");
+    }
     CAIRN_RETURN_IF_ERROR(CheckConflictKey(engine, FamilyId(), conflict.key, op.read_version));
     for (const auto& [name, family] : *all) {
       CAIRN_RETURN_IF_ERROR(CheckConflictKey(engine, family.id, conflict.key, op.read_version));
@@ -145,6 +156,18 @@ bool IsVerdict(StatusCode code) {
 }
 
 }  // namespace
+
+kv::WriteResult StateMachineExecutor::AnswerAgain(const kv::KvOperation& operation,
+                                                  Version version) {
+  kv::WriteResult result;
+  result.version = version;
+  if (const auto* key = std::get_if<kv::SetVersionstampedKey>(&operation)) {
+    result.generated = StampedIfAsked(key->key_template, version);
+  } else if (const auto* value = std::get_if<kv::SetVersionstampedValue>(&operation)) {
+    result.generated = StampedIfAsked(value->value_template, version);
+  }
+  return result;
+}
 
 void StateMachineExecutor::IndexChange(FamilyId family, std::string_view key, Version version,
                                        std::uint16_t order) {
@@ -203,8 +226,7 @@ Status StateMachineExecutor::Do(const kv::SetVersionstampedKey& op, const kv::Co
   }
   outcome->result.version = TakeVersion();
   TakeSample(command.proposed_at);
-  std::string key =
-      EndsInZeros(op.key_template) ? Stamped(op.key_template, meta_.version, 0) : op.key_template;
+  std::string key = StampedIfAsked(op.key_template, meta_.version);
   outcome->result.generated = key;
   PutUser(family->id, std::move(key), op.value, meta_.version, 0);
   return Status::Ok();
@@ -219,8 +241,7 @@ Status StateMachineExecutor::Do(const kv::SetVersionstampedValue& op, const kv::
   }
   outcome->result.version = TakeVersion();
   TakeSample(command.proposed_at);
-  std::string value = EndsInZeros(op.value_template) ? Stamped(op.value_template, meta_.version, 0)
-                                                     : op.value_template;
+  std::string value = StampedIfAsked(op.value_template, meta_.version);
   outcome->result.generated = value;
   PutUser(family->id, op.key, std::move(value), meta_.version, 0);
   return Status::Ok();
@@ -283,7 +304,9 @@ Status StateMachineExecutor::Do(const kv::DropColumnFamily& op, const kv::Comman
   }
   outcome->result.version = TakeVersion();
   pending_.SystemDelete(SystemSpace::kState, state_keys::Family(op.name));
-  families_.Erase(op.name);
+  pending_.SystemPut(SystemSpace::kState, state_keys::LastDrop(),
+                     FamilyTable::EncodeLastDrop(meta_.version));
+  families_.Erase(op.name, meta_.version);
   families_to_drop_.push_back(family->id);
   return Status::Ok();
 }

@@ -50,11 +50,28 @@ void FamilyTable::Put(const std::string& name, const Family& family) {
   families_ = std::move(changed);
 }
 
-void FamilyTable::Erase(const std::string& name) {
+void FamilyTable::Erase(const std::string& name, Version dropped) {
+  last_drop_ = dropped;
   auto changed = std::make_shared<Map>(*Snapshot());
   changed->erase(name);
   MutexLock lock(&mutex_);
   families_ = std::move(changed);
+}
+
+std::string FamilyTable::EncodeLastDrop(Version version) {
+  std::string out;
+  Encoder e(&out);
+  e.U8(kFamilyFormat);
+  e.Varint(version.value());
+  return out;
+}
+
+Status FamilyTable::LoadLastDrop(std::string_view record) {
+  Decoder d(record);
+  const std::uint8_t format = d.U8();
+  last_drop_ = Version(d.Varint());
+  if (d.AtEnd() && format == kFamilyFormat) return Status::Ok();
+  return CorruptionError("the record of the last drop does not decode: " + Printable(record));
 }
 
 }  // namespace cairn::replication

@@ -42,9 +42,16 @@ class FamilyTable {
 
   // Apply thread.
   void Put(const std::string& name, const Family& family);
-  void Erase(const std::string& name);
+  void Erase(const std::string& name, Version dropped);
+
+  // The version of the last commit that dropped a family; 0 if none did. Apply thread.
+  [[nodiscard]] Version last_drop() const { return last_drop_; }
+  [[nodiscard]] static std::string EncodeLastDrop(Version version);
+  // Takes over the record in the state. kCorruption.
+  Status LoadLastDrop(std::string_view record);
 
  private:
+  Version last_drop_;  // of the apply thread
   mutable Mutex mutex_;
   std::shared_ptr<const Map> families_ ABSL_GUARDED_BY(mutex_);
 };

@@ -42,6 +42,12 @@ Status StateMachineExecutor::Load() {
     ids.push_back(family.id);
   }
   CAIRN_RETURN_IF_ERROR(it->status());
+  const auto dropped = engine_->GetSystem(storage::SystemSpace::kState, state_keys::LastDrop());
+  if (dropped.ok()) {
+    CAIRN_RETURN_IF_ERROR(families_.LoadLastDrop(*dropped));
+  } else if (dropped.status().code() != StatusCode::kNotFound) {
+    return dropped.status();
+  }
   CAIRN_RETURN_IF_ERROR(engine_->ReconcileFamilies(ids));
   Publish();
   return ReleaseHistory();
@@ -140,8 +146,9 @@ Status StateMachineExecutor::ApplySessionCommand(const kv::Command& command,
                                                    " was declared received by the client");
       return Status::Ok();
     case SessionTable::Verdict::kDuplicate:
-      outcome->result.version = check.answer.version;
-      if (check.answer.code != StatusCode::kOk) {
+      if (check.answer.code == StatusCode::kOk) {
+        outcome->result = AnswerAgain(command.operation, check.answer.version);
+      } else {
         outcome->status = Status(check.answer.code, "answered before, as now");
       }
       return Status::Ok();
@@ -186,10 +193,20 @@ Status StateMachineExecutor::CheckReadVersion(Version at) const {
   return Status::Ok();
 }
 
+Result<Family> StateMachineExecutor::FamilyAt(std::string_view name, Version at) const {
+  CAIRN_ASSIGN_OR_RETURN(const Family family, families_.Find(name));
+  // At `at` there was none of that name, or another one, whose data is gone.
+  if (family.created > at) {
+    return NotFoundError("column family '" + Printable(name) + "' was created at version " +
+                         ToString(family.created) + ", after read version " + ToString(at));
+  }
+  return family;
+}
+
 Result<kv::OperationResult> StateMachineExecutor::GetAt(std::string_view key,
                                                         std::string_view column_family,
                                                         Version at) const {
-  CAIRN_ASSIGN_OR_RETURN(const Family family, families_.Find(column_family));
+  CAIRN_ASSIGN_OR_RETURN(const Family family, FamilyAt(column_family, at));
   CAIRN_RETURN_IF_ERROR(CheckReadVersion(at));
   kv::GetResult result;
   CAIRN_ASSIGN_OR_RETURN(const storage::Lookup found,
@@ -208,7 +225,7 @@ Result<kv::OperationResult> StateMachineExecutor::RangeAt(const kv::RangeQuery& 
                                                           std::string_view column_family,
                                                           Version at,
                                                           const ReadBounds& bounds) const {
-  CAIRN_ASSIGN_OR_RETURN(const Family family, families_.Find(column_family));
+  CAIRN_ASSIGN_OR_RETURN(const Family family, FamilyAt(column_family, at));
   CAIRN_RETURN_IF_ERROR(CheckReadVersion(at));
   const ScanCheck check = [&]() -> Status {
     CAIRN_RETURN_IF_ERROR(CheckReadVersion(at));

@@ -116,6 +116,8 @@ class StateMachineExecutor {
     const Clock& clock;
   };
   [[nodiscard]] Status CheckReadVersion(Version at) const;
+  // The family of that name as of `at`.
+  [[nodiscard]] Result<Family> FamilyAt(std::string_view name, Version at) const;
   [[nodiscard]] Result<kv::OperationResult> GetAt(std::string_view key,
                                                   std::string_view column_family, Version at) const;
   [[nodiscard]] Result<kv::OperationResult> RangeAt(const kv::RangeQuery& query,
@@ -129,6 +131,9 @@ class StateMachineExecutor {
   void Publish();
   Status ApplyCommand(const kv::Command& command, ApplyOutcome* outcome);
   Status ApplySessionCommand(const kv::Command& command, ApplyOutcome* outcome);
+  // What was answered when the operation took `version`; sessions remember no more than that.
+  [[nodiscard]] static kv::WriteResult AnswerAgain(const kv::KvOperation& operation,
+                                                   Version version);
   Status Execute(const kv::Command& command, ApplyOutcome* outcome);
 
   // One a kind of write. They return an error only if the engine failed; what the command itself

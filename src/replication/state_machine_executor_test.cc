@@ -73,6 +73,24 @@ TEST_F(ExecutorTest, ACommandOfASessionIsAppliedOnce) {
   EXPECT_EQ(Apply(losing).status.code(), StatusCode::kConflict);
 }
 
+TEST_F(ExecutorTest, ADuplicateIsToldAgainWhatWasGenerated) {
+  const SessionId session(MustApply(kv::OpenSession{}).value());
+  const std::string zeros(10, '\0');
+  const std::vector<kv::KvOperation> operations = {kv::SetVersionstampedKey{"k" + zeros, "v", ""},
+                                                   kv::SetVersionstampedKey{"plain", "v", ""},
+                                                   kv::SetVersionstampedValue{"k", zeros, ""}};
+  std::uint64_t sequence = 0;
+  for (const kv::KvOperation& operation : operations) {
+    const kv::Command command = InSession(session, ++sequence, 1, operation);
+    const ApplyOutcome first = Apply(command);
+    const ApplyOutcome again = Apply(command);
+    EXPECT_TRUE(again.status.ok());
+    EXPECT_EQ(again.result.version, first.result.version);
+    EXPECT_FALSE(first.result.generated.empty());
+    EXPECT_EQ(again.result.generated, first.result.generated);
+  }
+}
+
 TEST_F(ExecutorTest, SessionsSurviveRestartsAndReplay) {
   const SessionId session(MustApply(kv::OpenSession{}).value());
   const ApplyOutcome first = Apply(InSession(session, 1, 1, kv::Set{"a", "1", ""}));
@@ -155,6 +173,32 @@ TEST_F(ExecutorTest, AFamilyMadeAnewConflictsWithWhoReadTheOldOne) {
   commit.read_version = at;
   commit.read_conflict_keys = {{"a", "users"}};
   EXPECT_EQ(Apply(commit).status.code(), StatusCode::kConflict);
+}
+
+TEST_F(ExecutorTest, ASnapshotFromBeforeAFamilyWasMadeAnewIsRefused) {
+  MustApply(kv::CreateColumnFamily{"cf"});
+  const Version before = MustApply(kv::Set{"k", "old", "cf"});
+  MustApply(kv::DropColumnFamily{"cf"});
+  const Version made = MustApply(kv::CreateColumnFamily{"cf"});
+  // The value that this version had is gone; "not found" would be a lie.
+  EXPECT_EQ(Read(kv::SnapshotRead{"k", before, "cf"}).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(Read(kv::SnapshotGetRange{{}, before, "cf"}).status().code(), StatusCode::kNotFound);
+  EXPECT_TRUE(Read(kv::SnapshotRead{"k", made, "cf"}).ok());
+}
+
+TEST_F(ExecutorTest, ADropConflictsWithKeysThatMayHaveBeenReadInTheFamily) {
+  MustApply(kv::CreateColumnFamily{"cf"});
+  const Version before = MustApply(kv::Set{"k", "old", "cf"});
+  MustApply(kv::DropColumnFamily{"cf"});
+  const kv::AtomicCommit stale =
+      Commit(before, {"k"}, {{kv::MutationType::kSet, "copy", "old", ""}});
+  EXPECT_EQ(Apply(stale).status.code(), StatusCode::kConflict);
+  ASSERT_TRUE(engine_.Flush().ok());
+  Crash();
+  EXPECT_EQ(Apply(stale).status.code(), StatusCode::kConflict);
+  const kv::AtomicCommit fresh =
+      Commit(executor_->applied_version(), {"k"}, {{kv::MutationType::kSet, "copy", "new", ""}});
+  EXPECT_TRUE(Apply(fresh).status.ok());
 }
 
 TEST_F(ExecutorTest, AFailingOperationLeavesNothing) {
