@@ -128,7 +128,7 @@ void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback
       } else {
         refused = ResourceExhaustedError(
             "max_outstanding_proposals = " + std::to_string(options_.max_outstanding_proposals) +
-            " writes wait already; try again later");
+            " writes are under way already; try again later");
       }
     }
   }

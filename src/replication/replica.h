@@ -50,7 +50,7 @@ struct ReplicaOptions {
   GroupId group;
   // Commands in one log entry.
   std::uint32_t max_batch_size = 100;
-  // Proposals that wait for their answer; beyond it kResourceExhausted.
+  // Proposals whose fate is open, also of clients that gave up; beyond it kResourceExhausted.
   std::uint32_t max_outstanding_proposals = 1000;
   // The longest that a proposal waits for company before its batch is sent (see batch_pacer.h).
   Duration max_batch_delay = std::chrono::microseconds(1000);
@@ -240,6 +240,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
 
   // Owned by the journal executor.
   bool journal_was_well_ = true;
+  bool room_retry_armed_ = false;
 
   // Handed from core to apply.
   Mutex apply_mutex_;

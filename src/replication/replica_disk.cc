@@ -20,6 +20,7 @@ void Replica::RunPersist(const std::shared_ptr<const consensus::Persist>& persis
     // Nothing was written. The entries stay where they are and are tried again; a flush may free
     // old segments meanwhile.
     SetHealth(&journal_health_, std::move(status));
+    journal_was_well_ = false;  // SetHealthFromReserve takes it back.
     if (!flush_scheduled_.exchange(true)) PostTo(env_.upkeep, [this] { FlushEngine(nullptr); });
     PostAt(env_.journal, env_.clock->Now() + options_.disk_retry,
            [this, persist] { RunPersist(persist); });
@@ -49,8 +50,11 @@ void Replica::SetHealthFromReserve() {
   const bool well = room.ok();
   SetHealth(&journal_health_, std::move(room));
   journal_was_well_ = well;
-  if (well) return;
-  PostAt(env_.journal, env_.clock->Now() + options_.disk_retry, [this] { SetHealthFromReserve(); });
+  if (well || std::exchange(room_retry_armed_, true)) return;
+  PostAt(env_.journal, env_.clock->Now() + options_.disk_retry, [this] {
+    room_retry_armed_ = false;
+    SetHealthFromReserve();
+  });
 }
 
 void Replica::FlushIfJournalIsLong() {

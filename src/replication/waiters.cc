@@ -28,8 +28,19 @@ bool Waiters::EnterLog(Id id) {
   MutexLock lock(&mutex_);
   const auto it = writes_.find(id);
   if (it == writes_.end()) return false;
+  if (!it->second.done) {
+    Take(it);
+    return false;
+  }
   it->second.in_log = true;
   return true;
+}
+
+WriteCallback Waiters::Take(WriteMap::iterator it) {
+  WriteCallback done = std::exchange(it->second.done, nullptr);
+  if (!done) --given_up_;
+  writes_.erase(it);
+  return done;
 }
 
 void Waiters::AnswerWrite(Id id, Result<kv::WriteResult> result) {
@@ -38,10 +49,9 @@ void Waiters::AnswerWrite(Id id, Result<kv::WriteResult> result) {
     MutexLock lock(&mutex_);
     const auto it = writes_.find(id);
     if (it == writes_.end()) return;
-    done = std::move(it->second.done);
-    writes_.erase(it);
+    done = Take(it);
   }
-  done(std::move(result));
+  if (done) done(std::move(result));
 }
 
 void Waiters::AnswerWrites(const std::vector<Id>& ids, std::vector<ApplyOutcome>& outcomes) {
@@ -52,9 +62,7 @@ void Waiters::AnswerWrites(const std::vector<Id>& ids, std::vector<ApplyOutcome>
     MutexLock lock(&mutex_);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       const auto it = writes_.find(ids[i]);
-      if (it == writes_.end()) continue;
-      callbacks[i] = std::move(it->second.done);
-      writes_.erase(it);
+      if (it != writes_.end()) callbacks[i] = Take(it);
     }
   }
   for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -154,13 +162,10 @@ bool Waiters::Expire(MonotonicTime now) {
   bool left = false;
   {
     MutexLock lock(&mutex_);
-    for (auto it = writes_.begin(); it != writes_.end();) {
-      if (it->second.deadline <= now) {
-        writes.emplace_back(std::move(it->second.done), it->second.in_log);
-        it = writes_.erase(it);
-      } else {
-        ++it;
-      }
+    for (auto& [id, write] : writes_) {
+      if (!write.done || write.deadline > now) continue;
+      writes.emplace_back(std::exchange(write.done, nullptr), write.in_log);
+      ++given_up_;
     }
     for (auto it = reads_.begin(); it != reads_.end();) {
       if (it->second.deadline <= now) {
@@ -170,7 +175,7 @@ bool Waiters::Expire(MonotonicTime now) {
         ++it;
       }
     }
-    left = !writes_.empty() || !reads_.empty();
+    left = writes_.size() > given_up_ || !reads_.empty();
     // Numbers of answered readers are skipped where they stand; without readers none is needed.
     if (reads_.empty()) {
       by_slot_.clear();
@@ -185,31 +190,32 @@ bool Waiters::Expire(MonotonicTime now) {
 }
 
 void Waiters::Close(const Status& status) {
-  absl::btree_map<Id, Write> writes;
+  WriteMap writes;
   absl::btree_map<Id, Read> reads;
   {
     MutexLock lock(&mutex_);
     closed_ = true;
     closed_with_ = status;
     writes.swap(writes_);
+    given_up_ = 0;
     reads.swap(reads_);
     by_slot_.clear();
     by_version_.clear();
   }
   for (auto& [id, write] : writes) {
-    write.done(write.in_log ? Status(status).WithMaybeApplied() : status);
+    if (write.done) write.done(write.in_log ? Status(status).WithMaybeApplied() : status);
   }
   for (auto& [id, read] : reads) read.done(status);
 }
 
 std::uint64_t Waiters::outstanding_writes() const {
   MutexLock lock(&mutex_);
-  return writes_.size();
+  return writes_.size() - given_up_;
 }
 
 bool Waiters::empty() const {
   MutexLock lock(&mutex_);
-  return writes_.empty() && reads_.empty();
+  return writes_.size() == given_up_ && reads_.empty();
 }
 
 }  // namespace cairn::replication

@@ -2,6 +2,10 @@
 // version to be applied. Each is answered exactly once: by what it waits for, by its deadline, or
 // by Close.
 //
+// A write whose deadline passed is answered, but keeps its place among the limited ones until its
+// fate is known: what waits in the log and in memory stays bounded although clients give up and try
+// again.
+//
 // Thread safety: all methods from any thread. Callbacks run on the calling thread, without the
 // lock.
 #ifndef CAIRN_SRC_REPLICATION_WAITERS_H_
@@ -33,11 +37,12 @@ class Waiters {
 
   // ---- Proposals
 
-  // Takes a proposal in; 0 (and `done` is left alone) if `limit` of them wait already or after
-  // Close.
+  // Takes a proposal in; 0 (and `done` is left alone) if the fate of `limit` of them is open
+  // already, or after Close.
   Id AddWrite(MonotonicTime deadline, std::uint64_t limit, WriteCallback&& done);
   // The proposal is about to enter the log: from now on its fate is open until it is answered.
-  // False if it was answered already (its deadline passed); then it must not be proposed.
+  // False if it was answered already (its deadline passed); then it must not be proposed, and its
+  // place is free.
   bool EnterLog(Id id);
   void AnswerWrite(Id id, Result<kv::WriteResult> result);
   // One outcome a waiter, in order.
@@ -62,6 +67,7 @@ class Waiters {
   // Answers everyone with `status`, now and from now on.
   void Close(const Status& status);
 
+  // Writes that wait for their answer.
   [[nodiscard]] std::uint64_t outstanding_writes() const;
   [[nodiscard]] bool empty() const;
 
@@ -69,18 +75,24 @@ class Waiters {
   struct Write {
     MonotonicTime deadline;
     bool in_log = false;
-    WriteCallback done;
+    WriteCallback done;  // empty: the deadline passed, it was answered
   };
   struct Read {
     MonotonicTime deadline;
     StatusCallback done;
   };
 
+  using WriteMap = absl::btree_map<Id, Write>;
+
+  // Frees the write's place and returns what is to be called; empty if it was answered.
+  WriteCallback Take(WriteMap::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable Mutex mutex_;
   Id next_ ABSL_GUARDED_BY(mutex_) = 1;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   Status closed_with_ ABSL_GUARDED_BY(mutex_);
-  absl::btree_map<Id, Write> writes_ ABSL_GUARDED_BY(mutex_);
+  WriteMap writes_ ABSL_GUARDED_BY(mutex_);
+  std::uint64_t given_up_ ABSL_GUARDED_BY(mutex_) = 0;  // of writes_: those without `done`
   absl::btree_map<Id, Read> reads_ ABSL_GUARDED_BY(mutex_);
   // Ids of `reads_`; one that was answered meanwhile is skipped.
   std::multimap<Slot, Id> by_slot_ ABSL_GUARDED_BY(mutex_);

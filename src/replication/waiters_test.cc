@@ -76,6 +76,31 @@ TEST(Waiters, DeadlinesTellWhetherTheWriteMayBeApplied) {
   EXPECT_EQ(later.status->code(), StatusCode::kUnavailable);
 }
 
+TEST(Waiters, AWriteThatWasGivenUpKeepsItsPlaceUntilItsFateIsKnown) {
+  Waiters waiters;
+  Answer in_log;
+  Answer queued;
+  Answer more;
+  const Waiters::Id a = waiters.AddWrite({100}, 2, in_log.Write());
+  const Waiters::Id b = waiters.AddWrite({100}, 2, queued.Write());
+  EXPECT_TRUE(waiters.EnterLog(a));
+  EXPECT_FALSE(waiters.Expire({100}));
+  EXPECT_EQ(in_log.count + queued.count, 2);
+  EXPECT_EQ(waiters.outstanding_writes(), 0u);
+  EXPECT_TRUE(waiters.empty());
+  // Both still lie in memory somewhere.
+  EXPECT_EQ(waiters.AddWrite({200}, 2, more.Write()), 0u);
+  EXPECT_FALSE(waiters.EnterLog(b));
+  EXPECT_NE(waiters.AddWrite({200}, 2, more.Write()), 0u);
+  EXPECT_EQ(waiters.AddWrite({200}, 2, more.Write()), 0u);
+  std::vector<ApplyOutcome> outcomes(1);
+  waiters.AnswerWrites({a}, outcomes);
+  EXPECT_NE(waiters.AddWrite({200}, 2, more.Write()), 0u);
+  waiters.Close(UnavailableError("closed"));
+  EXPECT_EQ(in_log.count + queued.count, 2);
+  EXPECT_EQ(more.count, 2);
+}
+
 TEST(Waiters, ReadsWaitForSlotsAndVersions) {
   Waiters waiters;
   Answer barrier;
