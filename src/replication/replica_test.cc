@@ -225,6 +225,19 @@ TEST_F(ReplicaTest, AFullDiskRefusesWritesKeepsReadingAndResumes) {
   for (const std::string& key : acknowledged) EXPECT_EQ(process_->Get(key), value);
 }
 
+TEST_F(ReplicaTest, AnEntryThatFoundNoRoomIsWrittenLaterAndWritesGoOn) {
+  options_.disk_retry = milliseconds(1);
+  Start();
+  // Room had been made, as far as anyone knew: a batch may also be larger than what is reserved.
+  disk_.FailNth(FileOperation::kWrite, 1, ResourceExhaustedError("no room after all"));
+  EXPECT_TRUE(process_->Execute(kv::Set{"k", "1", ""}).ok());
+  EXPECT_TRUE(process_->Execute(kv::Set{"k", "2", ""}).ok());
+  EXPECT_TRUE(process_->replica()->status().health.ok());
+  Crash();
+  Start();
+  EXPECT_EQ(process_->Get("k"), "2");
+}
+
 TEST_F(ReplicaTest, AFullEngineHoldsWritesAndGoesOn) {
   options_.disk_retry = milliseconds(1);
   Start();
@@ -278,6 +291,39 @@ TEST_F(ReplicaTest, TooManyProposalsAreRefused) {
   engine_.SetCapacity(std::nullopt);
   EXPECT_TRUE(answers[0].get().ok());
   EXPECT_TRUE(answers[1].get().ok());
+}
+
+TEST_F(ReplicaTest, ClientsThatGiveUpDoNotMakeRoomForMore) {
+  options_.max_outstanding_proposals = 5;
+  Start();
+  // The apply thread hangs, as in a database that stalls its writers.
+  std::promise<void> hangs;
+  std::promise<void> release;
+  kv::Command command;
+  command.operation = kv::Set{"k", "v", ""};
+  process_->replica()->Propose(std::move(command), process_->clock().Now() + seconds(20),
+                               [&](const Result<kv::WriteResult>&) {
+                                 hangs.set_value();
+                                 release.get_future().wait();
+                               });
+  hangs.get_future().wait();
+  int given_up = 0;
+  int refused = 0;
+  for (int i = 0; i < 8; ++i) {
+    RequestContext context;
+    context.deadline = process_->clock().Now() + milliseconds(1);
+    const Status s = process_->Execute(kv::Set{"k", "v", ""}, context).status();
+    given_up += s.code() == StatusCode::kTimeout;
+    refused += s.code() == StatusCode::kResourceExhausted;
+  }
+  EXPECT_EQ(given_up, 5);
+  EXPECT_EQ(refused, 3);
+  release.set_value();
+  // Their places come back.
+  RequestContext after;
+  after.read_level = ReadLevel::kLeader;
+  EXPECT_TRUE(process_->Execute(kv::Get{"k", ""}, after).ok());
+  EXPECT_TRUE(process_->Execute(kv::Set{"k", "w", ""}).ok());
 }
 
 TEST_F(ReplicaTest, StoppingAnswersEveryone) {
@@ -356,6 +402,33 @@ TEST_F(ReplicaTest, RequestsAreValidatedBeforeAnything) {
   session.first_outstanding = 1;
   const Status far = process_->Execute(kv::Set{"k", "v", ""}, session).status();
   EXPECT_NE(far.message().find("session_window"), std::string::npos) << far.message();
+}
+
+// Reads are slow at times (a long scan, a cold disk): the threads that write must not serve them.
+TEST_F(ReplicaTest, AReadThatWaitedIsServedWhereItsCallerWants) {
+  Start();
+  ASSERT_TRUE(process_->Execute(kv::Set{"k", "v", ""}).ok());
+  ThreadExecutor reads("reads", &process_->clock());
+  RequestContext barrier;
+  barrier.read_level = ReadLevel::kLeader;
+  RequestContext version;
+  version.min_version = Version(4);  // The next but one: each turn writes one.
+  for (RequestContext* context : {&barrier, &version}) {
+    context->read_on = &reads;
+    std::promise<bool> on_thread;
+    process_->routing()->Execute(
+        *context, kv::Get{"k", ""},
+        [&](const Result<kv::OperationResult>&) { on_thread.set_value(reads.OnThread()); });
+    ASSERT_TRUE(process_->Execute(kv::Set{"k", "w", ""}).ok());
+    EXPECT_TRUE(on_thread.get_future().get());
+  }
+}
+
+TEST_F(ReplicaTest, AReadWhoseDeadlinePassedIsNotServed) {
+  Start();
+  RequestContext context;
+  context.deadline = process_->clock().Now();
+  EXPECT_EQ(process_->Execute(kv::Get{"k", ""}, context).status().code(), StatusCode::kTimeout);
 }
 
 TEST_F(ReplicaTest, AMinimumVersionIsWaitedFor) {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "src/base/check.h"
 #include "src/replication/replica.h"
 #include "src/replication/state_machine_executor.h"
 
@@ -128,22 +129,26 @@ void RoutingManager::ExecuteRead(const RequestContext& context, MonotonicTime de
   }
   const ReadLevel level =
       context.read_level == ReadLevel::kDefault ? options_.default_read_level : context.read_level;
+  PendingRead read{deadline, std::move(operation), context.read_on, std::move(done)};
   if (level == ReadLevel::kLocal) {
     if (Status fresh = CheckStaleness(); !fresh.ok()) {
-      done(std::move(fresh));
+      read.done(std::move(fresh));
       return;
     }
-    AwaitVersion(needed, deadline, std::move(operation), std::move(done));
+    if (executor_->applied_version() >= needed) {
+      Serve(std::move(read));
+    } else {
+      AwaitVersion(needed, std::move(read));
+    }
     return;
   }
   // kLeader and kReadIndex differ in who may serve: with one voter it is this node either way.
-  replica_->Barrier(deadline, [this, needed, deadline, operation = std::move(operation),
-                               done = std::move(done)](Status status) mutable {
-    if (!status.ok()) {
-      done(std::move(status));
-      return;
+  replica_->Barrier(deadline, [this, needed, read = std::move(read)](Status status) mutable {
+    if (status.ok()) {
+      AwaitVersion(needed, std::move(read));
+    } else {
+      read.done(std::move(status));
     }
-    AwaitVersion(needed, deadline, std::move(operation), std::move(done));
   });
 }
 
@@ -158,26 +163,29 @@ Status RoutingManager::CheckStaleness() const {
       "; read at another node, or at level leader or read_index");
 }
 
-void RoutingManager::AwaitVersion(Version version, MonotonicTime deadline,
-                                  kv::KvOperation operation, OperationCallback done) {
-  if (executor_->applied_version() >= version) {
-    Serve(deadline, std::move(operation), std::move(done));
-    return;
-  }
+void RoutingManager::AwaitVersion(Version version, PendingRead read) {
+  const MonotonicTime deadline = read.deadline;
   replica_->WaitForVersion(
-      version, deadline,
-      [this, deadline, version, operation = std::move(operation),
-       done = std::move(done)](Status status) mutable {
+      version, deadline, [this, version, read = std::move(read)](Status status) mutable {
         if (status.ok()) {
-          Serve(deadline, std::move(operation), std::move(done));
+          ServeAfterWait(std::move(read));
         } else if (status.code() == StatusCode::kTimeout) {
-          done(StaleError("this node has not reached min_version " + ToString(version) +
-                          " before the deadline, it is at " +
-                          ToString(executor_->applied_version()) + "; try another node"));
+          read.done(StaleError("this node has not reached min_version " + ToString(version) +
+                               " before the deadline, it is at " +
+                               ToString(executor_->applied_version()) + "; try another node"));
         } else {
-          done(std::move(status));
+          read.done(std::move(status));
         }
       });
+}
+
+void RoutingManager::ServeAfterWait(PendingRead read) {
+  if (read.read_on == nullptr) {
+    Serve(std::move(read));
+    return;
+  }
+  SerialExecutor* const read_on = read.read_on;
+  read_on->Post([this, read = std::move(read)]() mutable { Serve(std::move(read)); });
 }
 
 // ---- The bound on concurrent reads
@@ -190,20 +198,25 @@ bool RoutingManager::TryEnter() {
   return false;
 }
 
-void RoutingManager::Serve(MonotonicTime deadline, kv::KvOperation operation,
-                           OperationCallback done) {
+void RoutingManager::Answer(PendingRead& read) {
+  Result<kv::OperationResult> result =
+      clock_->Now() < read.deadline
+          ? executor_->Read(read.operation, options_.limits, read.deadline, *clock_)
+          : TimeoutError("the deadline passed before this node could serve the read");
+  if (options_.max_read_concurrency != 0) reads_running_.fetch_sub(1);
+  read.done(std::move(result));
+}
+
+void RoutingManager::Serve(PendingRead read) {
   if (options_.max_read_concurrency == 0) {
-    done(executor_->Read(operation, options_.limits, deadline, *clock_));
+    Answer(read);
     return;
   }
   if (TryEnter()) {
-    Result<kv::OperationResult> result =
-        executor_->Read(operation, options_.limits, deadline, *clock_);
-    reads_running_.fetch_sub(1);
-    done(std::move(result));
+    Answer(read);
   } else {
     MutexLock lock(&queue_mutex_);
-    queue_.push_back({deadline, std::move(operation), std::move(done)});
+    queue_.push_back(std::move(read));
     reads_queued_.fetch_add(1);
   }
   ServeQueued();
@@ -222,35 +235,65 @@ void RoutingManager::ServeQueued() {
         reads_queued_.fetch_sub(1);
       }
     }
-    if (!read) {
+    if (read) {
+      Answer(*read);
+    } else {
       reads_running_.fetch_sub(1);
-      continue;
     }
-    Result<kv::OperationResult> result =
-        executor_->Read(read->operation, options_.limits, read->deadline, *clock_);
-    reads_running_.fetch_sub(1);
-    read->done(std::move(result));
   }
 }
 
 // ---- Waiting callers
 
+namespace {
+
+// A thread that waits for its answer and runs, meanwhile, what is to be run on it.
+class WaitingCaller final : public SerialExecutor {
+ public:
+  // The caller may be gone as soon as the lock is free: both signal under it.
+  void Post(Task task) override {
+    MutexLock lock(&mutex_);
+    task_ = std::move(task);
+    changed_.Signal();
+  }
+  void PostAt(MonotonicTime, Task) override { CAIRN_CHECK(false, "a caller runs no timers"); }
+  void Give(Result<kv::OperationResult> result) {
+    MutexLock lock(&mutex_);
+    result_ = std::move(result);
+    changed_.Signal();
+  }
+
+  Result<kv::OperationResult> Wait() {
+    while (true) {
+      Task task;
+      {
+        MutexLock lock(&mutex_);
+        while (!result_ && !task_) changed_.Wait(&mutex_);
+        if (result_) return *std::move(result_);
+        task = std::exchange(task_, nullptr);
+      }
+      std::move(task)();
+    }
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  Task task_ ABSL_GUARDED_BY(mutex_);  // one at most: a read waits for one thing at a time
+  std::optional<Result<kv::OperationResult>> result_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
 Result<kv::OperationResult> ExecuteAndWait(RoutingManager* routing, const RequestContext& context,
                                            kv::KvOperation operation) {
-  struct Wait {
-    Mutex mutex;
-    CondVar answered;
-    std::optional<Result<kv::OperationResult>> result ABSL_GUARDED_BY(mutex);
-  } wait;
-  routing->Execute(context, std::move(operation), [&wait](Result<kv::OperationResult> result) {
-    // Signalled under the lock: the waiter may be gone as soon as the lock is free.
-    MutexLock lock(&wait.mutex);
-    wait.result = std::move(result);
-    wait.answered.Signal();
+  WaitingCaller caller;
+  RequestContext mine = context;
+  mine.read_on = &caller;
+  routing->Execute(mine, std::move(operation), [&caller](Result<kv::OperationResult> result) {
+    caller.Give(std::move(result));
   });
-  MutexLock lock(&wait.mutex);
-  while (!wait.result) wait.answered.Wait(&wait.mutex);
-  return *std::move(wait.result);
+  return caller.Wait();
 }
 
 }  // namespace cairn::replication

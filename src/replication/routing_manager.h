@@ -5,7 +5,7 @@
 // or for another node: a request that must wait is parked and its callback runs later, on an
 // internal thread. A read that needs no waiting is served inside the call, on the caller's thread,
 // unless `max_read_concurrency` reads are running: then it is queued and served by the thread that
-// finishes one.
+// finishes one. A read that had to wait is served where RequestContext::read_on says.
 #ifndef CAIRN_SRC_REPLICATION_ROUTING_MANAGER_H_
 #define CAIRN_SRC_REPLICATION_ROUTING_MANAGER_H_
 
@@ -53,6 +53,9 @@ struct RequestContext {
   std::uint64_t first_outstanding = 0;
   // False: a node that is not the leader answers kNotLeader with the leader's endpoint.
   bool allow_forwarding = true;
+  // Where a read is served that had to wait for a barrier or a version; must live until the answer.
+  // Null: on the internal thread that ended the wait, which does nothing else meanwhile.
+  SerialExecutor* read_on = nullptr;
   // Who asks, for logs: "127.0.0.1:40312". May be empty.
   std::string caller;
 };
@@ -84,10 +87,11 @@ class RoutingManager {
   [[nodiscard]] const kv::Limits& limits() const { return options_.limits; }
 
  private:
-  // A read that waits for a place among the concurrent ones.
+  // A read on its way.
   struct PendingRead {
     MonotonicTime deadline;
     kv::KvOperation operation;
+    SerialExecutor* read_on = nullptr;
     OperationCallback done;
   };
 
@@ -100,11 +104,14 @@ class RoutingManager {
   [[nodiscard]] Status CheckSequence(const RequestContext& context) const;
   [[nodiscard]] Status CheckStaleness() const;
   // Serves the read once `version` is applied.
-  void AwaitVersion(Version version, MonotonicTime deadline, kv::KvOperation operation,
-                    OperationCallback done);
+  void AwaitVersion(Version version, PendingRead read);
+  // Serves the read after a wait, where it asked for that.
+  void ServeAfterWait(PendingRead read);
   // Serves the read now or, above the bound on concurrency, when another one ends.
-  void Serve(MonotonicTime deadline, kv::KvOperation operation, OperationCallback done);
+  void Serve(PendingRead read);
   void ServeQueued();
+  // Reads and answers, if there is time left.
+  void Answer(PendingRead& read);
   bool TryEnter();
 
   const RoutingOptions options_;
@@ -119,7 +126,8 @@ class RoutingManager {
   std::deque<PendingRead> queue_ ABSL_GUARDED_BY(queue_mutex_);
 };
 
-// Execute, waiting for the answer on the calling thread. Not to be called from internal threads.
+// Execute, waiting for the answer on the calling thread, which also serves the read itself whatever
+// it has to wait for. Not to be called from internal threads.
 Result<kv::OperationResult> ExecuteAndWait(RoutingManager* routing, const RequestContext& context,
                                            kv::KvOperation operation);
 
