@@ -20,6 +20,10 @@ class ByteStream {
   // is too slow is a fault. Throws TTransportException.
   virtual std::size_t Read(std::uint8_t* out, std::size_t size, bool idle) = 0;
 
+  // Says that a message begins with bytes that were read already: what is read from here on counts
+  // for its pace, and not for that of the message before. (A Read with `idle` says so by itself.)
+  virtual void BeginMessage() {}
+
   // Sends all of `head`, then all of `tail`, as one piece if it can. Throws TTransportException.
   virtual void Write(std::string_view head, std::string_view tail) = 0;
 };

@@ -46,7 +46,10 @@ MessageTransport::MessageTransport(ByteStream* stream, const MessageLimits& limi
 }
 
 bool MessageTransport::AwaitMessage() {
-  if (position_ < filled_) return true;
+  if (position_ < filled_) {
+    stream_->BeginMessage();
+    return true;
+  }
   position_ = window_end_ = filled_ = 0;
   // A larger buffer was of use to the last message; an idle connection does not keep it.
   if (input_capacity_ != kIdleReadBytes) {

@@ -28,6 +28,7 @@ class SocketStream final : public ByteStream {
   SocketStream(int fd, const SocketLimits& limits, const Clock* clock);
 
   std::size_t Read(std::uint8_t* out, std::size_t size, bool idle) override;
+  void BeginMessage() override { in_message_ = false; }
   void Write(std::string_view head, std::string_view tail) override;
 
   // Sends the end of the stream, then waits, a second at most, for the other side to close. For use
