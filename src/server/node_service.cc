@@ -112,9 +112,12 @@ DatabaseStats NodeService::Stats() const {
   stats.committed_transactions =
       static_cast<std::int64_t>(committed_.load(std::memory_order_relaxed));
   stats.aborted_transactions = static_cast<std::int64_t>(aborted_.load(std::memory_order_relaxed));
-  const std::uint64_t hits = figures.cache_hits.value_or(0);
-  const std::uint64_t lookups = hits + figures.cache_misses.value_or(0);
-  if (lookups > 0) stats.cache_hit_rate_percent = static_cast<std::int64_t>(100 * hits / lookups);
+  if (figures.cache_hits.has_value() && figures.cache_misses.has_value()) {
+    // Before the first lookup, none of none: 0.
+    const std::uint64_t lookups = *figures.cache_hits + *figures.cache_misses;
+    stats.cache_hit_rate_percent =
+        static_cast<std::int64_t>(lookups == 0 ? 0 : 100 * *figures.cache_hits / lookups);
+  }
   if (figures.compaction_pending_bytes.has_value()) {
     stats.compaction_pending_bytes = static_cast<std::int64_t>(*figures.compaction_pending_bytes);
   }
