@@ -1,0 +1,60 @@
+// What a leader knows of one peer.
+//
+//   kProbe      it is not known where the peer's log ends: one append at a time, until one matches
+//   kReplicate  appends are sent ahead, up to a window, without waiting for answers
+//   kSnapshot   the peer lacks slots that are gone here: nothing is sent until a snapshot arrived
+//
+// Invariants: match < next; everything up to match is durable at the peer and the same as here.
+// Surprise: in kReplicate, `next` runs ahead of what the peer has; a refused append sends it back.
+// (Compare the progress tracker of etcd's Raft, which has the same three states.)
+//
+// Thread safety: owned by the core.
+#ifndef CAIRN_SRC_CONSENSUS_RAFT_PROGRESS_H_
+#define CAIRN_SRC_CONSENSUS_RAFT_PROGRESS_H_
+
+#include <cstdint>
+#include <deque>
+
+#include "src/base/clock.h"
+#include "src/base/ids.h"
+
+namespace cairn::consensus::raft {
+
+struct Progress {
+  enum class State : std::uint8_t { kProbe, kReplicate, kSnapshot };
+
+  State state = State::kProbe;
+  Slot match;
+  Slot next{1};
+  // kProbe: an append is out; the next one goes with its answer or with a heartbeat.
+  bool probe_sent = false;
+  // Entries are being fetched from the journal for this peer.
+  bool fetching = false;
+  // kReplicate: the last slots of appends that are not answered.
+  std::deque<Slot> in_flight;
+  // When the peer last answered in this epoch, and the newest round that it answered.
+  MonotonicTime last_heard{0};
+  std::uint64_t round = 0;
+
+  void BecomeProbe(Slot from) {
+    state = State::kProbe;
+    next = from;
+    probe_sent = false;
+    in_flight.clear();
+  }
+  void BecomeReplicate() {
+    state = State::kReplicate;
+    next = match.Next();
+    probe_sent = false;
+    in_flight.clear();
+  }
+  void BecomeSnapshot() {
+    state = State::kSnapshot;
+    probe_sent = false;
+    in_flight.clear();
+  }
+};
+
+}  // namespace cairn::consensus::raft
+
+#endif  // CAIRN_SRC_CONSENSUS_RAFT_PROGRESS_H_

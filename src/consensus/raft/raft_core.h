@@ -1,0 +1,210 @@
+// Raft as a pure state machine (Ongaro and Ousterhout, "In Search of an Understandable Consensus
+// Algorithm", 2014; Ongaro's dissertation, 2014, for what the paper leaves out).
+//
+// Beyond the paper's figure 2 it has: pre-vote; check-quorum (a leader that hears from no majority
+// for an election timeout steps down) and leader stickiness (a node that hears from a leader gives
+// no vote); a no-op when leadership is taken; commits counted in the current epoch only (figure 8);
+// batched and pipelined appends with a window; fast back-up on mismatch; learners; membership
+// changes by joint consensus; leadership transfer; batched read barriers; leases, as an option.
+//
+// In the neutral words of core.h a term is an epoch and a log index is a slot.
+//
+// What must be durable before it is promised: a vote and the epoch before the answer that grants it
+// and before a candidate asks; entries before the answer that acknowledges them. The leader counts
+// itself only for what its own journal holds, but sends to its peers while its disk still writes.
+//
+// Thread safety: owned by one serial executor. Deterministic: time comes with events, chance from
+// the Random that is handed in.
+#ifndef CAIRN_SRC_CONSENSUS_RAFT_RAFT_CORE_H_
+#define CAIRN_SRC_CONSENSUS_RAFT_RAFT_CORE_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/base/clock.h"
+#include "src/base/ids.h"
+#include "src/consensus/core/core.h"
+#include "src/consensus/core/quorum.h"
+#include "src/consensus/raft/log.h"
+#include "src/consensus/raft/messages.h"
+#include "src/consensus/raft/progress.h"
+
+namespace cairn::consensus::raft {
+
+struct RaftOptions {
+  NodeId self;
+  // An election starts after between one and two of these without a leader.
+  Duration election_timeout = std::chrono::milliseconds(5000);
+  Duration heartbeat_interval = std::chrono::milliseconds(1000);
+  // Appends to one peer that wait for their answers, and the payload bytes of one.
+  std::uint32_t max_in_flight = 64;
+  std::uint64_t max_append_bytes = 1 << 20;
+  // Payloads kept in memory for peers that lag; older ones are fetched from the journal.
+  std::uint64_t max_cached_bytes = 64 << 20;
+  // A leader whose heartbeats a quorum answered serves read barriers without asking again, for an
+  // election timeout less `max_clock_drift_ppm`. All members must agree on this option.
+  bool leases = false;
+  std::uint32_t max_clock_drift_ppm = 50'000;
+};
+
+class RaftCore final : public Core {
+ public:
+  // `random` must outlive the core and belongs to the same executor.
+  RaftCore(const RaftOptions& options, Random* random) : options_(options), random_(random) {}
+
+  Effects Step(const Event& event) override;
+
+  // For tests, invariants and diagnostics.
+  [[nodiscard]] Epoch epoch() const { return epoch_; }
+  [[nodiscard]] Role role() const { return role_; }
+  [[nodiscard]] Slot committed() const { return committed_; }
+  [[nodiscard]] const Log& log() const { return log_; }
+  [[nodiscard]] const Membership& membership() const { return memberships_.back().second; }
+  [[nodiscard]] const std::map<NodeId, Progress>& peers() const { return peers_; }
+  [[nodiscard]] std::optional<NodeId> voted_for() const { return voted_for_; }
+
+ private:
+  // ---- Events
+  void On(const Recovered& event);
+  void On(const Tick& event);
+  void On(const MessageReceived& event);
+  void On(const Propose& event);
+  void On(const ReadBarrier& event);
+  void On(const Persisted& event);
+  void On(const Applied& event);
+  void On(const ChangeMembership& event);
+  void On(const TransferLeadership& event);
+  void On(const Fetched& event);
+  void On(const Compacted& event);
+  void On(const SnapshotInstalled& event);
+  void On(const SnapshotSent& event);
+
+  // ---- Messages
+  void Receive(NodeId from, const VoteRequest& m);
+  void Receive(NodeId from, const VoteResponse& m);
+  void Receive(NodeId from, AppendRequest m);
+  void Receive(NodeId from, const AppendResponse& m);
+  void Receive(NodeId from, const TimeoutNow& m);
+  void Receive(NodeId from, const BarrierRequest& m);
+  void Receive(NodeId from, const BarrierResponse& m);
+
+  // ---- Roles and elections (election.cc)
+  void BecomeFollower(Epoch epoch, std::optional<NodeId> leader);
+  void Campaign(bool pre, bool transfer);
+  void CountVotesSoFar();
+  // A voter of the membership in force, or of one that may still be: as long as the entry that
+  // removes this node is not known to be committed, the others may not be able to elect a leader
+  // without its log (dissertation, 4.2.2). Its own vote counts only where it is a voter.
+  [[nodiscard]] bool MayCampaign() const;
+  void BecomeLeader();
+  void SetLeadership(Role role, std::optional<NodeId> leader);
+  void ResetElectionTimer();
+  [[nodiscard]] bool HearsFromLeader() const;
+  [[nodiscard]] bool IsUpToDate(Slot last_slot, Epoch last_epoch) const;
+  void CheckQuorum();
+
+  // ---- Replication (replication.cc)
+  Slot AppendOwn(EntryKind kind, std::shared_ptr<const std::string> payload);
+  void Broadcast();
+  void StartRound();
+  // Sends what the peer's progress allows; with `heartbeat` at least an empty append.
+  void SendAppend(NodeId peer, bool heartbeat);
+  void SendEntries(NodeId peer, Progress& progress, std::vector<Entry> entries);
+  void MaybeCommit();
+  void CommitTo(Slot slot);
+  void Acknowledged(NodeId from, Progress& progress, Slot slot);
+  void Refused(NodeId from, Progress& progress, const AppendResponse& m);
+  void TakeEntries(const std::vector<Entry>& entries);
+
+  // ---- Membership and transfer (membership_change.cc)
+  void SetMembership(Slot slot, Membership membership);
+  void ForgetMembershipsFrom(Slot slot);
+  void AfterMembershipCommitted();
+  void UpdatePeers();
+  void MaybeFinishTransfer();
+
+  // ---- Read barriers (barriers.cc)
+  struct Waiting {
+    std::optional<NodeId> peer;  // who asked; nothing: this node
+    std::uint64_t id = 0;
+    Slot slot;
+  };
+  void AddBarrier(std::optional<NodeId> peer, std::uint64_t id);
+  void OpenBarriers();
+  void Open(const Waiting& barrier);
+  void FailBarriers(const Status& status);
+  [[nodiscard]] std::uint64_t RoundOfQuorum() const;
+  [[nodiscard]] bool LeaseIsValid() const;
+
+  // ---- Effects
+  void Send(NodeId to, const RaftMessage& message);
+  // Leaves once everything handed to the journal so far, this step included, is durable.
+  void SendAfterPersist(NodeId to, const RaftMessage& message);
+  void Finish();
+  [[nodiscard]] Membership MembershipAt(Slot slot) const;
+  [[nodiscard]] std::string EncodeHardState() const;
+  void DecodeHardState(const std::string& bytes);
+
+  const RaftOptions options_;
+  Random* const random_;
+
+  // Of the step that runs.
+  MonotonicTime now_;
+  Effects effects_;
+  Persist persist_;
+  bool hard_state_dirty_ = false;
+  std::vector<std::size_t> after_persist_;  // indexes into effects_.messages
+
+  // Durable.
+  Epoch epoch_;
+  std::optional<NodeId> voted_for_;
+  Log log_;
+
+  // What is on its way to the journal: token, and the last slot that is durable with it.
+  PersistToken next_token_{1};
+  PersistToken durable_token_;
+  std::deque<std::pair<PersistToken, Slot>> persists_;
+  Slot durable_slot_;
+
+  bool recovered_ = false;
+  MonotonicTime recovered_at_;
+  Role role_ = Role::kFollower;
+  std::optional<NodeId> leader_;
+  Slot committed_;
+  Slot applied_;
+  MonotonicTime heard_from_leader_{INT64_MIN / 2};
+  MonotonicTime election_at_;
+
+  // By the slot of the entry that brought it; the first is that of the snapshot. The last is in
+  // force, committed or not.
+  std::deque<std::pair<Slot, Membership>> memberships_;
+
+  // Of a candidate.
+  bool pre_voting_ = false;
+  std::map<NodeId, Vote> votes_;
+
+  // Of a leader.
+  std::map<NodeId, Progress> peers_;
+  MonotonicTime heartbeat_at_;
+  Slot first_own_slot_;  // the no-op of this leadership
+  std::uint64_t round_ = 0;
+  std::deque<std::pair<std::uint64_t, MonotonicTime>> rounds_;  // when each began
+  std::optional<std::pair<NodeId, MonotonicTime>> transfer_;    // to whom, and until when
+  bool lease_void_ = false;  // another node may have been told to take over
+
+  // Barriers: of the round that is under way, of the next one, and (on followers) those put to the
+  // leader.
+  std::vector<Waiting> barriers_;
+  std::uint64_t barriers_round_ = 0;
+  std::vector<Waiting> next_barriers_;
+  std::vector<std::uint64_t> asked_barriers_;
+};
+
+}  // namespace cairn::consensus::raft
+
+#endif  // CAIRN_SRC_CONSENSUS_RAFT_RAFT_CORE_H_
