@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -50,9 +51,16 @@ unittest.addModuleCleanup(remove_generated)
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, below those that the system gives to outgoing connections: one
+    of these could be taken before the node binds it."""
+    while True:
+        port = random.randrange(10_240, 32_768)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Connection:

@@ -451,7 +451,7 @@ class CommitTest(ContractTest):
             self.commit(operation("set", self.key(), b"v"), timeout_seconds=0), "TIMEOUT")
         self.assertIsNone(refused.committed_version)
         self.assertIsNone(self.get(self.key()))
-        self.succeeds(self.commit(operation("set", self.key(), b"v"), timeout_seconds=1))
+        self.succeeds(self.commit(operation("set", self.key(), b"v"), timeout_seconds=50))
         self.succeeds(self.commit(operation("set", self.key(), b"v"), timeout_seconds=2**62))
 
     def test_read_version_from_the_future_or_below_zero(self):
