@@ -37,17 +37,17 @@ TestNode::TestNode(const TestNodeOptions& options)
   environment.fatal = [](const Status& why) { Require(why); };
   replication::ReplicaOptions replica_options;
   replica_options.limits = options.limits;
-  replica_ = replication::Replica::Create(
-      replica_options, environment, std::make_unique<consensus::SoloCore>(NodeId(0)),
-      journal_.get(), state_machine_.get(), &engine_);
+  replica_ = replication::Replica::Create(replica_options, environment,
+                                          std::make_unique<consensus::SoloCore>(NodeId(0)),
+                                          journal_.get(), state_machine_.get(), &engine_);
   std::promise<Status> recovered;
   Require(replica_->Start([&](Status status) { recovered.set_value(std::move(status)); }));
   Require(recovered.get_future().get());
 
   replication::RoutingOptions routing_options;
   routing_options.limits = options.limits;
-  routing_ = std::make_unique<replication::RoutingManager>(
-      routing_options, state_machine_.get(), replica_.get(), &clock_, &faults_);
+  routing_ = std::make_unique<replication::RoutingManager>(routing_options, state_machine_.get(),
+                                                           replica_.get(), &clock_, &faults_);
   NodeServiceOptions service_options;
   service_options.endpoint = "127.0.0.1:9090";
   service_ = std::make_unique<NodeService>(service_options, routing_.get(), replica_.get(),
