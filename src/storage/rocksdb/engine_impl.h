@@ -97,6 +97,7 @@ class RocksDbEngineImpl final : public RocksDbEngine {
   Status BuildBatch(const WriteBatch& batch);
   rocksdb::Status Append(const WriteBatch::Change& change, rocksdb::ColumnFamilyHandle* family);
   [[nodiscard]] Result<MetaRecord> ReadMetaRecord(rocksdb::ReadTier tier) const;
+  [[nodiscard]] bool FlushIsStuck() const;
   [[nodiscard]] rocksdb::ColumnFamilyHandle* SystemFamily(SystemSpace space) const {
     return space == SystemSpace::kState ? state_->get() : index_->get();
   }

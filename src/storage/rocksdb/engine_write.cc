@@ -1,4 +1,5 @@
 // Writes, flushes and what RocksDB reports about them.
+#include <algorithm>
 #include <utility>
 
 #include "src/base/codec.h"
@@ -193,14 +194,35 @@ void RocksDbEngineImpl::OnRecovered() {
   progress_.SignalAll();
 }
 
+// Whether a flush was neither installed nor taken back: RocksDB 7.8 leaves it so if the manifest
+// failed under it, and Resume would wait for it for ever (facebook/rocksdb#11872).
+bool RocksDbEngineImpl::FlushIsStuck() const {
+  std::vector<std::shared_ptr<FamilyHandle>> all = {state_, index_};
+  for (auto& [id, family] : families_.List()) all.push_back(std::move(family));
+  return std::any_of(all.begin(), all.end(), [this](const auto& family) {
+    using Properties = rocksdb::DB::Properties;
+    std::uint64_t frozen = 0;
+    std::uint64_t pending = 0;
+    db_->GetIntProperty(family->get(), Properties::kNumImmutableMemTable, &frozen);
+    db_->GetIntProperty(family->get(), Properties::kMemTableFlushPending, &pending);
+    return frozen > 0 && pending == 0;
+  });
+}
+
 Status RocksDbEngineImpl::Resume() {
   MutexLock lock(&resume_mutex_);
   const Status health = Health();
   if (health.code() != StatusCode::kResourceExhausted) return health;
-  // A try that fails halfway can leave a flush behind that is never taken up again
-  // (facebook/rocksdb#11872), so there must be room for all of it beforehand.
+  // A try that fails halfway can leave a stuck flush behind, so there must be room for all of it.
   CAIRN_RETURN_IF_ERROR(RequireRoom(UnflushedBytes()));
-  const rocksdb::Status status = db_->Resume();
+  // The listener hears of an error before RocksDB acts on it: wait for the work that failed to end.
+  rocksdb::Status status = db_->PauseBackgroundWork();
+  if (status.ok()) {
+    const bool stuck = FlushIsStuck();
+    status = db_->ContinueBackgroundWork();
+    if (stuck) return FailForGood(rocksdb::Status::NoSpace(), "recovering from a full disk");
+  }
+  if (status.ok()) status = db_->Resume();
   if (status.ok()) return Health();
   const Status now = Health();
   return now.ok() ? FromRocks(status) : now;

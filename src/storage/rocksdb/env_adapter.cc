@@ -32,6 +32,8 @@ IOStatus ReadInto(const File& file, std::uint64_t offset, std::size_t size, char
   return IOStatus::OK();
 }
 
+bool IsManifest(const std::string& path) { return path.find("/MANIFEST-") != std::string::npos; }
+
 class SequentialFile final : public rocksdb::FSSequentialFile {
  public:
   explicit SequentialFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
@@ -69,11 +71,12 @@ class WritableFile final : public rocksdb::FSWritableFile {
  public:
   // `unsynced_folder` of a new file; empty for one that was there.
   WritableFile(std::unique_ptr<File> file, std::uint64_t size, FileSystem* files,
-               std::string unsynced_folder)
+               std::string unsynced_folder, bool reserves)
       : file_(std::move(file)),
         size_(size),
         files_(files),
-        unsynced_folder_(std::move(unsynced_folder)) {}
+        unsynced_folder_(std::move(unsynced_folder)),
+        reserves_(reserves) {}
   IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
     const Status status = file_->WriteAt(size_, ToView(data));
     if (status.ok()) size_ += data.size();
@@ -89,8 +92,18 @@ class WritableFile final : public rocksdb::FSWritableFile {
     return ToRocks(status);
   }
   IOStatus Close(const IOOptions&, IODebugContext*) override {
+    Status status;
+    if (file_ != nullptr && allocated_ > size_) status = file_->Truncate(size_);
     file_ = nullptr;
-    return IOStatus::OK();
+    return ToRocks(status);
+  }
+  // RocksDB reserves room for its manifest ahead, so that a full disk is not met there first. Zeros
+  // at its end are taken for such room when it is read.
+  IOStatus Allocate(uint64_t offset, uint64_t size, const IOOptions&, IODebugContext*) override {
+    if (!reserves_) return IOStatus::OK();
+    const Status status = file_->Allocate(offset + size);
+    if (status.ok()) allocated_ = std::max(allocated_, offset + size);
+    return ToRocks(status);
   }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Sync(const IOOptions&, IODebugContext*) override {
@@ -106,8 +119,10 @@ class WritableFile final : public rocksdb::FSWritableFile {
  private:
   std::unique_ptr<File> file_;
   std::uint64_t size_;
+  std::uint64_t allocated_ = 0;
   FileSystem* const files_;
   std::string unsynced_folder_;
+  const bool reserves_;
 };
 
 class Directory final : public rocksdb::FSDirectory {
@@ -156,7 +171,8 @@ class SeamFileSystem final : public rocksdb::FileSystem {
                            IODebugContext*) override {
     auto file = files_->Open(path, OpenMode::kCreateOrReplace);
     if (!file.ok()) return ToRocks(file.status());
-    *result = std::make_unique<WritableFile>(*std::move(file), 0, files_, DirectoryOf(path));
+    *result = std::make_unique<WritableFile>(*std::move(file), 0, files_, DirectoryOf(path),
+                                             IsManifest(path));
     return IOStatus::OK();
   }
   IOStatus ReopenWritableFile(const std::string& path, const FileOptions& options,
@@ -167,7 +183,8 @@ class SeamFileSystem final : public rocksdb::FileSystem {
     if (!file.ok()) return ToRocks(file.status());
     const auto size = file.value()->Size();
     if (!size.ok()) return ToRocks(size.status());
-    *result = std::make_unique<WritableFile>(*std::move(file), size.value(), files_, "");
+    *result = std::make_unique<WritableFile>(*std::move(file), size.value(), files_, "",
+                                             IsManifest(path));
     return IOStatus::OK();
   }
   IOStatus NewDirectory(const std::string& path, const IOOptions&,
