@@ -100,7 +100,7 @@ const KeySpec kKeys[] = {
                 "Port for metrics and health. Unless given: 8090 + instance_id. Not served yet."),
     CAIRN_INTEGER_(
         server, max_connections, 1, 1'000'000,
-        "Client connections at once; a further one is closed at once. An idle connection "
+        "Client connections at once; a further one is told so and closed. An idle connection "
         "costs some kilobytes and a file descriptor."),
     CAIRN_INTEGER_(server, request_timeout_ms, 1, kDayMs,
                    "Time in which a request is answered that brings no deadline of its own. After "

@@ -133,6 +133,7 @@ void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback
     }
   }
   if (!refused.ok()) {
+    // NOLINTNEXTLINE(bugprone-use-after-move): AddWrite leaves it alone when it answers 0.
     done(std::move(refused));
     return;
   }

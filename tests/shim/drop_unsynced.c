@@ -12,12 +12,13 @@
  *
  * The shadow:
  *   $CAIRN_SHIM_SHADOW/inodes/<n>   the durable bytes of the file with inode number n
- *   $CAIRN_SHIM_SHADOW/dirs/<n>     the durable names of the folder with inode number n, a line each:
+ *   $CAIRN_SHIM_SHADOW/dirs/<n>     the durable names of the folder with inode number n, a line
+ * each:
  *                                   "<inode> <f|d> <name>"
  * A file is copied whole at each sync, in place, so a kill in the middle leaves each byte as it was
- * or as it was to become, like a sync that a power cut ends. A list of names is replaced by a rename.
- * Everything that was ever listed or synced is kept open, so that inode numbers are not used again
- * within a life of the process.
+ * or as it was to become, like a sync that a power cut ends. A list of names is replaced by a
+ * rename. Everything that was ever listed or synced is kept open, so that inode numbers are not
+ * used again within a life of the process.
  *
  * Only fsync and fdatasync are wrapped; writes of any kind go to the real files. Files outside
  * $CAIRN_SHIM_ROOT are left alone.
@@ -25,9 +26,8 @@
  * Faults, from the Nth sync of a process on, of files or of folders:
  *   CAIRN_SHIM_LIE=files@N   (or folders@N)  syncs do nothing and succeed: a test that still passes
  *                                            has no teeth
- *   CAIRN_SHIM_FAIL=files@N  (or folders@N)  the Nth sync does nothing and fails with EIO; later ones
- *                                            do nothing and succeed, as a kernel may that has dropped
- *                                            the dirty pages
+ *   CAIRN_SHIM_FAIL=files@N  (or folders@N)  the Nth sync does nothing and fails with EIO; later
+ * ones do nothing and succeed, as a kernel may that has dropped the dirty pages
  *
  * Thread safety: one lock around each sync.
  */
