@@ -193,7 +193,7 @@ def render(results, command):
             f"Machine: {on['cores']} cores ({on['cpu']}), {on['memory_gib']} GiB, Linux {on['kernel']}, "
             f"{on['filesystem']}. Clients and servers share it. etcd {on['etcd']} of Debian 12.", "",
             f"{results['rounds']} rounds of {results['seconds']:g} s each; a figure is the median, with the "
-            "lowest and the highest round.", ""]
+            "lowest and the highest round." + (f" {results['note']}" if results["note"] else ""), ""]
     return "\n".join(head + _table(("what", "target", "measured", ""), targets) + body)
 
 

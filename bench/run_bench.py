@@ -171,10 +171,12 @@ def main():
     parser.add_argument("--seconds", type=float, default=10, help="measured part of each run")
     parser.add_argument("--only", choices=PARTS, action="append", help="one part, not all")
     parser.add_argument("--command", default=" ".join(sys.argv), help="as the page will name it")
+    parser.add_argument("--note", default="", help="a sentence about the circumstances")
     arguments = parser.parse_args()
     bench = Bench(arguments)
     bench.scratch.mkdir(parents=True, exist_ok=True)
     bench.results["machine"] = report.machine(bench.scratch)
+    bench.results["note"] = arguments.note
     for part in arguments.only or PARTS:
         getattr(bench, part)()
     (bench.scratch / "results.json").write_text(json.dumps(bench.results, indent=1))

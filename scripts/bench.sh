@@ -6,6 +6,7 @@
 #   scripts/bench.sh --no-docs ...      prints the figures, and leaves the page alone
 #   scripts/bench.sh --only sets ...    one part: sets, syncs, gets, engine or memory (prints only)
 #   scripts/bench.sh --rounds 3 --seconds 5     shorter (default: 5 rounds of 10 s)
+#   scripts/bench.sh --note "WORDS"     a sentence about the circumstances, for the page
 source "$(dirname "$0")/common.sh"
 
 docs=(--docs docs/benchmarks.md)
@@ -18,8 +19,8 @@ while [ $# -gt 0 ]; do
       options+=("$1" "${2:?--only needs a part}")
       shift
       ;;
-    --rounds | --seconds)
-      options+=("$1" "${2:?$1 needs a number}")
+    --rounds | --seconds | --note)
+      options+=("$1" "${2:?$1 needs a value}")
       shift
       ;;
     -h | --help)
