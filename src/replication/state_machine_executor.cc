@@ -278,13 +278,15 @@ Result<kv::OperationResult> StateMachineExecutor::Read(const kv::KvOperation& op
 
 std::vector<std::string> StateMachineExecutor::ColumnFamilyNames() const {
   std::vector<std::string> names{std::string(kv::kDefaultFamily)};
-  for (const auto& [name, family] : *families_.Snapshot()) names.push_back(name);
+  const auto families = families_.Snapshot();  // Held: the table may change meanwhile.
+  for (const auto& [name, family] : *families) names.push_back(name);
   return names;
 }
 
 std::vector<FamilyId> StateMachineExecutor::ColumnFamilyIds() const {
   std::vector<FamilyId> ids{FamilyId()};
-  for (const auto& [name, family] : *families_.Snapshot()) ids.push_back(family.id);
+  const auto families = families_.Snapshot();
+  for (const auto& [name, family] : *families) ids.push_back(family.id);
   std::sort(ids.begin(), ids.end());
   return ids;
 }

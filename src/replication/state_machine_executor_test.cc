@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "src/replication/executor_test_util.h"
@@ -173,6 +175,23 @@ TEST_F(ExecutorTest, AFamilyMadeAnewConflictsWithWhoReadTheOldOne) {
   commit.read_version = at;
   commit.read_conflict_keys = {{"a", "users"}};
   EXPECT_EQ(Apply(commit).status.code(), StatusCode::kConflict);
+}
+
+TEST_F(ExecutorTest, FamiliesAreListedWhileTheyComeAndGo) {
+  for (int i = 0; i < 50; ++i) MustApply(kv::CreateColumnFamily{"f" + std::to_string(i)});
+  std::atomic<bool> stop{false};
+  std::thread reader([&] {
+    while (!stop) {
+      EXPECT_GE(executor_->ColumnFamilyNames().size(), 51u);
+      EXPECT_GE(executor_->ColumnFamilyIds().size(), 51u);
+    }
+  });
+  for (int i = 0; i < 500; ++i) {
+    MustApply(kv::CreateColumnFamily{"comes"});
+    MustApply(kv::DropColumnFamily{"comes"});
+  }
+  stop = true;
+  reader.join();
 }
 
 TEST_F(ExecutorTest, ASnapshotFromBeforeAFamilyWasMadeAnewIsRefused) {
