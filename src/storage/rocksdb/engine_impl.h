@@ -97,6 +97,8 @@ class RocksDbEngineImpl final : public RocksDbEngine {
   Status BuildBatch(const WriteBatch& batch);
   rocksdb::Status Append(const WriteBatch::Change& change, rocksdb::ColumnFamilyHandle* family);
   [[nodiscard]] Result<MetaRecord> ReadMetaRecord(rocksdb::ReadTier tier) const;
+  [[nodiscard]] std::vector<std::shared_ptr<FamilyHandle>> AllFamilies() const;
+  rocksdb::Status FlushFamilies(bool wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(flush_mutex_);
   [[nodiscard]] bool FlushIsStuck() const;
   [[nodiscard]] rocksdb::ColumnFamilyHandle* SystemFamily(SystemSpace space) const {
     return space == SystemSpace::kState ? state_->get() : index_->get();

@@ -46,10 +46,18 @@ Status RocksDbEngineImpl::FailForGood(const rocksdb::Status& status, std::string
 
 Status RocksDbEngineImpl::CreateFamily(FamilyId family) {
   if (families_.Find(family)) return Status::Ok();
+  CAIRN_RETURN_IF_ERROR(Health());
+  CAIRN_RETURN_IF_ERROR(Maintain());
   {
     MutexLock lock(&maintenance_mutex_);
     for (const DroppedFamily& dropped : dropped_) {
       if (dropped.id != family) continue;
+      if (dropped.write_number == 0) {
+        // ReconcileFamilies found it, from before a crash, and had no room to remove it.
+        return ResourceExhaustedError(
+            "column family " + ToString(family) +
+            " can't be made before the disk has room to remove the old one");
+      }
       return FailedPreconditionError("column family " + ToString(family) +
                                      " was dropped, its id can't be used again");
     }
@@ -233,9 +241,7 @@ Status RocksDbEngineImpl::CompactAll() {
   rocksdb::CompactRangeOptions options;
   options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   options.allow_write_stall = true;  // for the flush that comes first: see Flush
-  std::vector<std::shared_ptr<FamilyHandle>> all = {state_, index_};
-  for (auto& [id, family] : families_.List()) all.push_back(std::move(family));
-  for (const auto& family : all) {
+  for (const auto& family : AllFamilies()) {
     const rocksdb::Status status = db_->CompactRange(options, family->get(), nullptr, nullptr);
     if (!status.ok()) return FromRocks(status);
   }

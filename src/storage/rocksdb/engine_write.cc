@@ -119,22 +119,32 @@ Status RocksDbEngineImpl::Write(const WriteBatch& batch, const StateMeta& meta) 
 
 // ---- Flush
 
+std::vector<std::shared_ptr<FamilyHandle>> RocksDbEngineImpl::AllFamilies() const {
+  std::vector<std::shared_ptr<FamilyHandle>> all = {state_, index_};
+  for (auto& [id, family] : families_.List()) all.push_back(std::move(family));
+  return all;
+}
+
+// RocksDB flushes atomically only the families it is told: a family made after the list, with data
+// before the end of the flush, would be left out. Hence flush_mutex_.
+rocksdb::Status RocksDbEngineImpl::FlushFamilies(bool wait) {
+  const auto all = AllFamilies();
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  for (const auto& family : all) handles.push_back(family->get());
+  rocksdb::FlushOptions options;
+  options.wait = wait;
+  // Without this, RocksDB 7.8 lets writes in between choosing the families that have data and
+  // freezing them (facebook/rocksdb#11148).
+  options.allow_write_stall = true;
+  return db_->Flush(options, handles);
+}
+
 Status RocksDbEngineImpl::Flush() {
   {
     MutexLock lock(&flush_mutex_);
     const std::uint64_t target = write_number_.load(std::memory_order_acquire);
     CAIRN_RETURN_IF_ERROR(Health());
-    // RocksDB flushes atomically only the families it is told: a family made after the list, with
-    // data before the end of the flush, would be left out. Hence flush_mutex_.
-    const auto open = families_.List();
-    std::vector<rocksdb::ColumnFamilyHandle*> handles = {state_->get(), index_->get()};
-    for (const auto& [id, family] : open) handles.push_back(family->get());
-    rocksdb::FlushOptions options;
-    options.wait = true;
-    // Without this, RocksDB 7.8 lets writes in between choosing the families that have data and
-    // freezing them (facebook/rocksdb#11148).
-    options.allow_write_stall = true;
-    const rocksdb::Status status = db_->Flush(options, handles);
+    const rocksdb::Status status = FlushFamilies(/*wait=*/true);
     if (!status.ok()) {
       CAIRN_RETURN_IF_ERROR(Health());
       return FromRocks(status);
@@ -197,8 +207,7 @@ void RocksDbEngineImpl::OnRecovered() {
 // Whether a flush was neither installed nor taken back: RocksDB 7.8 leaves it so if the manifest
 // failed under it, and Resume would wait for it for ever (facebook/rocksdb#11872).
 bool RocksDbEngineImpl::FlushIsStuck() const {
-  std::vector<std::shared_ptr<FamilyHandle>> all = {state_, index_};
-  for (auto& [id, family] : families_.List()) all.push_back(std::move(family));
+  const auto all = AllFamilies();
   return std::any_of(all.begin(), all.end(), [this](const auto& family) {
     using Properties = rocksdb::DB::Properties;
     std::uint64_t frozen = 0;
@@ -222,7 +231,20 @@ Status RocksDbEngineImpl::Resume() {
     status = db_->ContinueBackgroundWork();
     if (stuck) return FailForGood(rocksdb::Status::NoSpace(), "recovering from a full disk");
   }
-  if (status.ok()) status = db_->Resume();
+  if (!status.ok()) return FromRocks(status);
+  {
+    // If the error struck between the scheduling of a flush and its start, RocksDB 7.8 has kept the
+    // request but forgotten that a thread is due for it. The flush of Resume would then be one
+    // behind, and wait for ever. Two more requests, which run when Resume lets them, bring threads
+    // enough; requests that find nothing to do cost nothing.
+    MutexLock flush_lock(&flush_mutex_);
+    for (int i = 0; i < 2; ++i) {
+      const rocksdb::Status queued = FlushFamilies(/*wait=*/false);
+      // TryAgain: too many full write buffers to ask without waiting. Resume flushes them.
+      if (!queued.ok() && !queued.IsTryAgain()) return FromRocks(queued);
+    }
+  }
+  status = db_->Resume();
   if (status.ok()) return Health();
   const Status now = Health();
   return now.ok() ? FromRocks(status) : now;

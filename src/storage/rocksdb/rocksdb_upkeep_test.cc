@@ -192,6 +192,23 @@ TEST_F(RocksDbUpkeepTest, HashesAreThoseOfTheMemoryEngine) {
   }
 }
 
+// A family was made, the power went before a flush, and the journal asks for it again: the one that
+// is there must go first, for which there may be no room.
+TEST_F(RocksDbUpkeepTest, AFamilyThatIsMadeAgainAfterACrashWaitsForRoom) {
+  const FamilyId family(1);
+  ASSERT_EQ(engine_->CreateFamily(family), Status::Ok());
+  files_.PowerOffAt(1);
+  engine_ = nullptr;
+  files_.Crash(CrashMode::kDropUnsynced, nullptr);
+  files_.SetCapacity(files_.UsedBytes() + (std::size_t{2} << 20));
+  Open();
+  ASSERT_EQ(engine_->ReconcileFamilies({}), Status::Ok());
+  EXPECT_EQ(engine_->CreateFamily(family).code(), StatusCode::kResourceExhausted);
+  files_.SetCapacity(std::nullopt);
+  EXPECT_EQ(engine_->CreateFamily(family), Status::Ok());
+  EXPECT_EQ(Put(family, "k", "v", 2), Status::Ok());
+}
+
 // A write buffer fills, its flush starts on RocksDB's thread, and the engine goes away under it.
 TEST_F(RocksDbUpkeepTest, ClosingWaitsForTheFlushThatRuns) {
   RocksDbOptions options = SmallOptions(&files_);
