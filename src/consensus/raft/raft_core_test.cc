@@ -204,8 +204,8 @@ void RunRandom(std::uint64_t seed, const TestCluster::Options& options) {
 }
 
 TEST(RaftCore, RandomHistoriesKeepThePromises) {
-  for (std::uint64_t seed = 1; seed <= 400 && !HasFatalFailure(); ++seed) RunRandom(seed, Of(3, 3));
-  for (std::uint64_t seed = 1; seed <= 300 && !HasFatalFailure(); ++seed) RunRandom(seed, Of(5, 4));
+  for (std::uint64_t seed = 1; seed <= 150 && !HasFatalFailure(); ++seed) RunRandom(seed, Of(3, 3));
+  for (std::uint64_t seed = 1; seed <= 100 && !HasFatalFailure(); ++seed) RunRandom(seed, Of(5, 4));
 }
 
 TEST(RaftCore, RandomHistoriesWithLeasesKeepThePromises) {
