@@ -22,6 +22,7 @@
 #include "src/base/check.h"
 #include "src/base/log.h"
 #include "src/base/mutex.h"
+#include "src/base/sanitizers.h"
 #include "src/server/thrift/call_loop.h"
 #include "src/server/thrift/caller.h"
 #include "src/server/thrift/listener.h"
@@ -37,17 +38,7 @@ constexpr int kAcceptBatch = 64;
 // The longest pause when the system has no room for another connection.
 constexpr auto kExhaustedPause = std::chrono::milliseconds(100);
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::size_t kStackFactor = 8;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr std::size_t kStackFactor = 8;
-#else
-constexpr std::size_t kStackFactor = 1;
-#endif
-#else
-constexpr std::size_t kStackFactor = 1;
-#endif
+constexpr std::size_t kStackFactor = kSanitized ? 8 : 1;
 
 void ConfigureConnection(int fd) {
   const auto set = [fd](int level, int option, int value) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/base/clock.h"
+#include "src/base/sanitizers.h"
 #include "src/storage/testing/model_state.h"
 
 namespace cairn::storage {
@@ -320,17 +321,7 @@ void RunRandomComparison(EngineHarness& harness, std::uint64_t seed, std::uint64
 }
 
 std::uint64_t ScaledOperations(std::uint64_t operations) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return operations / 20;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-  return operations / 20;
-#else
-  return operations;
-#endif
-#else
-  return operations;
-#endif
+  return kSanitized ? operations / 20 : operations;
 }
 
 }  // namespace cairn::storage
