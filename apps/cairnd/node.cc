@@ -142,8 +142,8 @@ Status Node::Recover() {
 Status Node::Serve() {
   const config::NodeConfig& config = options_.config;
   // Not from random_: that one is the journal thread's by now.
-  faults_ = std::make_unique<replication::FaultInjector>(options_.allow_fault_injection,
-                                                         SystemEntropy());
+  faults_ =
+      std::make_unique<replication::FaultInjector>(options_.allow_fault_injection, SystemEntropy());
   routing_ = std::make_unique<replication::RoutingManager>(
       RoutingOptionsOf(config), state_machine_.get(), replica_.get(), &clock_, faults_.get());
   const server::ThriftServerOptions options = ThriftOptionsOf(config);

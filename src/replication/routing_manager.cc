@@ -35,9 +35,8 @@ void RoutingManager::Execute(const RequestContext& context, kv::KvOperation oper
     return;
   }
   const MonotonicTime now = clock_->Now();
-  const MonotonicTime deadline = context.deadline == MonotonicTime::Max()
-                                     ? now + options_.default_deadline
-                                     : context.deadline;
+  const MonotonicTime deadline =
+      context.deadline == MonotonicTime::Max() ? now + options_.default_deadline : context.deadline;
   if (faults_ != nullptr) {
     if (auto fault = faults_->Check(kv::operation_name(operation))) {
       // A fault that takes longer than the caller waits shows as what it would be: a timeout.
