@@ -87,8 +87,12 @@ Status Replica::Start(StatusCallback recovered) {
     CAIRN_LOG(kInfo, "replica: replaying slots {} to {}", state.applied_slot.Next().value(),
               last.value());
   }
-  PostTo(env_.core, [this, event = std::move(event)]() mutable { Step(std::move(event)); });
-  PostTo(env_.apply, [this] { RunApply(); });
+  PostTo(env_.core, [this, event = std::move(event)]() mutable {
+    Step(std::move(event));
+    // Recovery ends on the apply executor, even if nothing is replayed; and not before the core has
+    // said where this node stands.
+    PostTo(env_.apply, [this] { RunApply(); });
+  });
   ScheduleUpkeep();
   return Status::Ok();
 }
