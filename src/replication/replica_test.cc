@@ -172,21 +172,29 @@ TEST_F(ReplicaTest, AFailedSyncEndsTheNode) {
 
 TEST_F(ReplicaTest, TooManyProposalsAreRefused) {
   options_.max_outstanding_proposals = 2;
-  options_.disk_retry = milliseconds(1);
   Start();
-  engine_.SetCapacity(0);  // Holds whatever is proposed.
+  const auto propose = [this](WriteCallback done) {
+    kv::Command command;
+    command.operation = kv::Set{"k", "v", ""};
+    process_->replica()->Propose(std::move(command), process_->clock().Now() + seconds(20),
+                                 std::move(done));
+  };
+  // The callback of a first write holds the apply thread, so that nothing else is answered.
+  std::promise<void> held;
+  std::promise<void> release;
+  propose([&](const Result<kv::WriteResult>&) {
+    held.set_value();
+    release.get_future().wait();
+  });
+  held.get_future().wait();
   std::vector<std::future<Status>> answers;
   for (int i = 0; i < 3; ++i) {
     auto answer = std::make_shared<std::promise<Status>>();
     answers.push_back(answer->get_future());
-    kv::Command command;
-    command.operation = kv::Set{"k", "v", ""};
-    process_->replica()->Propose(
-        std::move(command), process_->clock().Now() + seconds(20),
-        [answer](const Result<kv::WriteResult>& result) { answer->set_value(result.status()); });
+    propose([answer](const Result<kv::WriteResult>& r) { answer->set_value(r.status()); });
   }
   EXPECT_EQ(answers[2].get().code(), StatusCode::kResourceExhausted);
-  engine_.SetCapacity(std::nullopt);
+  release.set_value();
   EXPECT_TRUE(answers[0].get().ok());
   EXPECT_TRUE(answers[1].get().ok());
 }
