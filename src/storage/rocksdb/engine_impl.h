@@ -100,6 +100,8 @@ class RocksDbEngineImpl final : public RocksDbEngine {
   [[nodiscard]] std::vector<std::shared_ptr<FamilyHandle>> AllFamilies() const;
   rocksdb::Status FlushFamilies(bool wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(flush_mutex_);
   [[nodiscard]] bool FlushIsStuck() const;
+  Status Settle();
+  Status QueueFlushes();
   [[nodiscard]] rocksdb::ColumnFamilyHandle* SystemFamily(SystemSpace space) const {
     return space == SystemSpace::kState ? state_->get() : index_->get();
   }
@@ -143,6 +145,7 @@ class RocksDbEngineImpl final : public RocksDbEngine {
   mutable Mutex health_mutex_;
   CondVar progress_;  // a flush finished, or health changed
   Status health_ ABSL_GUARDED_BY(health_mutex_);
+  bool recovered_ ABSL_GUARDED_BY(health_mutex_) = false;  // RocksDB says so, since the last error
   std::uint64_t flushed_number_ ABSL_GUARDED_BY(health_mutex_) = 0;
   Version flushed_watermark_ ABSL_GUARDED_BY(health_mutex_);
   std::atomic<bool> unhealthy_{false};

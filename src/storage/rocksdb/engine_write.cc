@@ -191,17 +191,14 @@ void RocksDbEngineImpl::OnBackgroundError(const Status& status) {
   MutexLock lock(&health_mutex_);
   // A full disk passes; what is worse stays.
   if (health_.ok() || health_.code() == StatusCode::kResourceExhausted) health_ = status;
+  recovered_ = false;
   unhealthy_.store(true, std::memory_order_release);
   progress_.SignalAll();
 }
 
 void RocksDbEngineImpl::OnRecovered() {
   MutexLock lock(&health_mutex_);
-  if (health_.code() != StatusCode::kResourceExhausted) return;
-  CAIRN_LOG(kInfo, "rocksdb: writes resume");
-  health_ = Status::Ok();
-  unhealthy_.store(false, std::memory_order_release);
-  progress_.SignalAll();
+  recovered_ = true;
 }
 
 // Whether a flush was neither installed nor taken back: RocksDB 7.8 leaves it so if the manifest
@@ -218,36 +215,51 @@ bool RocksDbEngineImpl::FlushIsStuck() const {
   });
 }
 
+// Waits until nothing runs in the background and no flush is due.
+Status RocksDbEngineImpl::Settle() {
+  CAIRN_RETURN_IF_ERROR(FromRocks(db_->PauseBackgroundWork()));
+  return FromRocks(db_->ContinueBackgroundWork());
+}
+
 Status RocksDbEngineImpl::Resume() {
   MutexLock lock(&resume_mutex_);
   const Status health = Health();
   if (health.code() != StatusCode::kResourceExhausted) return health;
   // A try that fails halfway can leave a stuck flush behind, so there must be room for all of it.
   CAIRN_RETURN_IF_ERROR(RequireRoom(UnflushedBytes()));
-  // The listener hears of an error before RocksDB acts on it: wait for the work that failed to end.
-  rocksdb::Status status = db_->PauseBackgroundWork();
-  if (status.ok()) {
-    const bool stuck = FlushIsStuck();
-    status = db_->ContinueBackgroundWork();
-    if (stuck) return FailForGood(rocksdb::Status::NoSpace(), "recovering from a full disk");
+  // The listener hears of an error before RocksDB acts on it.
+  CAIRN_RETURN_IF_ERROR(Settle());
+  if (FlushIsStuck()) {
+    return FailForGood(rocksdb::Status::NoSpace(), "recovering from a full disk");
   }
-  if (!status.ok()) return FromRocks(status);
-  {
-    // If the error struck between the scheduling of a flush and its start, RocksDB 7.8 has kept the
-    // request but forgotten that a thread is due for it. The flush of Resume would then be one
-    // behind, and wait for ever. Two more requests, which run when Resume lets them, bring threads
-    // enough; requests that find nothing to do cost nothing.
-    MutexLock flush_lock(&flush_mutex_);
-    for (int i = 0; i < 2; ++i) {
-      const rocksdb::Status queued = FlushFamilies(/*wait=*/false);
-      // TryAgain: too many full write buffers to ask without waiting. Resume flushes them.
-      if (!queued.ok() && !queued.IsTryAgain()) return FromRocks(queued);
-    }
+  CAIRN_RETURN_IF_ERROR(QueueFlushes());
+  const rocksdb::Status status = db_->Resume();
+  // The queue of flushes must be empty before there is new data: a flush that was asked for before
+  // takes its turn without touching that data.
+  CAIRN_RETURN_IF_ERROR(Settle());
+  MutexLock health_lock(&health_mutex_);
+  if (!status.ok() || !recovered_) {
+    return health_.ok() ? FromRocks(status) : health_;
   }
-  status = db_->Resume();
-  if (status.ok()) return Health();
-  const Status now = Health();
-  return now.ok() ? FromRocks(status) : now;
+  CAIRN_LOG(kInfo, "rocksdb: writes resume");
+  health_ = Status::Ok();
+  unhealthy_.store(false, std::memory_order_release);
+  progress_.SignalAll();
+  return Status::Ok();
+}
+
+// If an error struck between the scheduling of a flush and its start, RocksDB 7.8 has kept the
+// request but forgotten that a thread is due for it: each flush is then one behind, and that of
+// Resume waits for ever. One failed Resume can lose another. Two requests more bring threads
+// enough.
+Status RocksDbEngineImpl::QueueFlushes() {
+  MutexLock lock(&flush_mutex_);
+  for (int i = 0; i < 2; ++i) {
+    const rocksdb::Status status = FlushFamilies(/*wait=*/false);
+    // TryAgain: too many full write buffers to ask without waiting. Resume flushes them.
+    if (!status.ok() && !status.IsTryAgain()) return FromRocks(status);
+  }
+  return Status::Ok();
 }
 
 }  // namespace cairn::storage::rocks
