@@ -115,16 +115,20 @@ def _sets(results, targets):
 
 
 def _syncs(results, targets):
-    syncs = results["syncs"]
-    calls = sum(syncs["calls"].values())
-    per_sync = syncs["sets"] / max(calls, 1)
-    targets.append(("Sets for each fdatasync", "at least 8", f"{per_sync:.1f}",
+    syncs, untraced = results["syncs"], results["syncs"]["untraced"]
+    traced = syncs["sets"] / max(sum(syncs["calls"].values()), 1)
+    per_sync = untraced["sets"] / max(untraced["fdatasyncs"], 1) if untraced else traced
+    targets.append(("Sets for each fdatasync at 64 clients", "at least 8", f"{per_sync:.1f}",
                     verdict(per_sync >= 8)))
+    lines = ["### Syncs", ""]
+    if untraced:
+        lines += [f"The kernel counted {untraced['fdatasyncs']:,} fdatasyncs for {untraced['sets']:,} "
+                  f"Sets from 64 clients ({untraced['ops_per_s']:,.0f} per second): {per_sync:.1f} Sets "
+                  "for each.", ""]
     named = ", ".join(f"{count:,} {name}" for name, count in sorted(syncs["calls"].items()))
-    return ["### Syncs", "",
-            f"strace counted {named} over the whole life of a node that took {syncs['sets']:,} Sets "
-            f"from 64 clients ({syncs['ops_per_s']:,.0f} per second while traced): {per_sync:.1f} Sets "
-            "for each.", ""]
+    return lines + [f"strace counted {named} over the whole life of a node that took {syncs['sets']:,} "
+                    f"Sets from 64 clients ({syncs['ops_per_s']:,.0f} per second, as strace slows the "
+                    f"node down and makes its batches small): {traced:.1f} Sets for each sync.", ""]
 
 
 def _gets(results, targets):
