@@ -185,32 +185,27 @@ void Client::Read(kv::KvOperation operation, Then then) {
 
 // ---- The workload
 
+void Client::EndWrite(const History::WriteToken& write, const Answer& answer) {
+  if (answer.ok()) {
+    history_->WriteDone(write, std::get<kv::WriteResult>(*answer).version);
+  } else if (answer.status().maybe_applied()) {
+    history_->WriteUnknown(write);
+  } else {
+    history_->WriteFailed(write);
+  }
+  Think();
+}
+
 void Client::SetRegister() {
   const History::WriteToken write = history_->BeginWrite(RegisterKey(), Unique());
-  Write(kv::Set{write.key, *write.value, {}}, [this, write](const Answer& answer) {
-    if (answer.ok()) {
-      history_->WriteDone(write, std::get<kv::WriteResult>(*answer).version);
-    } else if (answer.status().maybe_applied()) {
-      history_->WriteUnknown(write);
-    } else {
-      history_->WriteFailed(write);
-    }
-    Think();
-  });
+  Write(kv::Set{write.key, *write.value, {}},
+        [this, write](const Answer& answer) { EndWrite(write, answer); });
 }
 
 void Client::DeleteRegister() {
   const History::WriteToken write = history_->BeginWrite(RegisterKey(), std::nullopt);
-  Write(kv::Delete{write.key, {}}, [this, write](const Answer& answer) {
-    if (answer.ok()) {
-      history_->WriteDone(write, std::get<kv::WriteResult>(*answer).version);
-    } else if (answer.status().maybe_applied()) {
-      history_->WriteUnknown(write);
-    } else {
-      history_->WriteFailed(write);
-    }
-    Think();
-  });
+  Write(kv::Delete{write.key, {}},
+        [this, write](const Answer& answer) { EndWrite(write, answer); });
 }
 
 void Client::GetRegister() {
@@ -228,16 +223,7 @@ void Client::SetPair() {
   const std::string value = Unique();
   commit.operations = {SetMutation(kPairA, value), SetMutation(kPairB, value)};
   const History::WriteToken write = history_->BeginWrite(kPairA, value);
-  Write(std::move(commit), [this, write](const Answer& answer) {
-    if (answer.ok()) {
-      history_->WriteDone(write, std::get<kv::WriteResult>(*answer).version);
-    } else if (answer.status().maybe_applied()) {
-      history_->WriteUnknown(write);
-    } else {
-      history_->WriteFailed(write);
-    }
-    Think();
-  });
+  Write(std::move(commit), [this, write](const Answer& answer) { EndWrite(write, answer); });
 }
 
 // Both keys of a pair are only written together: any scan must find them alike.

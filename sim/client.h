@@ -50,6 +50,9 @@ class Client {
   void Next();
   void OpenSession();
 
+  // Tells the history how the write ended, and goes on.
+  void EndWrite(const History::WriteToken& write, const Answer& answer);
+
   // The operations of the workload.
   void SetRegister();
   void DeleteRegister();

@@ -191,59 +191,52 @@ void StateMachineExecutor::DeleteUser(FamilyId family, std::string key, Version 
   pending_.Delete(family, std::move(key), version);
 }
 
-Status StateMachineExecutor::Do(const kv::Set& op, const kv::Command& command,
-                                ApplyOutcome* outcome) {
-  const Result<Family> family = families_.Find(op.column_family);
+std::optional<FamilyId> StateMachineExecutor::BeginWrite(std::string_view column_family,
+                                                         const kv::Command& command,
+                                                         ApplyOutcome* outcome) {
+  Result<Family> family = families_.Find(column_family);
   if (!family.ok()) {
-    outcome->status = family.status();
-    return Status::Ok();
+    outcome->status = std::move(family).status();
+    return std::nullopt;
   }
   outcome->result.version = TakeVersion();
   TakeSample(command.proposed_at);
-  PutUser(family->id, op.key, op.value, meta_.version, 0);
+  return family->id;
+}
+
+Status StateMachineExecutor::Do(const kv::Set& op, const kv::Command& command,
+                                ApplyOutcome* outcome) {
+  const std::optional<FamilyId> family = BeginWrite(op.column_family, command, outcome);
+  if (!family) return Status::Ok();
+  PutUser(*family, op.key, op.value, meta_.version, 0);
   return Status::Ok();
 }
 
 Status StateMachineExecutor::Do(const kv::Delete& op, const kv::Command& command,
                                 ApplyOutcome* outcome) {
-  const Result<Family> family = families_.Find(op.column_family);
-  if (!family.ok()) {
-    outcome->status = family.status();
-    return Status::Ok();
-  }
-  outcome->result.version = TakeVersion();
-  TakeSample(command.proposed_at);
-  DeleteUser(family->id, op.key, meta_.version, 0);
+  const std::optional<FamilyId> family = BeginWrite(op.column_family, command, outcome);
+  if (!family) return Status::Ok();
+  DeleteUser(*family, op.key, meta_.version, 0);
   return Status::Ok();
 }
 
 Status StateMachineExecutor::Do(const kv::SetVersionstampedKey& op, const kv::Command& command,
                                 ApplyOutcome* outcome) {
-  const Result<Family> family = families_.Find(op.column_family);
-  if (!family.ok()) {
-    outcome->status = family.status();
-    return Status::Ok();
-  }
-  outcome->result.version = TakeVersion();
-  TakeSample(command.proposed_at);
+  const std::optional<FamilyId> family = BeginWrite(op.column_family, command, outcome);
+  if (!family) return Status::Ok();
   std::string key = StampedIfAsked(op.key_template, meta_.version);
   outcome->result.generated = key;
-  PutUser(family->id, std::move(key), op.value, meta_.version, 0);
+  PutUser(*family, std::move(key), op.value, meta_.version, 0);
   return Status::Ok();
 }
 
 Status StateMachineExecutor::Do(const kv::SetVersionstampedValue& op, const kv::Command& command,
                                 ApplyOutcome* outcome) {
-  const Result<Family> family = families_.Find(op.column_family);
-  if (!family.ok()) {
-    outcome->status = family.status();
-    return Status::Ok();
-  }
-  outcome->result.version = TakeVersion();
-  TakeSample(command.proposed_at);
+  const std::optional<FamilyId> family = BeginWrite(op.column_family, command, outcome);
+  if (!family) return Status::Ok();
   std::string value = StampedIfAsked(op.value_template, meta_.version);
   outcome->result.generated = value;
-  PutUser(family->id, op.key, std::move(value), meta_.version, 0);
+  PutUser(*family, op.key, std::move(value), meta_.version, 0);
   return Status::Ok();
 }
 

@@ -156,6 +156,10 @@ class StateMachineExecutor {
                std::uint16_t order);
   void DeleteUser(FamilyId family, std::string key, Version version, std::uint16_t order);
   void IndexChange(FamilyId family, std::string_view key, Version version, std::uint16_t order);
+  // Looks the family of a single write up and gives the write its version; nothing (and the outcome
+  // says why) if there is no such family.
+  std::optional<FamilyId> BeginWrite(std::string_view column_family, const kv::Command& command,
+                                     ApplyOutcome* outcome);
   Version TakeVersion();
   // Notes which version was current at a time, for VersionAt.
   void TakeSample(WallTime time);
