@@ -11,6 +11,12 @@ namespace cairn {
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
                               const std::string& detail);
 
+namespace check_internal {
+// What a failed check of this thread does instead; it must not return. Set by src/base/testing
+// alone.
+inline thread_local void (*on_failure)(const std::string& what) = nullptr;
+}  // namespace check_internal
+
 }  // namespace cairn
 
 // CAIRN_CHECK(x > 0) or CAIRN_CHECK(x > 0, "x is " + std::to_string(x)): the text is only built on

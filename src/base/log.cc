@@ -125,8 +125,10 @@ void LogFile::Write(LogLevel level, std::string_view line) {
 }
 
 void CheckFailed(const char* file, int line, const char* condition, const std::string& detail) {
-  LogLine(LogLevel::kError, fmt::format("{}:{}: check failed: {}{}{}", file, line, condition,
-                                        detail.empty() ? "" : ": ", detail));
+  const std::string what = fmt::format("{}:{}: check failed: {}{}{}", file, line, condition,
+                                       detail.empty() ? "" : ": ", detail);
+  if (check_internal::on_failure != nullptr) check_internal::on_failure(what);
+  LogLine(LogLevel::kError, what);
   FlushLogging();
   std::abort();
 }
