@@ -18,11 +18,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-// A file of the source tree, by its path from the root.
-std::string SourcePath(const std::string& name) {
-  const std::string here = __FILE__;  // <root>/src/config/config_test.cc
-  return here.substr(0, here.rfind("src/config/")) + name;
-}
+// A file of the source tree, by its path from the root. Not from __FILE__, which a compiler cache
+// may have made relative.
+std::string SourcePath(const std::string& name) { return std::string(CAIRN_SOURCE_DIR "/") + name; }
 
 std::string ReadText(const std::string& path) {
   std::ifstream in(path);
