@@ -58,6 +58,8 @@ enum class StatusCode : std::uint8_t {
   kInjectedFault = 20,
   // A sequence number of a session whose answer the client already declared received.
   kAlreadyAnswered = 21,
+  // A byte range that does not lie within the value.
+  kOutOfRange = 22,
 };
 
 // The wire name of a code: "CONFLICT" for kConflict, "OK" for kOk. Never fails; an unknown value
@@ -204,6 +206,8 @@ inline std::string_view StatusCodeName(StatusCode code) noexcept {
       return "INJECTED_FAULT";
     case StatusCode::kAlreadyAnswered:
       return "ALREADY_ANSWERED";
+    case StatusCode::kOutOfRange:
+      return "OUT_OF_RANGE";
   }
   return "UNKNOWN";
 }
