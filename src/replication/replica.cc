@@ -54,19 +54,7 @@ Status Replica::Start(StatusCallback recovered) {
                            ToString(state.applied_slot) +
                            "; journal files are missing. Restore both from one backup");
   }
-  consensus::Recovered event;
-  event.hard_state = held.hard_state;
-  event.snapshot_slot = state.applied_slot;
-  event.snapshot_epoch = state.applied_epoch;
-  if (last > state.applied_slot) {
-    CAIRN_ASSIGN_OR_RETURN(event.entries,
-                           journal_->ReadEntries(state.applied_slot.Next(), last, UINT64_MAX));
-  }
-  for (const consensus::Entry& entry : event.entries) log_.emplace(entry.slot, LogEntry{entry, {}});
-  if (log_.size() != last.value() - state.applied_slot.value()) {
-    return CorruptionError("the journal lacks slots between " + ToString(state.applied_slot) +
-                           " and " + ToString(last));
-  }
+  CAIRN_ASSIGN_OR_RETURN(consensus::Recovered event, WhatIsHeld(state, held, last));
   engine_->SetFlushListener([weak = weak_from_this()] {
     const std::shared_ptr<Replica> self = weak.lock();
     if (self && !self->stopped_.load(std::memory_order_acquire)) {
@@ -74,31 +62,68 @@ Status Replica::Start(StatusCallback recovered) {
     }
   });
   durable_slot_ = last;
-  committed_slot_ = state.applied_slot;
-  recovery_target_ = last;
+  committed_slot_ = handed_over_ = applied_slot_ = state.applied_slot;
+  membership_ = event.membership;
   recovered_ = std::move(recovered);
   waiters_.Applied(state.applied_slot, state.version);
   {
     MutexLock lock(&status_mutex_);
     status_.last_slot = status_.durable_slot = last;
     status_.committed_slot = status_.applied_slot = state.applied_slot;
+    status_.membership = membership_;
+    alone_ = IsAlone();
   }
-  if (!event.entries.empty()) {
-    CAIRN_LOG(kInfo, "replica: replaying slots {} to {}", state.applied_slot.Next().value(),
-              last.value());
+  if (last > state.applied_slot) {
+    CAIRN_LOG(kInfo, "replica: the journal holds slots {} to {}, the database those before",
+              state.applied_slot.Next().value(), last.value());
+  }
+  if (env_.transport != nullptr) {
+    env_.transport->SetReceiver([weak = weak_from_this()](NodeId from, const std::string& frame) {
+      if (const std::shared_ptr<Replica> self = weak.lock()) self->OnFrame(from, frame);
+    });
   }
   PostTo(env_.core, [this, event = std::move(event)]() mutable {
     Step(std::move(event));
     // Recovery ends on the apply executor, even if nothing is replayed; and not before the core has
     // said where this node stands.
-    PostTo(env_.apply, [this] { RunApply(); });
+    PostTo(env_.apply, [this, target = committed_slot_] {
+      recovery_target_ = target;
+      RunApply();
+    });
+    if (options_.freshness_interval > Duration::zero()) ProbeFreshness();
   });
   ScheduleUpkeep();
   return Status::Ok();
 }
 
+Result<consensus::Recovered> Replica::WhatIsHeld(const storage::StateMeta& state,
+                                                 const consensus::JournalContents& held,
+                                                 Slot last) {
+  consensus::Recovered event;
+  event.hard_state = held.hard_state;
+  event.membership = options_.initial_membership;
+  if (!state.membership.empty()) {
+    CAIRN_ASSIGN_OR_RETURN(event.membership, consensus::Membership::Decode(state.membership));
+  }
+  event.snapshot_slot = state.applied_slot;
+  event.snapshot_epoch = state.applied_epoch;
+  if (last > state.applied_slot) {
+    CAIRN_ASSIGN_OR_RETURN(event.entries,
+                           journal_->ReadEntries(state.applied_slot.Next(), last, UINT64_MAX));
+  }
+  for (const consensus::Entry& entry : event.entries) {
+    log_.emplace(entry.slot, LogEntry{entry, consensus::PersistToken(), {}, entry.payload->size()});
+  }
+  if (log_.size() != last.value() - state.applied_slot.value()) {
+    return CorruptionError("the journal lacks slots between " + ToString(state.applied_slot) +
+                           " and " + ToString(last));
+  }
+  return event;
+}
+
 void Replica::Stop() {
   stopped_.store(true, std::memory_order_release);
+  if (env_.transport != nullptr) env_.transport->SetReceiver(nullptr);
   waiters_.Close(Stopping());
 }
 
@@ -111,19 +136,25 @@ void Replica::Fatal(const Status& why) {
 
 // ---- What clients call
 
+Status Replica::RefusedByHealth() {
+  if (led_elsewhere_) return Status::Ok();
+  return !journal_health_.ok() ? journal_health_ : engine_health_;
+}
+
 void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback done) {
   command.group = options_.group;
   command.proposed_at = env_.clock->Wall();
   std::string encoded;
   EncodeCommand(command, &encoded);
   const MonotonicTime now = env_.clock->Now();
+  const Waiters::Bounds bounds{options_.max_outstanding_proposals, options_.max_outstanding_bytes};
   Status refused;
   {
     MutexLock lock(&intake_mutex_);
-    refused = !journal_health_.ok() ? journal_health_ : engine_health_;
+    refused = RefusedByHealth();
     if (refused.ok()) {
       const Waiters::Id waiter =
-          waiters_.AddWrite(deadline, options_.max_outstanding_proposals, std::move(done));
+          waiters_.AddWrite(deadline, encoded.size(), bounds, std::move(done));
       if (waiter != 0) {
         intake_.push_back({waiter, now, std::move(encoded)});
         ScheduleIntake();
@@ -132,7 +163,9 @@ void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback
       } else {
         refused = ResourceExhaustedError(
             "max_outstanding_proposals = " + std::to_string(options_.max_outstanding_proposals) +
-            " writes are under way already; try again later");
+            " writes, or max_outstanding_bytes = " +
+            std::to_string(options_.max_outstanding_bytes) +
+            " of them, are under way already; try again later");
       }
     }
   }
@@ -163,9 +196,11 @@ void Replica::WaitForVersion(Version version, MonotonicTime deadline, StatusCall
 Duration Replica::Staleness() const {
   MutexLock lock(&status_mutex_);
   if (!status_.recovered) return Duration::max();
-  if (!unapplied_.empty()) return env_.clock->Now() - unapplied_.front().second;
-  // A leader of a single voter knows every commit there is.
-  return status_.leadership.role == consensus::Role::kLeader ? Duration::zero() : Duration::max();
+  const MonotonicTime now = env_.clock->Now();
+  if (alone_ && status_.leadership.role == consensus::Role::kLeader) {
+    return unapplied_.empty() ? Duration::zero() : now - unapplied_.front().second;
+  }
+  return fresh_at_ ? now - *fresh_at_ : Duration::max();
 }
 
 ReplicaStatus Replica::status() const {
@@ -177,6 +212,7 @@ ReplicaStatus Replica::status() const {
   status.outstanding = waiters_.outstanding_writes();
   status.applied_version = executor_->applied_version();
   status.watermark = executor_->watermark();
+  status.bad_frames = bad_frames_.load(std::memory_order_relaxed);
   return status;
 }
 

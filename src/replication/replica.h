@@ -12,7 +12,15 @@
 // of the executors (or inside the call, when the answer is known at once) and must not block.
 //
 // The way of a write: Propose -> [core] batch, Step(Propose) -> [journal] Append, Sync -> [core]
-// Step(Persisted), committed -> [apply] ApplyEntry -> callback.
+// Step(Persisted), committed -> [apply] ApplyEntry -> callback. Where another node leads, it is
+// sent there (forwarder.h); while nobody leads, it waits.
+//
+// What is safe because of the order of things here:
+//   * a message that promises something leaves when what it promises is durable, never earlier;
+//   * nothing is applied that is not durable in the local journal, so that what this node's engine
+//     holds can never be ahead of what its journal can continue;
+//   * persists reach the journal in the order in which the core made them; one fdatasync covers all
+//     that wait.
 #ifndef CAIRN_SRC_REPLICATION_REPLICA_H_
 #define CAIRN_SRC_REPLICATION_REPLICA_H_
 
@@ -26,6 +34,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,19 +48,37 @@
 #include "src/kv/command.h"
 #include "src/kv/limits.h"
 #include "src/replication/batch_pacer.h"
+#include "src/replication/peer_frame.h"
 #include "src/replication/state_machine_executor.h"
 #include "src/replication/waiters.h"
 #include "src/storage/engine.h"
+#include "src/transport/peer_transport.h"
 
 namespace cairn::replication {
 
 struct ReplicaOptions {
   NodeId node;
   GroupId group;
+  // Of this node's data folder, and the cluster that it belongs to: in every frame it sends. Frames
+  // of another cluster are dropped.
+  IncarnationId incarnation;
+  std::uint64_t cluster = 0;
+  // The members that the group was formed with: in force as long as the state holds no membership.
+  consensus::Membership initial_membership;
   // Commands in one log entry.
   std::uint32_t max_batch_size = 100;
   // Proposals whose fate is open, also of clients that gave up; beyond it kResourceExhausted.
   std::uint32_t max_outstanding_proposals = 1000;
+  // And the bytes of their commands.
+  std::uint64_t max_outstanding_bytes = 256 << 20;
+  // Own batches that are on their way to the local disk at once; the next one gathers meanwhile.
+  std::uint32_t max_batches_in_flight = 1;
+  // Payloads of committed entries that wait for the engine in memory; beyond it they are read from
+  // the journal when their turn comes.
+  std::uint64_t max_apply_queue_bytes = 64 << 20;
+  // Committed entries that wait for the engine, in all. Beyond it nothing more is taken into the
+  // journal: a follower whose engine is full stops acknowledging. 0: four times max_journal_bytes.
+  std::uint64_t max_apply_backlog_bytes = 0;
   // The longest that a proposal waits for company before its batch is sent (see batch_pacer.h).
   Duration max_batch_delay = std::chrono::microseconds(1000);
   kv::Limits limits;
@@ -61,6 +88,9 @@ struct ReplicaOptions {
   Duration mvcc_window = std::chrono::seconds(300);
   // A session unused for this long is expired.
   Duration session_idle = std::chrono::seconds(600);
+  // How often the replica asks for a read barrier by itself, so that it knows how old its state is
+  // (Staleness) although nobody reads. 0: never.
+  Duration freshness_interval{0};
   // How often a full disk is tried again.
   Duration disk_retry = std::chrono::milliseconds(100);
 };
@@ -72,8 +102,8 @@ struct ReplicaEnvironment {
   SerialExecutor* journal = nullptr;
   SerialExecutor* apply = nullptr;
   SerialExecutor* upkeep = nullptr;
-  // Hands a message to the transport. May be empty for a core that never sends.
-  std::function<void(const consensus::Message&)> send;
+  // To the other nodes. Null for a group of one.
+  transport::PeerTransport* transport = nullptr;
   // Called once, with why, when the node must end: a failed fsync, a damaged record, an entry that
   // can't be decoded. The replica does nothing more after it.
   std::function<void(const Status&)> fatal;
@@ -81,8 +111,9 @@ struct ReplicaEnvironment {
 
 struct ReplicaStatus {
   consensus::Leadership leadership;
-  Slot last_slot;     // last one in the log
-  Slot durable_slot;  // everything up to it is synced in the local journal
+  consensus::Membership membership;  // in force; empty in a group of one without membership
+  Slot last_slot;                    // last one in the log
+  Slot durable_slot;                 // everything up to it is synced in the local journal
   Slot committed_slot;
   Slot applied_slot;
   Version applied_version;
@@ -92,6 +123,7 @@ struct ReplicaStatus {
   std::uint64_t commands = 0;     // commands in them
   Status health;                  // not OK while proposals are refused
   bool recovered = false;         // replayed to the last commit known at start
+  std::uint64_t bad_frames = 0;   // from peers: damaged, or of another group or cluster
 };
 
 class Replica : public std::enable_shared_from_this<Replica> {
@@ -111,8 +143,9 @@ class Replica : public std::enable_shared_from_this<Replica> {
   Status Start(StatusCallback recovered);
 
   // Puts the operation into the log and applies it; `done` runs exactly once. Group and time of the
-  // command are filled in here. Sizes must have been validated.
-  //   kNotLeader           with the leader's hint; nothing happened
+  // command are filled in here. Sizes must have been validated. While no leader is known the
+  // command waits for one, until its deadline.
+  //   kNotLeader           another node leads (status().leadership.leader); nothing happened
   //   kResourceExhausted   too many proposals outstanding, or no room on disk; nothing happened
   //   kUnavailable         stopping
   //   kTimeout             the deadline passed; maybe_applied() if it may be in the log
@@ -126,8 +159,9 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // `done` runs when `version` is applied here.
   void WaitForVersion(Version version, MonotonicTime deadline, StatusCallback done);
 
-  // How long ago the applied state was known to hold every commit; see DESIGN 3.4, `local`.
-  // Max() if that was never known.
+  // How long ago the applied state was known to hold every commit that there was anywhere, as
+  // confirmed by a quorum: the age of the newest read barrier whose slot is applied. So an isolated
+  // leader grows stale too. Max() if that was never known since the start.
   [[nodiscard]] Duration Staleness() const;
 
   [[nodiscard]] ReplicaStatus status() const;
@@ -145,16 +179,23 @@ class Replica : public std::enable_shared_from_this<Replica> {
           std::unique_ptr<consensus::Core> core, consensus::Journal* journal,
           StateMachineExecutor* executor, storage::Engine* engine);
 
-  // A proposal that waits to be batched.
+  // A proposal that waits to be batched, or for a leader.
   struct Pending {
     Waiters::Id waiter = 0;
     MonotonicTime since;
     std::string encoded;
   };
-  // An entry of the log that is not applied yet, and who proposed its commands: one waiter a
-  // command, or none if they were not proposed here.
+  // An entry of the log that is not handed to apply yet, and who proposed its commands: one waiter
+  // a command, or none if they were not proposed here.
   struct LogEntry {
     consensus::Entry entry;
+    consensus::PersistToken token;  // durable with this one
+    std::vector<Waiters::Id> waiters;
+    std::uint64_t bytes = 0;  // of the payload, also when it was dropped
+  };
+  // A barrier put to the core.
+  struct BarrierRound {
+    MonotonicTime asked;
     std::vector<Waiters::Id> waiters;
   };
   using Step_t = decltype(consensus::Event::what);
@@ -165,38 +206,77 @@ class Replica : public std::enable_shared_from_this<Replica> {
   template <class F>
   void PostAt(SerialExecutor* executor, MonotonicTime when, F task);
 
-  // Core executor.
+  // What journal and engine hold, for the core. Fills log_.
+  Result<consensus::Recovered> WhatIsHeld(const storage::StateMeta& state,
+                                          const consensus::JournalContents& held, Slot last);
+
+  // Core executor: events and effects (replica_core.cc).
   void Step(Step_t what);
   void CarryOut(consensus::Effects effects);
+  void HandleLeadership(const consensus::Effects& effects);
   void HandlePersist(consensus::Persist persist);
-  void HandleProposals(const consensus::Effects& effects);
+  void HandleCommitted(Slot committed);
   void HandleBarriers(const consensus::Effects& effects);
   void HandOverCommitted();
-  void Intake();
-  void ProposeIfDue();
-  void ProposeBatch();
-  void OnPersisted(consensus::PersistToken token, std::optional<Slot> last_slot);
-  void SendMessages(std::vector<consensus::Message> messages);
+  void OnPersisted(consensus::PersistToken token);
+  void OnApplied(Slot slot);
+  void StartBarrier(std::vector<Waiters::Id> waiters);
   void ArmCoreTimer(MonotonicTime when);
+  void ProbeFreshness();
+  [[nodiscard]] bool leads() const { return leadership_.role == consensus::Role::kLeader; }
+  // The only voter, which knows every commit there is.
+  [[nodiscard]] bool IsAlone() const;
+
+  // Core executor: proposals (replica_proposals.cc).
+  void Intake();
+  // Sends what waits in queue_ where it belongs.
+  void Dispatch();
+  void RefuseQueue(const Status& why);
+  void ProposeIfDue();
+  // False if the core refused the batch; it is back in the queue then.
+  bool ProposeBatch();
+  void HandleProposals(const consensus::Effects& effects);
+  void ArmDispatch(MonotonicTime when);
+  void PurgeQueue();
   void Sweep();
   void Upkeep();
   void ScheduleUpkeep();
 
+  // Peers (replica_peers.cc).
+  void SendMessages(std::vector<consensus::Message> messages);
+  void SendFrame(NodeId to, FrameKind kind, std::string_view body);
+  void OnFrame(NodeId from, const std::string& bytes);  // any thread
+  void HandleFrame(NodeId from, const FrameHeader& header, std::string body);
+
   // Any thread.
   void ScheduleIntake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(intake_mutex_);
+  [[nodiscard]] Status RefusedByHealth() ABSL_EXCLUSIVE_LOCKS_REQUIRED(intake_mutex_);
   void ArmSweep();
   void Fatal(const Status& why);
   void SetHealth(Status* which, Status status);
 
-  // Journal executor.
-  void RunPersist(const std::shared_ptr<const consensus::Persist>& persist);
+  // Journal executor (replica_journal.cc).
+  void RunPersists();
+  // Appends what waits, as far as there is room; the token of the last one, if any. Sets `held` to
+  // why the next one must wait.
+  std::optional<consensus::PersistToken> AppendPersists(Status* held);
+  void HoldPersists(Status why);
   // Makes room for the next batch; refuses proposals while there is none.
   void SetHealthFromReserve();
   void FlushIfJournalIsLong();
+  void RunFetch(const consensus::Fetch& fetch);
+  [[nodiscard]] std::uint64_t MaxBacklog() const {
+    return options_.max_apply_backlog_bytes != 0 ? options_.max_apply_backlog_bytes
+                                                 : 4 * options_.max_journal_bytes;
+  }
 
-  // Apply executor.
+  // Apply executor (replica_apply.cc).
   void RunApply();
+  // Makes the next committed entry applying_. False if none waits.
+  Result<bool> TakeNext();
+  Status ReadPayload(consensus::Entry* entry);
   void AfterApply(LogEntry& applied);
+  void ReportApplied(bool applied_any);
 
   // Upkeep executor.
   void FlushEngine(StatusCallback done);
@@ -212,6 +292,11 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::atomic<bool> stopped_{false};
   std::atomic<bool> sweep_armed_{false};
   std::atomic<bool> flush_scheduled_{false};
+  // Of committed entries that are not applied: bytes in all, and bytes held in memory.
+  std::atomic<std::uint64_t> backlog_bytes_{0};
+  std::atomic<std::uint64_t> apply_queue_bytes_{0};
+  std::atomic<std::uint64_t> inbox_bytes_{0};  // frames on their way to the core executor
+  std::atomic<std::uint64_t> bad_frames_{0};
   Waiters waiters_;  // locks by itself
 
   // What arrives on its way to the core executor, and why nothing may arrive.
@@ -219,28 +304,42 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::vector<Pending> intake_ ABSL_GUARDED_BY(intake_mutex_);
   std::vector<Waiters::Id> barrier_intake_ ABSL_GUARDED_BY(intake_mutex_);
   bool intake_scheduled_ ABSL_GUARDED_BY(intake_mutex_) = false;
+  // Another node leads: its health counts, not this one's.
+  bool led_elsewhere_ ABSL_GUARDED_BY(intake_mutex_) = false;
   Status journal_health_ ABSL_GUARDED_BY(intake_mutex_);
   Status engine_health_ ABSL_GUARDED_BY(intake_mutex_);
 
   // Owned by the core executor.
   std::deque<Pending> queue_;
   BatchPacer pacer_;
-  bool batch_timer_armed_ = false;
+  bool dispatch_armed_ = false;
   std::uint64_t next_number_ = 1;  // of proposals and barriers
-  absl::btree_map<consensus::ProposalId, std::vector<Waiters::Id>> proposals_;
-  absl::btree_map<consensus::BarrierId, std::vector<Waiters::Id>> barriers_;
-  absl::btree_map<Slot, LogEntry> log_;  // after the last slot that was handed to apply
+  absl::btree_map<consensus::ProposalId, std::vector<Pending>> proposals_;
+  absl::btree_map<consensus::BarrierId, BarrierRound> barriers_;
+  std::vector<Waiters::Id> parked_barriers_;              // until a leader is known
+  std::deque<std::pair<Slot, MonotonicTime>> confirmed_;  // opened barriers that are not applied
+  absl::btree_map<Slot, LogEntry> log_;                   // after handed_over_
+  Slot handed_over_;                                      // last one handed to apply
   Slot durable_slot_;
   Slot committed_slot_;
-  std::uint32_t persists_in_flight_ = 0;
+  Slot applied_slot_;                   // as last reported by the apply executor
+  consensus::PersistToken last_token_;  // handed to the journal
   consensus::PersistToken durable_token_;
   std::deque<consensus::Message> held_messages_;  // wait for their token
   std::optional<MonotonicTime> core_timer_;
   consensus::Leadership leadership_;
+  consensus::Membership membership_;
+
+  // Handed from core to journal.
+  Mutex persist_mutex_;
+  std::vector<consensus::Persist> persist_queue_ ABSL_GUARDED_BY(persist_mutex_);
+  bool persist_scheduled_ ABSL_GUARDED_BY(persist_mutex_) = false;
 
   // Owned by the journal executor.
+  std::deque<consensus::Persist> to_write_;
   bool journal_was_well_ = true;
   bool room_retry_armed_ = false;
+  bool persist_retry_armed_ = false;
 
   // Handed from core to apply.
   Mutex apply_mutex_;
@@ -250,13 +349,18 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // Owned by the apply executor (set by Start before anything runs there).
   std::optional<LogEntry> applying_;
   std::vector<ApplyOutcome> outcomes_;
-  Slot recovery_target_;
+  std::deque<consensus::Entry> read_ahead_;  // from the journal, in slot order
+  Slot recovery_target_ = Slot::Max();       // until the core has said what is committed
   StatusCallback recovered_;
 
   mutable Mutex status_mutex_;
   ReplicaStatus status_ ABSL_GUARDED_BY(status_mutex_);
-  // Commits that are not applied yet, with the time at which they became known: for Staleness.
+  bool alone_ ABSL_GUARDED_BY(status_mutex_) = true;
+  // Commits that are not applied yet, with the time at which they became known: how stale the only
+  // voter of a group is.
   std::deque<std::pair<Slot, MonotonicTime>> unapplied_ ABSL_GUARDED_BY(status_mutex_);
+  // When the newest barrier was asked for whose slot is applied.
+  std::optional<MonotonicTime> fresh_at_ ABSL_GUARDED_BY(status_mutex_);
 };
 
 template <class F>

@@ -100,6 +100,9 @@ Status StateMachineExecutor::ApplyEntry(const consensus::Entry& entry,
       meta_dirty_ = true;
       if (pending_.bytes() > kPendingBytes) CAIRN_RETURN_IF_ERROR(WritePending());
     }
+  } else if (entry.kind == consensus::EntryKind::kMembership) {
+    CAIRN_RETURN_IF_ERROR(consensus::Membership::Decode(*entry.payload).status());
+    meta_.membership = *entry.payload;
   }
   meta_.applied_slot = entry.slot;
   meta_.applied_epoch = entry.epoch;

@@ -16,11 +16,14 @@ Status DeadlinePassed(bool in_log) {
 
 }  // namespace
 
-Waiters::Id Waiters::AddWrite(MonotonicTime deadline, std::uint64_t limit, WriteCallback&& done) {
+Waiters::Id Waiters::AddWrite(MonotonicTime deadline, std::uint64_t bytes, const Bounds& bounds,
+                              WriteCallback&& done) {
   MutexLock lock(&mutex_);
-  if (closed_ || writes_.size() >= limit) return 0;
+  if (closed_ || writes_.size() >= bounds.count) return 0;
+  if (write_bytes_ != 0 && write_bytes_ + bytes > bounds.bytes) return 0;
   const Id id = next_++;
-  writes_.emplace_hint(writes_.end(), id, Write{deadline, false, std::move(done)});
+  write_bytes_ += bytes;
+  writes_.emplace_hint(writes_.end(), id, Write{deadline, bytes, false, std::move(done)});
   return id;
 }
 
@@ -36,9 +39,30 @@ bool Waiters::EnterLog(Id id) {
   return true;
 }
 
+void Waiters::LeaveLog(Id id) {
+  MutexLock lock(&mutex_);
+  const auto it = writes_.find(id);
+  if (it != writes_.end()) it->second.in_log = false;
+}
+
+bool Waiters::Forget(Id id) {
+  MutexLock lock(&mutex_);
+  const auto it = writes_.find(id);
+  if (it == writes_.end()) return true;
+  if (it->second.done || it->second.in_log) return false;
+  Take(it);
+  return true;
+}
+
+bool Waiters::Waits(Id id) const {
+  MutexLock lock(&mutex_);
+  return reads_.contains(id);
+}
+
 WriteCallback Waiters::Take(WriteMap::iterator it) {
   WriteCallback done = std::exchange(it->second.done, nullptr);
   if (!done) --given_up_;
+  write_bytes_ -= it->second.bytes;
   writes_.erase(it);
   return done;
 }
@@ -198,6 +222,7 @@ void Waiters::Close(const Status& status) {
     closed_with_ = status;
     writes.swap(writes_);
     given_up_ = 0;
+    write_bytes_ = 0;
     reads.swap(reads_);
     by_slot_.clear();
     by_version_.clear();

@@ -37,13 +37,24 @@ class Waiters {
 
   // ---- Proposals
 
-  // Takes a proposal in; 0 (and `done` is left alone) if the fate of `limit` of them is open
-  // already, or after Close.
-  Id AddWrite(MonotonicTime deadline, std::uint64_t limit, WriteCallback&& done);
+  // What may be open at once; a single write may exceed `bytes` alone.
+  struct Bounds {
+    std::uint64_t count = 0;
+    std::uint64_t bytes = 0;
+  };
+  // Takes a proposal of `bytes` in; 0 (and `done` is left alone) if the fate of as many as `bounds`
+  // allows is open already, or after Close.
+  Id AddWrite(MonotonicTime deadline, std::uint64_t bytes, const Bounds& bounds,
+              WriteCallback&& done);
   // The proposal is about to enter the log: from now on its fate is open until it is answered.
   // False if it was answered already (its deadline passed); then it must not be proposed, and its
   // place is free.
   bool EnterLog(Id id);
+  // It did not enter the log after all.
+  void LeaveLog(Id id);
+  // Frees the place of a proposal that was answered and is not in the log. True if that is so, or
+  // if there is no such proposal any more.
+  bool Forget(Id id);
   void AnswerWrite(Id id, Result<kv::WriteResult> result);
   // One outcome a waiter, in order.
   void AnswerWrites(const std::vector<Id>& ids, std::vector<ApplyOutcome>& outcomes);
@@ -56,6 +67,8 @@ class Waiters {
   Id AddBarrier(MonotonicTime deadline, StatusCallback&& done);
   void AnswerBarrier(Id id, Status status);
   void BindToSlot(Id id, Slot slot);
+  // True until the read is answered.
+  [[nodiscard]] bool Waits(Id id) const;
   void AddVersion(Version version, MonotonicTime deadline, StatusCallback&& done);
   // Everything up to `slot` and `version` is applied: answers who waited for that.
   void Applied(Slot slot, Version version);
@@ -74,6 +87,7 @@ class Waiters {
  private:
   struct Write {
     MonotonicTime deadline;
+    std::uint64_t bytes = 0;
     bool in_log = false;
     WriteCallback done;  // empty: the deadline passed, it was answered
   };
@@ -93,6 +107,7 @@ class Waiters {
   Status closed_with_ ABSL_GUARDED_BY(mutex_);
   WriteMap writes_ ABSL_GUARDED_BY(mutex_);
   std::uint64_t given_up_ ABSL_GUARDED_BY(mutex_) = 0;  // of writes_: those without `done`
+  std::uint64_t write_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::btree_map<Id, Read> reads_ ABSL_GUARDED_BY(mutex_);
   // Ids of `reads_`; one that was answered meanwhile is skipped.
   std::multimap<Slot, Id> by_slot_ ABSL_GUARDED_BY(mutex_);

@@ -35,7 +35,7 @@ struct Answer {
 TEST(Waiters, AWriteIsAnsweredOnce) {
   Waiters waiters;
   Answer a;
-  const Waiters::Id id = waiters.AddWrite({100}, 10, a.Write());
+  const Waiters::Id id = waiters.AddWrite({100}, 1, {10, 1000}, a.Write());
   EXPECT_TRUE(waiters.EnterLog(id));
   waiters.AnswerWrite(id, kv::WriteResult{});
   waiters.AnswerWrite(id, UnavailableError("again"));
@@ -49,9 +49,9 @@ TEST(Waiters, TheLimitLeavesTheCallbackAlone) {
   Waiters waiters;
   Answer a;
   Answer b;
-  EXPECT_NE(waiters.AddWrite({100}, 1, a.Write()), 0u);
+  EXPECT_NE(waiters.AddWrite({100}, 1, {1, 1000}, a.Write()), 0u);
   WriteCallback second = b.Write();
-  EXPECT_EQ(waiters.AddWrite({100}, 1, std::move(second)), 0u);
+  EXPECT_EQ(waiters.AddWrite({100}, 1, {1, 1000}, std::move(second)), 0u);
   second(UnavailableError("still there"));
   EXPECT_EQ(b.count, 1);
   waiters.Close(UnavailableError("closed"));
@@ -62,9 +62,9 @@ TEST(Waiters, DeadlinesTellWhetherTheWriteMayBeApplied) {
   Answer queued;
   Answer in_log;
   Answer later;
-  const Waiters::Id a = waiters.AddWrite({100}, 10, queued.Write());
-  const Waiters::Id b = waiters.AddWrite({100}, 10, in_log.Write());
-  waiters.AddWrite({101}, 10, later.Write());
+  const Waiters::Id a = waiters.AddWrite({100}, 1, {10, 1000}, queued.Write());
+  const Waiters::Id b = waiters.AddWrite({100}, 1, {10, 1000}, in_log.Write());
+  waiters.AddWrite({101}, 1, {10, 1000}, later.Write());
   EXPECT_TRUE(waiters.EnterLog(b));
   EXPECT_TRUE(waiters.Expire({100}));
   EXPECT_EQ(queued.status->code(), StatusCode::kTimeout);
@@ -81,21 +81,21 @@ TEST(Waiters, AWriteThatWasGivenUpKeepsItsPlaceUntilItsFateIsKnown) {
   Answer in_log;
   Answer queued;
   Answer more;
-  const Waiters::Id a = waiters.AddWrite({100}, 2, in_log.Write());
-  const Waiters::Id b = waiters.AddWrite({100}, 2, queued.Write());
+  const Waiters::Id a = waiters.AddWrite({100}, 1, {2, 1000}, in_log.Write());
+  const Waiters::Id b = waiters.AddWrite({100}, 1, {2, 1000}, queued.Write());
   EXPECT_TRUE(waiters.EnterLog(a));
   EXPECT_FALSE(waiters.Expire({100}));
   EXPECT_EQ(in_log.count + queued.count, 2);
   EXPECT_EQ(waiters.outstanding_writes(), 0u);
   EXPECT_TRUE(waiters.empty());
   // Both still lie in memory somewhere.
-  EXPECT_EQ(waiters.AddWrite({200}, 2, more.Write()), 0u);
+  EXPECT_EQ(waiters.AddWrite({200}, 1, {2, 1000}, more.Write()), 0u);
   EXPECT_FALSE(waiters.EnterLog(b));
-  EXPECT_NE(waiters.AddWrite({200}, 2, more.Write()), 0u);
-  EXPECT_EQ(waiters.AddWrite({200}, 2, more.Write()), 0u);
+  EXPECT_NE(waiters.AddWrite({200}, 1, {2, 1000}, more.Write()), 0u);
+  EXPECT_EQ(waiters.AddWrite({200}, 1, {2, 1000}, more.Write()), 0u);
   std::vector<ApplyOutcome> outcomes(1);
   waiters.AnswerWrites({a}, outcomes);
-  EXPECT_NE(waiters.AddWrite({200}, 2, more.Write()), 0u);
+  EXPECT_NE(waiters.AddWrite({200}, 1, {2, 1000}, more.Write()), 0u);
   waiters.Close(UnavailableError("closed"));
   EXPECT_EQ(in_log.count + queued.count, 2);
   EXPECT_EQ(more.count, 2);

@@ -1,4 +1,4 @@
-// The replica's side of the executors that touch disks: journal, apply and upkeep.
+// The replica's side of the executors that touch the engine: apply and upkeep.
 #include <utility>
 
 #include "src/base/log.h"
@@ -9,75 +9,19 @@ namespace {
 
 // Entries that one run of the apply executor takes before it lets other tasks in.
 constexpr int kEntriesPerRun = 64;
+// How much is read from the journal at once, of entries that memory had no room for.
+constexpr std::uint64_t kReadAheadBytes = 4 << 20;
 
 }  // namespace
-
-// ---- Journal executor
-
-void Replica::RunPersist(const std::shared_ptr<const consensus::Persist>& persist) {
-  Status status = journal_->Append(*persist);
-  if (status.code() == StatusCode::kResourceExhausted) {
-    // Nothing was written. The entries stay where they are and are tried again; a flush may free
-    // old segments meanwhile.
-    SetHealth(&journal_health_, std::move(status));
-    journal_was_well_ = false;  // SetHealthFromReserve takes it back.
-    if (!flush_scheduled_.exchange(true)) PostTo(env_.upkeep, [this] { FlushEngine(nullptr); });
-    PostAt(env_.journal, env_.clock->Now() + options_.disk_retry,
-           [this, persist] { RunPersist(persist); });
-    return;
-  }
-  if (status.ok()) status = journal_->Sync();
-  if (!status.ok()) {
-    Fatal(status);
-    return;
-  }
-  // Room for the largest batch is made now, so that a full disk is found before a proposal is taken
-  // and not after.
-  SetHealthFromReserve();
-  std::optional<Slot> last_slot;
-  if (!persist->entries.empty()) last_slot = persist->entries.back().slot;
-  PostTo(env_.core, [this, token = persist->token, last_slot] { OnPersisted(token, last_slot); });
-  FlushIfJournalIsLong();
-}
-
-void Replica::SetHealthFromReserve() {
-  Status room = journal_->Reserve(options_.limits.entry_bytes + options_.limits.transaction_bytes);
-  if (room.ok() && journal_was_well_) return;
-  if (!room.ok() && room.code() != StatusCode::kResourceExhausted) {
-    Fatal(room);
-    return;
-  }
-  const bool well = room.ok();
-  SetHealth(&journal_health_, std::move(room));
-  journal_was_well_ = well;
-  if (well || std::exchange(room_retry_armed_, true)) return;
-  PostAt(env_.journal, env_.clock->Now() + options_.disk_retry, [this] {
-    room_retry_armed_ = false;
-    SetHealthFromReserve();
-  });
-}
-
-void Replica::FlushIfJournalIsLong() {
-  if (journal_->Figures().live_bytes <= options_.max_journal_bytes) return;
-  if (flush_scheduled_.exchange(true)) return;
-  PostTo(env_.upkeep, [this] { FlushEngine(nullptr); });
-}
 
 // ---- Apply executor
 
 void Replica::RunApply() {
   bool applied_any = false;
   for (int i = 0; i < kEntriesPerRun; ++i) {
-    if (!applying_) {
-      MutexLock lock(&apply_mutex_);
-      if (apply_queue_.empty()) {
-        apply_scheduled_ = false;
-        break;
-      }
-      applying_ = std::move(apply_queue_.front());
-      apply_queue_.pop_front();
-      outcomes_.clear();
-    }
+    const Result<bool> taken = TakeNext();
+    if (!taken.ok()) return Fatal(taken.status());
+    if (!*taken) break;
     Status status = executor_->ApplyEntry(applying_->entry, &outcomes_);
     if (status.code() == StatusCode::kResourceExhausted) {
       SetHealth(&engine_health_, std::move(status));
@@ -90,9 +34,8 @@ void Replica::RunApply() {
       break;
     }
     if (!status.ok()) {
-      Fatal(Status(status.code(), "slot " + ToString(applying_->entry.slot) +
-                                      " cannot be applied: " + status.message()));
-      return;
+      return Fatal(Status(status.code(), "slot " + ToString(applying_->entry.slot) +
+                                             " cannot be applied: " + status.message()));
     }
     LogEntry applied = std::move(*applying_);
     applying_.reset();
@@ -100,8 +43,54 @@ void Replica::RunApply() {
     applied_any = true;
     if (i + 1 == kEntriesPerRun) PostTo(env_.apply, [this] { RunApply(); });
   }
+  ReportApplied(applied_any);
+}
+
+Result<bool> Replica::TakeNext() {
+  if (applying_) return true;
+  {
+    MutexLock lock(&apply_mutex_);
+    if (apply_queue_.empty()) {
+      apply_scheduled_ = false;
+      return false;
+    }
+    applying_ = std::move(apply_queue_.front());
+    apply_queue_.pop_front();
+  }
+  outcomes_.clear();
+  if (applying_->entry.payload != nullptr) {
+    apply_queue_bytes_.fetch_sub(applying_->bytes, std::memory_order_relaxed);
+  } else {
+    CAIRN_RETURN_IF_ERROR(ReadPayload(&applying_->entry));
+  }
+  return true;
+}
+
+Status Replica::ReadPayload(consensus::Entry* entry) {
+  while (!read_ahead_.empty() && read_ahead_.front().slot < entry->slot) read_ahead_.pop_front();
+  if (read_ahead_.empty() || read_ahead_.front().slot != entry->slot) {
+    CAIRN_ASSIGN_OR_RETURN(std::vector<consensus::Entry> read,
+                           journal_->ReadEntries(entry->slot, Slot::Max().Prev(), kReadAheadBytes));
+    read_ahead_.assign(std::make_move_iterator(read.begin()), std::make_move_iterator(read.end()));
+  }
+  // What is committed and durable does not change any more. What was read ahead of the commit may
+  // have: it is read again then.
+  if (read_ahead_.front().epoch != entry->epoch) {
+    CAIRN_ASSIGN_OR_RETURN(std::vector<consensus::Entry> read,
+                           journal_->ReadEntries(entry->slot, entry->slot, 0));
+    read_ahead_.assign(std::make_move_iterator(read.begin()), std::make_move_iterator(read.end()));
+  }
+  if (read_ahead_.front().epoch != entry->epoch) {
+    return CorruptionError("the journal holds another entry than the one that was committed");
+  }
+  entry->payload = std::move(read_ahead_.front().payload);
+  read_ahead_.pop_front();
+  return Status::Ok();
+}
+
+void Replica::ReportApplied(bool applied_any) {
   const Slot slot = executor_->applied_slot();
-  if (applied_any) PostTo(env_.core, [this, slot] { Step(consensus::Applied{slot}); });
+  if (applied_any) PostTo(env_.core, [this, slot] { OnApplied(slot); });
   if (recovered_ && slot >= recovery_target_) {
     {
       MutexLock lock(&status_mutex_);
@@ -112,6 +101,7 @@ void Replica::RunApply() {
 }
 
 void Replica::AfterApply(LogEntry& applied) {
+  backlog_bytes_.fetch_sub(applied.bytes, std::memory_order_relaxed);
   {
     MutexLock lock(&status_mutex_);
     status_.applied_slot = applied.entry.slot;

@@ -1,0 +1,81 @@
+// Frames to and from the other nodes.
+#include <utility>
+
+#include "src/base/log.h"
+#include "src/replication/replica.h"
+
+namespace cairn::replication {
+namespace {
+
+// Beyond this many bytes on their way to the core executor frames are dropped: the network may lose
+// them too, and a node that can't keep up must not run out of memory.
+constexpr std::uint64_t kMaxInboxBytes = 256 << 20;
+// Messages that wait for the disk. A full disk holds them for long; the oldest go first.
+constexpr std::size_t kMaxHeldMessages = 10'000;
+
+transport::Lane LaneOf(FrameKind kind) {
+  return kind == FrameKind::kSnapshot ? transport::Lane::kBulk : transport::Lane::kConsensus;
+}
+
+}  // namespace
+
+void Replica::SendMessages(std::vector<consensus::Message> messages) {
+  for (consensus::Message& message : messages) {
+    if (message.after > durable_token_) {
+      held_messages_.push_back(std::move(message));
+      if (held_messages_.size() > kMaxHeldMessages) held_messages_.pop_front();
+    } else {
+      SendFrame(message.to, FrameKind::kCore, message.body);
+    }
+  }
+}
+
+void Replica::SendFrame(NodeId to, FrameKind kind, std::string_view body) {
+  if (env_.transport == nullptr) return;
+  const FrameHeader header{kind, options_.group, options_.cluster, options_.incarnation};
+  env_.transport->Send(to, LaneOf(kind), EncodeFrame(header, body));
+}
+
+void Replica::OnFrame(NodeId from, const std::string& bytes) {
+  if (stopped_.load(std::memory_order_acquire)) return;
+  const Result<Frame> frame = DecodeFrame(bytes);
+  const auto bad = [&](const std::string& what) {
+    // Each of a broken peer's frames is counted; every power of two is logged.
+    const std::uint64_t count = bad_frames_.fetch_add(1, std::memory_order_relaxed) + 1;
+    if ((count & (count - 1)) == 0) {
+      CAIRN_LOG(kWarn, "replica: dropped a frame from node {} ({} so far): {}", from.value(), count,
+                what);
+    }
+  };
+  if (!frame.ok()) return bad(frame.status().message());
+  const FrameHeader header = frame->header;
+  if (header.group != options_.group) return bad("it is of group " + ToString(header.group));
+  if (header.cluster != options_.cluster) {
+    return bad("it is of another cluster; check the endpoints in the configuration of both nodes");
+  }
+  const std::uint64_t size = bytes.size();
+  if (inbox_bytes_.fetch_add(size, std::memory_order_relaxed) + size > kMaxInboxBytes) {
+    inbox_bytes_.fetch_sub(size, std::memory_order_relaxed);
+    return;
+  }
+  PostTo(env_.core, [this, from, header, size, body = std::string(frame->body)]() mutable {
+    inbox_bytes_.fetch_sub(size, std::memory_order_relaxed);
+    HandleFrame(from, header, std::move(body));
+  });
+}
+
+void Replica::HandleFrame(NodeId from, const FrameHeader& header, std::string body) {
+  switch (header.kind) {
+    case FrameKind::kCore:
+      Step(consensus::MessageReceived{from, std::move(body)});
+      return;
+    case FrameKind::kForwardRequest:
+    case FrameKind::kForwardResponse:
+    case FrameKind::kSnapshot:
+    case FrameKind::kSnapshotAck:
+    case FrameKind::kFormation:
+      return;
+  }
+}
+
+}  // namespace cairn::replication
