@@ -196,7 +196,9 @@ class Checker {
   // G1a, aborted reads, and G1b, intermediate reads.
   std::string CheckReads() {
     for (std::size_t i = 0; i < transactions_.size(); ++i) {
-      for (const auto& [key, list] : transactions_[i].reads) {
+      for (const auto& read : transactions_[i].reads) {
+        const std::string& key = read.first;
+        const List& list = read.second;
         for (const std::int64_t element : list) {
           const TransactionRecord& writer = transactions_[writers_[key].at(element)];
           if (writer.outcome == Outcome::kFailed) {
