@@ -1,22 +1,23 @@
-// The commands of `cairn`, each over one connection to a node.
+// The commands of `cairn`: what each takes (a CommandDef, from which parser, help, manual and
+// completion are made) and what runs it. A file of commands offers them as a list, which
+// command_table.cc puts into the one table.
 //
 // What a command has to say goes to standard output, as text or as one JSON document; why it failed
-// goes to standard error, or with JSON into the document: {"error": {"code", "message"}}.
+// goes to standard error, or with --json into the document: {"error": {"code", "message"}}.
 //
 // Thread safety: one thread.
 #ifndef CAIRN_APPS_CAIRN_COMMANDS_H_
 #define CAIRN_APPS_CAIRN_COMMANDS_H_
 
-#include <chrono>
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "apps/cairn/bytes_text.h"
-#include "src/base/endpoint.h"
+#include "src/cli/definition.h"
+#include "src/cli/parse.h"
 
 namespace cairn::cli {
+
+class Context;
 
 // Exit codes: part of the interface (docs/command_line.md).
 enum ExitCode : int {
@@ -28,38 +29,24 @@ enum ExitCode : int {
   kTimedOut = 5,     // no answer in time; a write may have been applied
 };
 
-// Options that all commands take.
-struct CommonOptions {
-  std::vector<Endpoint> endpoints;
-  std::chrono::milliseconds timeout{5000};
-  std::string column_family;  // empty: the default one
-  std::string read_level;     // empty: as the node is configured
-  TextForm form = TextForm::kEscaped;
-  bool raw = false;  // values as they are, without a newline
-  bool json = false;
+struct Command {
+  CommandDef definition;
+  ExitCode (*run)(Context& context, const Invocation& in);
 };
 
-struct RangeArguments {
-  std::optional<std::string> begin;  // bytes
-  std::optional<std::string> end;
-  std::optional<std::string> prefix;
-  std::uint64_t limit = 0;  // 0: all
-  bool keys_only = false;
-};
+std::vector<Command> PointCommands();  // get, put, delete
+std::vector<Command> RangeCommands();  // range
+std::vector<Command> TxnCommands();    // txn
+std::vector<Command> AdminCommands();  // status
+std::vector<Command> MetaCommands();   // completion, man
 
-struct TxnArguments {
-  std::string file = "-";  // "-": standard input
-  std::uint32_t retries = 10;
-};
-
-// Keys and values are bytes, already decoded.
-ExitCode RunGet(const CommonOptions& options, const std::string& key,
-                std::optional<std::int64_t> at_version);
-ExitCode RunPut(const CommonOptions& options, const std::string& key, const std::string& value);
-ExitCode RunDelete(const CommonOptions& options, const std::string& key);
-ExitCode RunRange(const CommonOptions& options, const RangeArguments& arguments);
-ExitCode RunStatus(const CommonOptions& options);
-ExitCode RunTxn(const CommonOptions& options, const TxnArguments& arguments);
+// Names of common options, for CommandDef::common: those of every command that asks a node, and
+// those of the ones that read and show keys or values.
+inline const std::vector<std::string> kNodeOptions = {"endpoints", "timeout-ms", "json"};
+inline const std::vector<std::string> kWriteOptions = {"endpoints",     "timeout-ms", "json",
+                                                       "column-family", "hex",        "base64"};
+inline const std::vector<std::string> kReadOptions = {
+    "endpoints", "timeout-ms", "json", "column-family", "read-level", "hex", "base64"};
 
 }  // namespace cairn::cli
 

@@ -1,92 +1,21 @@
-// range: pages through has_more, all pages at the version of the first one.
-#include <algorithm>
+// range: shows keys and values in order, a page at a time.
 #include <iostream>
+#include <limits>
 #include <utility>
 
-#include "apps/cairn/session.h"
+#include "apps/cairn/context.h"
+#include "apps/cairn/range_reader.h"
 
 namespace cairn::cli {
 namespace {
 
 using nlohmann::ordered_json;
 
-// Pairs asked for at once.
-constexpr std::uint64_t kPage = 1000;
-// The longest key of a node on its defaults; bounds the keys that share a prefix of 0xFF bytes.
-constexpr std::size_t kLongestKey = 10 << 10;
-
-// The keys from begin to end; what is unset is as on the wire.
-struct Bounds {
-  std::optional<std::string> begin;
-  bool begin_included = true;
-  std::optional<std::string> end;
-  bool end_included = false;
-};
-
-Bounds PrefixBounds(const std::string& prefix) {
-  Bounds bounds;
-  bounds.begin = prefix;
-  std::string end = prefix;
-  while (!end.empty() && end.back() == '\xFF') end.pop_back();
-  if (end.empty()) {
-    // Nothing but 0xFF: no key comes after all of these but by length.
-    end = prefix;
-    end.resize(std::max(prefix.size(), kLongestKey), '\xFF');
-    bounds.end_included = true;
-  } else {
-    end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
-  }
-  bounds.end = std::move(end);
-  return bounds;
-}
-
-struct Page {
-  std::vector<thrift_api::KeyValue> pairs;
-  bool has_more = false;
-};
-
-template <class Request>
-void Fill(const Session& session, const Bounds& bounds, std::uint64_t limit, Request* request) {
-  if (bounds.begin.has_value()) request->__set_begin_key(*bounds.begin);
-  request->__set_begin_or_equal(bounds.begin_included);
-  if (bounds.end.has_value()) request->__set_end_key(*bounds.end);
-  request->__set_end_or_equal(bounds.end_included);
-  request->__set_limit(static_cast<std::int32_t>(std::min(limit, kPage)));
-  session.Prepare(request);
-}
-
-template <class Response>
-MaybeFailure Take(Response response, Page* page, std::optional<std::int64_t>* version) {
-  if (MaybeFailure failure = FailureOf(response)) return failure;
-  page->pairs = std::move(response.key_values);
-  page->has_more = response.has_more;
-  if (response.__isset.version) *version = response.version;
-  return std::nullopt;
-}
-
-// Reads one page; at `version` if it is set, else sets it if the node tells.
-MaybeFailure ReadPage(Session* session, const Bounds& bounds, std::uint64_t limit,
-                      std::optional<std::int64_t>* version, Page* page) {
-  if (version->has_value()) {
-    thrift_api::SnapshotGetRangeRequest request;
-    Fill(*session, bounds, limit, &request);
-    request.__set_read_version(**version);
-    thrift_api::SnapshotGetRangeResponse response;
-    auto failure = session->Call([&](auto& node) { node.snapshotGetRange(response, request); });
-    return failure.has_value() ? failure : Take(std::move(response), page, version);
-  }
-  thrift_api::GetRangeRequest request;
-  Fill(*session, bounds, limit, &request);
-  thrift_api::GetRangeResponse response;
-  auto failure = session->Call([&](auto& node) { node.getRange(response, request); });
-  return failure.has_value() ? failure : Take(std::move(response), page, version);
-}
-
 // Writes pairs as they come, so that a range of any size fits in memory.
 class Printer {
  public:
-  Printer(const Session* session, bool keys_only)
-      : session_(*session), keys_only_(keys_only), json_(session->options().json) {}
+  Printer(const Context* context, bool keys_only)
+      : context_(*context), keys_only_(keys_only), json_(context->options().json) {}
 
   void Print(const thrift_api::KeyValue& pair) {
     if (json_) {
@@ -95,8 +24,8 @@ class Printer {
       if (!keys_only_) PutBytes(&element, "value", pair.value);
       std::cout << (count_ == 0 ? "{\"key_values\":[" : ",") << element.dump();
     } else {
-      std::cout << session_.Text(pair.key);
-      if (!keys_only_) std::cout << '\t' << session_.Text(pair.value);
+      std::cout << context_.Text(pair.key);
+      if (!keys_only_) std::cout << '\t' << context_.Text(pair.value);
       std::cout << '\n';
     }
     ++count_;
@@ -114,7 +43,7 @@ class Printer {
 
   // A document that was begun must end as one: the error becomes its last field.
   [[nodiscard]] ExitCode Fail(const Failure& failure) const {
-    if (!json_ || count_ == 0) return session_.Fail(failure);
+    if (!json_ || count_ == 0) return context_.Fail(failure);
     const ordered_json error = {{"code", failure.code}, {"message", failure.message}};
     std::cout << "],\"error\":"
               << error.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << "}"
@@ -125,39 +54,99 @@ class Printer {
   [[nodiscard]] std::uint64_t count() const { return count_; }
 
  private:
-  const Session& session_;
+  const Context& context_;
   const bool keys_only_;
   const bool json_;
   std::uint64_t count_ = 0;
 };
 
-}  // namespace
-
-ExitCode RunRange(const CommonOptions& options, const RangeArguments& arguments) {
-  Session session(options);
-  Bounds bounds;
-  if (arguments.prefix.has_value()) {
-    bounds = PrefixBounds(*arguments.prefix);
-  } else {
-    bounds.begin = arguments.begin;
-    bounds.end = arguments.end;
+// A bound that may stand as an argument or as an option.
+Status TakeBound(const Context& context, const Invocation& in, const char* argument,
+                 const char* option, std::optional<std::string>* bound) {
+  for (const std::string name : {argument, option}) {
+    if (!in.Has(name)) continue;
+    CAIRN_ASSIGN_OR_RETURN(*bound, context.Bytes(in.Required(name), name));
   }
-  Printer printer(&session, arguments.keys_only);
+  return Status::Ok();
+}
+
+Status TakeBounds(const Context& context, const Invocation& in, Bounds* bounds) {
+  CAIRN_RETURN_IF_ERROR(TakeBound(context, in, "BEGIN", "begin", &bounds->begin));
+  CAIRN_RETURN_IF_ERROR(TakeBound(context, in, "END", "end", &bounds->end));
+  if (in.Has("prefix")) {
+    CAIRN_ASSIGN_OR_RETURN(const std::string prefix,
+                           context.Bytes(in.Required("prefix"), "--prefix"));
+    *bounds = PrefixBounds(prefix);
+  }
+  return Status::Ok();
+}
+
+ExitCode RunRange(Context& context, const Invocation& in) {
+  Bounds bounds;
+  if (const Status status = TakeBounds(context, in, &bounds); !status.ok()) {
+    return context.Fail(UsageFailure(status));
+  }
   std::optional<std::int64_t> version;
-  Page page;
-  do {
-    const std::uint64_t left =
-        arguments.limit == 0 ? kPage : std::min(kPage, arguments.limit - printer.count());
-    if (const auto failure = ReadPage(&session, bounds, left, &version, &page)) {
-      return printer.Fail(*failure);
-    }
-    for (const auto& pair : page.pairs) printer.Print(pair);
-    if (page.pairs.empty()) break;
-    bounds.begin = page.pairs.back().key;
-    bounds.begin_included = false;
-  } while (page.has_more && (arguments.limit == 0 || printer.count() < arguments.limit));
-  printer.Finish(page.has_more, version);
+  if (in.Has("at-version")) version = static_cast<std::int64_t>(*in.Number("at-version"));
+  RangeReader reader(&context, std::move(bounds), *in.Number("limit"), version);
+  Printer printer(&context, in.Has("keys-only"));
+  std::vector<thrift_api::KeyValue> pairs;
+  while (!reader.done()) {
+    if (const auto failure = reader.Next(&pairs)) return printer.Fail(*failure);
+    for (const auto& pair : pairs) printer.Print(pair);
+  }
+  printer.Finish(reader.has_more(), reader.version());
   return kSuccess;
 }
+
+CommandDef RangeDef() {
+  return {
+      .name = "range",
+      .summary = "Shows keys and values in order, as of one version",
+      .description = {"The keys from BEGIN up to but not including END, one a line, a tab between "
+                      "key and value. However long the range, it is read a page at a time, all "
+                      "pages as of one version."},
+      .arguments = {{.name = "BEGIN",
+                     .kind = ValueKind::kBytes,
+                     .help = "First key; unless given, the first there is",
+                     .required = false},
+                    {.name = "END",
+                     .kind = ValueKind::kBytes,
+                     .help = "Key to stop before; unless given, \\xff",
+                     .required = false}},
+      .options = {{.name = "begin",
+                   .kind = ValueKind::kBytes,
+                   .value_name = "KEY",
+                   .help = "The same as BEGIN",
+                   .excludes = {"BEGIN"}},
+                  {.name = "end",
+                   .kind = ValueKind::kBytes,
+                   .value_name = "KEY",
+                   .help = "The same as END",
+                   .excludes = {"END"}},
+                  {.name = "prefix",
+                   .kind = ValueKind::kBytes,
+                   .value_name = "KEY",
+                   .help = "Only keys that start with this",
+                   .excludes = {"BEGIN", "END", "begin", "end"}},
+                  {.name = "limit",
+                   .kind = ValueKind::kNumber,
+                   .value_name = "N",
+                   .help = "At most this many keys; 0: all",
+                   .default_value = "0"},
+                  {.name = "at-version",
+                   .kind = ValueKind::kNumber,
+                   .value_name = "V",
+                   .help = "As of this version, as long as the node keeps it",
+                   .max = std::numeric_limits<std::int64_t>::max()},
+                  {.name = "keys-only", .help = "Without the values"}},
+      .common = kReadOptions,
+      .examples = {{"cairn range fruit/ fruit0", "Keys from one to another"},
+                   {"cairn range --prefix fruit/ --keys-only", "Keys with a prefix"}}};
+}
+
+}  // namespace
+
+std::vector<Command> RangeCommands() { return {{RangeDef(), RunRange}}; }
 
 }  // namespace cairn::cli

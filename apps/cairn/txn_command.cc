@@ -4,10 +4,10 @@
 #include <fstream>
 #include <iostream>
 #include <limits>
-#include <map>
 #include <utility>
 
-#include "apps/cairn/session.h"
+#include "apps/cairn/context.h"
+#include "apps/cairn/transaction.h"
 #include "apps/cairn/txn_script.h"
 
 namespace cairn::cli {
@@ -15,42 +15,36 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// A value, or that there is none.
-using MaybeValue = std::optional<std::string>;
-
-// One attempt: a read version, what was read and what is to be written. Reads see the
-// transaction's own writes.
+// One run of a script.
 class Attempt {
  public:
-  Attempt(Session* session, bool first) : session_(*session), first_(first) {}
+  Attempt(Context* context, bool first)
+      : context_(*context), transaction_(context), first_(first) {}
 
-  MaybeFailure Begin() {
-    thrift_api::GetReadVersionRequest request;
-    session_.Prepare(&request);
-    thrift_api::GetReadVersionResponse response;
-    if (auto failure = session_.Call([&](auto& node) { node.getReadVersion(response, request); })) {
-      return failure;
+  MaybeFailure Run(const std::vector<TxnStep>& steps, std::int64_t* version) {
+    if (auto failure = transaction_.Begin()) return failure;
+    for (const TxnStep& step : steps) {
+      if (auto failure = std::visit(*this, step)) return failure;
     }
-    read_version_ = response.read_version;
-    return FailureOf(response);
+    return transaction_.Commit(version);
   }
 
   MaybeFailure operator()(const GetStep& step) {
     MaybeValue value;
-    if (auto failure = Read(step.key, &value)) return failure;
+    if (auto failure = transaction_.Get(step.key, &value)) return failure;
     shown_.emplace_back(step.key, std::move(value));
     return std::nullopt;
   }
   MaybeFailure operator()(const SetStep& step) {
-    Write(step.key, step.value);
+    transaction_.Write(step.key, step.value);
     return std::nullopt;
   }
   MaybeFailure operator()(const DeleteStep& step) {
-    Write(step.key, std::nullopt);
+    transaction_.Write(step.key, std::nullopt);
     return std::nullopt;
   }
   MaybeFailure operator()(const AddStep& step);
-  MaybeFailure operator()(const ExecStep& step) {
+  MaybeFailure operator()(const ExecStep& step) const {
     if (step.once && !first_) return std::nullopt;
     std::cout << std::flush;
     const int result = std::system(step.command.c_str());
@@ -58,61 +52,20 @@ class Attempt {
     return Failure{kRefused, "COMMAND_FAILED", "'" + step.command + "' failed; not committed"};
   }
 
-  MaybeFailure Commit(std::int64_t* version);
-
   [[nodiscard]] const std::vector<std::pair<std::string, MaybeValue>>& shown() const {
     return shown_;
   }
 
  private:
-  MaybeFailure Read(const std::string& key, MaybeValue* value);
-  void Write(const std::string& key, MaybeValue value);
-
-  Session& session_;
+  Context& context_;
+  Transaction transaction_;
   const bool first_;
-  std::int64_t read_version_ = 0;
-  std::map<std::string, MaybeValue> reads_;   // what the conflict check is about
-  std::map<std::string, MaybeValue> writes_;  // what reads see
-  std::vector<thrift_api::Operation> operations_;
   std::vector<std::pair<std::string, MaybeValue>> shown_;
 };
 
-MaybeFailure Attempt::Read(const std::string& key, MaybeValue* value) {
-  for (const auto* known : {&writes_, &reads_}) {
-    const auto found = known->find(key);
-    if (found != known->end()) {
-      *value = found->second;
-      return std::nullopt;
-    }
-  }
-  thrift_api::SnapshotReadRequest request;
-  request.__set_key(key);
-  request.__set_read_version(read_version_);
-  session_.Prepare(&request);
-  thrift_api::SnapshotReadResponse response;
-  if (auto failure = session_.Call([&](auto& node) { node.snapshotRead(response, request); })) {
-    return failure;
-  }
-  if (auto failure = FailureOf(response)) return failure;
-  if (response.found) *value = std::move(response.value);
-  reads_[key] = *value;
-  return std::nullopt;
-}
-
-void Attempt::Write(const std::string& key, MaybeValue value) {
-  thrift_api::Operation operation;
-  operation.__set_type(value.has_value() ? "set" : "delete");
-  operation.__set_key(key);
-  if (value.has_value()) operation.__set_value(*value);
-  const std::string& family = session_.options().column_family;
-  if (!family.empty()) operation.__set_column_family(family);
-  operations_.push_back(std::move(operation));
-  writes_[key] = std::move(value);
-}
-
 MaybeFailure Attempt::operator()(const AddStep& step) {
   MaybeValue value;
-  if (auto failure = Read(step.key, &value)) return failure;
+  if (auto failure = transaction_.Get(step.key, &value)) return failure;
   std::int64_t number = 0;
   const std::string text = value.value_or("0");
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -120,46 +73,16 @@ MaybeFailure Attempt::operator()(const AddStep& step) {
   if (error != std::errc() || end != text.data() + text.size() ||
       __builtin_add_overflow(number, step.amount, &sum)) {
     return Failure{kRefused, "NOT_A_NUMBER",
-                   "'" + session_.Text(step.key) + "' holds '" + session_.Text(text) +
+                   "'" + context_.Text(step.key) + "' holds '" + context_.Text(text) +
                        "', to which a number can't be added; not committed"};
   }
-  Write(step.key, std::to_string(sum));
+  transaction_.Write(step.key, std::to_string(sum));
   return std::nullopt;
 }
 
-MaybeFailure Attempt::Commit(std::int64_t* version) {
-  thrift_api::AtomicCommitRequest request;
-  request.__set_read_version(read_version_);
-  request.__set_operations(operations_);
-  std::vector<thrift_api::ConflictKey> conflict_keys;
-  for (const auto& [key, value] : reads_) {
-    thrift_api::ConflictKey conflict;
-    conflict.__set_key(key);
-    const std::string& family = session_.options().column_family;
-    if (!family.empty()) conflict.__set_column_family(family);
-    conflict_keys.push_back(std::move(conflict));
-  }
-  request.__set_scoped_read_conflict_keys(conflict_keys);
-  session_.Prepare(&request);
-  thrift_api::AtomicCommitResponse response;
-  if (auto failure = session_.Call([&](auto& node) { node.atomicCommit(response, request); })) {
-    return failure;
-  }
-  *version = response.committed_version;
-  return FailureOf(response);
-}
-
-MaybeFailure RunOnce(Attempt* attempt, const std::vector<TxnStep>& steps, std::int64_t* version) {
-  if (auto failure = attempt->Begin()) return failure;
-  for (const TxnStep& step : steps) {
-    if (auto failure = std::visit(*attempt, step)) return failure;
-  }
-  return attempt->Commit(version);
-}
-
-void Report(const Session& session, const Attempt& attempt, std::int64_t version,
-            std::uint32_t attempts) {
-  if (session.options().json) {
+void Report(const Context& context, const Attempt& attempt, std::int64_t version,
+            std::uint64_t attempts) {
+  if (context.options().json) {
     ordered_json reads = ordered_json::array();
     for (const auto& [key, value] : attempt.shown()) {
       ordered_json read = {{"found", value.has_value()}};
@@ -167,45 +90,84 @@ void Report(const Session& session, const Attempt& attempt, std::int64_t version
       if (value.has_value()) PutBytes(&read, "value", *value);
       reads.push_back(std::move(read));
     }
-    Session::Print({{"committed", true},
+    Context::Print({{"committed", true},
                     {"version", version},
                     {"attempts", attempts},
                     {"reads", std::move(reads)}});
     return;
   }
   for (const auto& [key, value] : attempt.shown()) {
-    std::cout << session.Text(key)
-              << (value.has_value() ? "\t" + session.Text(*value) : " (not found)") << '\n';
+    std::cout << context.Text(key)
+              << (value.has_value() ? "\t" + context.Text(*value) : " (not found)") << '\n';
   }
   std::cout << "committed at version " << version << " after " << attempts
             << (attempts == 1 ? " attempt" : " attempts") << std::endl;
 }
 
-}  // namespace
-
-ExitCode RunTxn(const CommonOptions& options, const TxnArguments& arguments) {
-  Session session(options);
+ExitCode RunTxn(Context& context, const Invocation& in) {
+  const std::string path = in.Required("SCRIPT");
   std::ifstream file;
-  if (arguments.file != "-") file.open(arguments.file);
-  if (!file) return session.Fail({kUsage, "USAGE", "cannot read '" + arguments.file + "'"});
-  const auto steps = ParseTxnScript(
-      arguments.file == "-" ? std::cin : static_cast<std::istream&>(file), options.form);
-  if (!steps.ok()) return session.Fail({kUsage, "USAGE", steps.status().message()});
-  for (std::uint32_t attempts = 1;; ++attempts) {
-    Attempt attempt(&session, attempts == 1);
+  if (path != "-") file.open(path);
+  if (!file) return context.Fail(UsageFailure("cannot read '" + path + "'"));
+  const auto steps = ParseTxnScript(path == "-" ? std::cin : static_cast<std::istream&>(file),
+                                    context.options().form);
+  if (!steps.ok()) return context.Fail(UsageFailure(steps.status()));
+  for (std::uint64_t attempts = 1;; ++attempts) {
+    Attempt attempt(&context, attempts == 1);
     std::int64_t version = 0;
-    const MaybeFailure failure = RunOnce(&attempt, *steps, &version);
+    const MaybeFailure failure = attempt.Run(*steps, &version);
     if (!failure.has_value()) {
-      Report(session, attempt, version, attempts);
+      Report(context, attempt, version, attempts);
       return kSuccess;
     }
     const bool retriable = failure->code == "CONFLICT" || failure->code == "TRANSACTION_TOO_OLD";
-    if (!retriable || attempts > arguments.retries) return session.Fail(*failure);
-    if (!options.json) {
+    if (!retriable || attempts > *in.Number("retry")) return context.Fail(*failure);
+    if (!context.options().json) {
       std::cerr << "cairn: attempt " << attempts << ": " << failure->code << ": "
                 << failure->message << "; trying again\n";
     }
   }
 }
+
+CommandDef TxnDef() {
+  return {
+      .name = "txn",
+      .summary = "Runs a script of steps as one transaction",
+      .description =
+          {"All reads are of one version, and see the transaction's own writes. If a key that was "
+           "read has changed by the time of the commit, nothing is written and the script runs "
+           "again from the start.",
+           "A script has one step a line. Words with blanks stand in double quotes; empty lines "
+           "and "
+           "lines that start with # are skipped. The steps:",
+           "  get KEY            reads; shown when the transaction has committed\n"
+           "  set KEY VALUE      writes\n"
+           "  delete KEY         removes\n"
+           "  add KEY N          reads KEY as a decimal number (0 if there is none), writes it "
+           "with\n"
+           "                     N added\n"
+           "  exec COMMAND       runs a shell command at this point; if it fails, nothing is\n"
+           "                     committed\n"
+           "  exec-once COMMAND  the same, in the first attempt only\n"
+           "  commit             ends the script; its end does the same"},
+      .arguments = {{.name = "SCRIPT",
+                     .kind = ValueKind::kFile,
+                     .help = "A file; '-': standard input",
+                     .required = false,
+                     .default_value = "-"}},
+      .options = {{.name = "retry",
+                   .kind = ValueKind::kNumber,
+                   .value_name = "N",
+                   .help = "Tries again this often after a conflict",
+                   .default_value = "10",
+                   .max = 1'000'000}},
+      .common = kReadOptions,
+      .examples = {{"printf 'add stock/apple -1\\nset last-sale apple\\n' | cairn txn",
+                    "Take one apple, and note it"}}};
+}
+
+}  // namespace
+
+std::vector<Command> TxnCommands() { return {{TxnDef(), RunTxn}}; }
 
 }  // namespace cairn::cli

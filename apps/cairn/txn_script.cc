@@ -38,7 +38,7 @@ Result<std::vector<std::string>> TakeArguments(std::string_view rest, std::size_
   std::vector<std::string> words;
   while (!(rest = Trim(rest)).empty()) {
     CAIRN_ASSIGN_OR_RETURN(const std::string_view word, TakeWord(&rest));
-    CAIRN_ASSIGN_OR_RETURN(std::string bytes, FromText(word, form));
+    CAIRN_ASSIGN_OR_RETURN(std::string bytes, text::FromText(word, form));
     words.push_back(std::move(bytes));
   }
   if (words.size() != count) return InvalidArgumentError("expected: " + std::string(usage));
@@ -48,7 +48,7 @@ Result<std::vector<std::string>> TakeArguments(std::string_view rest, std::size_
 Result<TxnStep> ParseAdd(std::string_view rest, TextForm form) {
   const std::string_view usage = "add KEY N";
   CAIRN_ASSIGN_OR_RETURN(const std::string_view word, TakeWord(&rest));
-  CAIRN_ASSIGN_OR_RETURN(std::string key, FromText(word, form));
+  CAIRN_ASSIGN_OR_RETURN(std::string key, text::FromText(word, form));
   rest = Trim(rest);
   std::int64_t amount = 0;
   const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), amount);

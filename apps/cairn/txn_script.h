@@ -21,10 +21,12 @@
 #include <variant>
 #include <vector>
 
-#include "apps/cairn/bytes_text.h"
 #include "cairn/status.h"
+#include "src/text/bytes_text.h"
 
 namespace cairn::cli {
+
+using text::TextForm;
 
 struct GetStep {
   std::string key;

@@ -6,8 +6,8 @@
 //   base64   RFC 4648, with padding
 //
 // Thread safety: pure functions.
-#ifndef CAIRN_APPS_CAIRN_BYTES_TEXT_H_
-#define CAIRN_APPS_CAIRN_BYTES_TEXT_H_
+#ifndef CAIRN_SRC_TEXT_BYTES_TEXT_H_
+#define CAIRN_SRC_TEXT_BYTES_TEXT_H_
 
 #include <cstdint>
 #include <string>
@@ -15,7 +15,7 @@
 
 #include "cairn/status.h"
 
-namespace cairn::cli {
+namespace cairn::text {
 
 enum class TextForm : std::uint8_t { kEscaped, kHex, kBase64 };
 
@@ -26,6 +26,6 @@ std::string ToText(std::string_view bytes, TextForm form);
 // Well-formed UTF-8 (no overlong forms, surrogates or values above U+10FFFF)?
 bool IsUtf8(std::string_view bytes);
 
-}  // namespace cairn::cli
+}  // namespace cairn::text
 
-#endif  // CAIRN_APPS_CAIRN_BYTES_TEXT_H_
+#endif  // CAIRN_SRC_TEXT_BYTES_TEXT_H_

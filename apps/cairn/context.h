@@ -1,20 +1,27 @@
-// What the commands share: a connection, answers turned into failures, and output.
+// What the commands share: the common options, a connection that lasts over several commands,
+// answers turned into failures, and output.
 //
 // Thread safety: one thread.
-#ifndef CAIRN_APPS_CAIRN_SESSION_H_
-#define CAIRN_APPS_CAIRN_SESSION_H_
+#ifndef CAIRN_APPS_CAIRN_CONTEXT_H_
+#define CAIRN_APPS_CAIRN_CONTEXT_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "apps/cairn/commands.h"
+#include "src/base/endpoint.h"
 #include "src/client/thrift/node_connection.h"
+#include "src/text/bytes_text.h"
 
 namespace cairn::cli {
+
+using text::TextForm;
 
 // Why a command ends badly.
 struct Failure {
@@ -23,6 +30,10 @@ struct Failure {
   std::string message;
 };
 using MaybeFailure = std::optional<Failure>;
+
+// Wrong words or input.
+inline Failure UsageFailure(const Status& status) { return {kUsage, "USAGE", status.message()}; }
+inline Failure UsageFailure(std::string message) { return {kUsage, "USAGE", std::move(message)}; }
 
 // `error` and `error_code` of a response, if it has them.
 template <class Response>
@@ -36,15 +47,28 @@ MaybeFailure FailureOf(const Response& response) {
   return failure;
 }
 
-class Session {
+// The common options, read.
+struct CommonOptions {
+  std::vector<Endpoint> endpoints;
+  std::chrono::milliseconds timeout{5000};
+  std::string column_family;  // empty: the default one
+  std::string read_level;     // empty: as the node is configured
+  TextForm form = TextForm::kEscaped;
+  bool json = false;
+};
+
+class Context {
  public:
-  explicit Session(const CommonOptions& options) : options_(options) {}
+  // Takes the common options of an invocation. Keeps the connection if it leads to one of the
+  // endpoints.
+  MaybeFailure Configure(const Invocation& in);
 
   [[nodiscard]] const CommonOptions& options() const { return options_; }
   // Where the connection leads; valid after a Call.
   [[nodiscard]] std::string endpoint() const { return connection_->endpoint().ToString(); }
 
-  // Connects on first use, then calls.
+  // Connects if there is no connection, then calls. A connection that fails is given up, and the
+  // next call makes a new one.
   MaybeFailure Call(const std::function<void(client::ThriftClient&)>& call);
 
   // Fills in what every request of a kind has in common: family, read level, deadline.
@@ -65,13 +89,14 @@ class Session {
   [[nodiscard]] ExitCode Fail(const Failure& failure) const;
   // Prints one JSON document on a line.
   static void Print(const nlohmann::ordered_json& document);
-  // A key or value as text in the form of the command line.
+  // A key or value as text in the form of the command line, and back; `what` names it in an error.
   [[nodiscard]] std::string Text(std::string_view bytes) const {
-    return ToText(bytes, options_.form);
+    return text::ToText(bytes, options_.form);
   }
+  [[nodiscard]] Result<std::string> Bytes(std::string_view text, const std::string& what) const;
 
  private:
-  const CommonOptions& options_;
+  CommonOptions options_;
   std::unique_ptr<client::NodeConnection> connection_;
 };
 
@@ -80,4 +105,4 @@ void PutBytes(nlohmann::ordered_json* object, const std::string& name, std::stri
 
 }  // namespace cairn::cli
 
-#endif  // CAIRN_APPS_CAIRN_SESSION_H_
+#endif  // CAIRN_APPS_CAIRN_CONTEXT_H_

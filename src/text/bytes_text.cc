@@ -1,10 +1,10 @@
-#include "apps/cairn/bytes_text.h"
+#include "src/text/bytes_text.h"
 
 #include <absl/strings/escaping.h>
 
 #include <optional>
 
-namespace cairn::cli {
+namespace cairn::text {
 namespace {
 
 constexpr char kHexDigits[] = "0123456789abcdef";
@@ -154,4 +154,4 @@ bool IsUtf8(std::string_view bytes) {
   return true;
 }
 
-}  // namespace cairn::cli
+}  // namespace cairn::text

@@ -1,0 +1,87 @@
+// completion and man: what the table of commands says, for shells and for man. The build runs them
+// to make the files that are installed.
+#include <fstream>
+#include <iostream>
+
+#include "apps/cairn/command_table.h"
+#include "apps/cairn/context.h"
+#include "src/cli/completion.h"
+#include "src/cli/man_page.h"
+
+namespace cairn::cli {
+namespace {
+
+ExitCode RunCompletion(Context&, const Invocation& in) {
+  const std::string shell = in.Required("SHELL");
+  std::cout << (shell == "bash"  ? BashCompletion(Program())
+                : shell == "zsh" ? ZshCompletion(Program())
+                                 : FishCompletion(Program()))
+            << std::flush;
+  return kSuccess;
+}
+
+bool WritePage(const std::string& folder, const CommandDef* command) {
+  std::ofstream file(folder + "/" + ManPageName(Program(), command) + ".1");
+  file << ManPage(Program(), command);
+  file.close();
+  return file.good();
+}
+
+ExitCode RunMan(Context& context, const Invocation& in) {
+  if (const auto folder = in.Text("all")) {
+    bool written = WritePage(*folder, nullptr);
+    for (const CommandDef& command : Program().commands) {
+      written = WritePage(*folder, &command) && written;
+    }
+    return written ? kSuccess
+                   : context.Fail({kRefused, "IO_ERROR",
+                                   "cannot write to the folder '" + *folder + "'; does it exist?"});
+  }
+  const CommandDef* command = nullptr;
+  if (const auto name = in.Text("COMMAND")) {
+    command = FindCommand(Program(), *name);
+    if (command == nullptr) {
+      return context.Fail(UsageFailure("there is no command '" + *name + "'"));
+    }
+  }
+  std::cout << ManPage(Program(), command) << std::flush;
+  return kSuccess;
+}
+
+CommandDef CompletionDef() {
+  return {.name = "completion",
+          .summary = "Writes the completion file of a shell",
+          .description = {"Installed packages bring these files along. Without one, let the shell "
+                          "read it when it starts."},
+          .arguments = {{.name = "SHELL",
+                         .kind = ValueKind::kChoice,
+                         .help = "The shell",
+                         .choices = {"bash", "zsh", "fish"}}},
+          .examples = {{"source <(cairn completion bash)", "Complete in this bash from now on"},
+                       {"cairn completion fish > ~/.config/fish/completions/cairn.fish",
+                        "Complete in every fish"}}};
+}
+
+CommandDef ManDef() {
+  return {.name = "man",
+          .summary = "Writes a manual page",
+          .arguments = {{.name = "COMMAND",
+                         .kind = ValueKind::kText,
+                         .help = "A command; one of two words stands in quotes. Unless given, the "
+                                 "page of the program",
+                         .required = false}},
+          .options = {{.name = "all",
+                       .kind = ValueKind::kFolder,
+                       .value_name = "FOLDER",
+                       .help = "Writes every page to this folder instead",
+                       .excludes = {"COMMAND"}}},
+          .examples = {{"cairn man get | man -l -", "Read the page of get"}}};
+}
+
+}  // namespace
+
+std::vector<Command> MetaCommands() {
+  return {{CompletionDef(), RunCompletion}, {ManDef(), RunMan}};
+}
+
+}  // namespace cairn::cli
