@@ -1,334 +1,265 @@
+// Lanes, sessions and retries. What the lanes do is in workload.cc.
 #include "sim/client.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 #include <variant>
-#include <vector>
-
-#include "src/base/check.h"
 
 namespace cairn::sim {
+
+using std::chrono::milliseconds;
+
 namespace {
 
-constexpr int kRegisters = 8;
-constexpr int kAttempts = 40;
-constexpr char kPairA[] = "pair/a";
-constexpr char kPairB[] = "pair/b";
-constexpr char kCounter[] = "counter";
-constexpr char kLogBegin[] = "log/";
-constexpr char kLogEnd[] = "log0";
-constexpr char kCount[] = "count";
+constexpr int kWriteAttempts = 60;
+constexpr int kReadAttempts = 4;
+// Keeps streams of clients apart from each other and from everything else of a seed.
+constexpr std::uint64_t kClientStream = 0xC1;
 
-kv::RangeQuery Between(const std::string& begin, const std::string& end) {
-  kv::RangeQuery query;
-  query.begin = kv::KeySelector::FirstGreaterOrEqual(begin);
-  query.end = kv::KeySelector::FirstGreaterOrEqual(end);
-  return query;
-}
-
-kv::Mutation SetMutation(const std::string& key, std::string value) {
-  return {kv::MutationType::kSet, key, std::move(value), {}};
-}
-
-Version VersionOf(const kv::OperationResult& result) {
-  return std::get<kv::VersionResult>(result).version;
-}
-
-std::optional<std::string> ValueOf(const kv::OperationResult& result) {
-  const auto& get = std::get<kv::GetResult>(result);
-  return get.found ? std::optional(get.value) : std::nullopt;
+bool IsTransient(StatusCode code) {
+  return code == StatusCode::kTimeout || code == StatusCode::kUnavailable ||
+         code == StatusCode::kResourceExhausted || code == StatusCode::kNotLeader;
 }
 
 }  // namespace
 
-Client::Client(const ClientOptions& options, Scheduler* scheduler, SimNode* node, History* history)
-    : options_(options), scheduler_(scheduler), node_(node), history_(history) {}
+// A write on its way.
+struct Client::Write {
+  kv::KvOperation operation;
+  SessionId session;  // 0: sent once, without one
+  std::uint64_t sequence = 0;
+  int attempt = 0;
+  bool open = false;  // an earlier try may have been applied
+  std::function<void(Outcome, const Answer&)> then;
+};
 
-void Client::Start() { Think(); }
+Client::Client(const ClientOptions& options, Scheduler* scheduler, Door* door, History* history,
+               std::uint64_t* order, std::function<void(const std::string&)> violation)
+    : options_(options),
+      scheduler_(scheduler),
+      door_(door),
+      history_(history),
+      order_(order),
+      violation_(std::move(violation)),
+      random_(options.seed * 0x9E3779B97F4A7C15ULL + kClientStream +
+              static_cast<std::uint64_t>(options.number)) {}
 
-void Client::Think() {
-  idle_ = true;
-  scheduler_->After(scheduler_->Between(Duration(1000), options_.think_most), [this] { Next(); });
+void Client::Start() {
+  for (int lane = 0; lane < options_.lanes; ++lane) Think(lane);
 }
 
-void Client::Next() {
+// ---- Lanes
+
+void Client::Think(int lane) {
+  const auto most = static_cast<std::uint64_t>(options_.think_most.count());
+  const Duration pause(static_cast<std::int64_t>(1'000'000 + random_.Below(most)));
+  scheduler_->After(pause, [this, lane] { Next(lane); });
+}
+
+void Client::End(int lane) {
+  --busy_;
+  Think(lane);
+}
+
+void Client::Next(int lane) {
   if (finishing_) return;
-  idle_ = false;
-  if (!node_->serving()) {
-    Think();
-    return;
-  }
   if (session_.value() == 0 && !options_.retry_without_session) {
-    OpenSession();
-    return;
+    if (opening_session_) return Think(lane);
+    ++busy_;
+    return OpenSession(lane);
   }
+  ++busy_;
   ++operations_;
-  switch (scheduler_->random().Below(16)) {
-    case 0:
-    case 1:
-    case 2:
-      return SetRegister();
-    case 3:
-      return DeleteRegister();
-    case 4:
-    case 5:
-    case 6:
-      return GetRegister();
-    case 7:
-    case 8:
-      return SetPair();
-    case 9:
-      return ReadPair();
-    case 10:
-    case 11:
-      return Increment();
-    case 12:
-      return Append();
-    case 13:
-      return CountLog();
-    case 14:
-      return ReadVersion();
-    default:
-      return ScanRegisters();
-  }
+  const std::uint64_t dice = random_.Below(100);
+  if (dice < 16) return SetRegister(lane);
+  if (dice < 19) return DeleteRegister(lane);
+  if (dice < 38) return GetRegister(lane);
+  if (dice < 44) return SnapshotRegister(lane);
+  if (dice < 49) return SetSeveral(lane);
+  if (dice < 55) return ScanRegisters(lane);
+  if (dice < 60) return AskVersion(lane);
+  if (dice < 68) return AppendStamp(lane);
+  if (dice < 71) return StampValue(lane);
+  if (dice < 92) return RunTransaction(lane);
+  if (dice < 99 || !outstanding_.empty()) return UseFamily(lane);
+  CloseSession(lane);
 }
 
-std::string Client::Unique() {
-  return std::to_string(options_.number) + ":" + std::to_string(next_value_++);
+void Client::Begin(Interval* when) {
+  when->client = options_.number;
+  when->begin = ++*order_;
+  when->began_at = scheduler_->now();
 }
 
-std::string Client::RegisterKey() {
-  return "reg/" + std::to_string(scheduler_->random().Below(kRegisters));
+void Client::Close(Interval* when) {
+  when->end = ++*order_;
+  when->ended_at = scheduler_->now();
 }
 
-replication::ReadLevel Client::AnyLevel() {
-  switch (scheduler_->random().Below(3)) {
-    case 0:
-      return replication::ReadLevel::kLocal;
-    case 1:
-      return replication::ReadLevel::kLeader;
-    default:
-      return replication::ReadLevel::kReadIndex;
-  }
-}
-
-// ---- Sending
-
-void Client::OpenSession() {
+void Client::OpenSession(int lane) {
+  opening_session_ = true;
   // Opened without a session: if the answer is lost, an unused session is left to expire.
-  replication::RequestContext context;
-  node_->routing()->Execute(context, kv::OpenSession{}, [this](const Answer& answer) {
-    if (answer.ok()) {
-      session_ = SessionId(std::get<kv::WriteResult>(*answer).version.value());
+  door_->Call(options_.number, AnyNode(), {kv::OpenSession{}, {}}, [this, lane](const Answer& a) {
+    opening_session_ = false;
+    if (a.ok()) {
+      session_ = SessionId(std::get<kv::WriteResult>(*a).version.value());
       next_sequence_ = 1;
+      outstanding_.clear();
+      Trace("opened session " + ToString(session_));
     }
-    Think();
+    End(lane);
   });
 }
 
-void Client::Write(kv::KvOperation operation, Then then) {
-  TryWrite(std::make_shared<const kv::KvOperation>(std::move(operation)), next_sequence_++, 0,
-           false, std::move(then));
+// A session in which nothing is under way may be given up.
+void Client::CloseSession(int lane) {
+  const SessionId session = std::exchange(session_, SessionId());
+  Trace("closes session " + ToString(session));
+  door_->Call(options_.number, AnyNode(), {kv::CloseSession{session}, {}},
+              [this, lane](const Answer&) { End(lane); });
 }
 
-void Client::TryWrite(std::shared_ptr<const kv::KvOperation> operation, std::uint64_t sequence,
-                      int attempt, bool open, Then then) {
-  if (!node_->serving()) {
-    if (attempt >= kAttempts) {
-      then(UnavailableError("gave up").WithMaybeApplied());
-      return;
-    }
-    scheduler_->After(std::chrono::milliseconds(20),
-                      [=, this] { TryWrite(operation, sequence, attempt + 1, open, then); });
+NodeId Client::AnyNode() {
+  if (leader_ && random_.OneIn(1, 3)) return *leader_;
+  return NodeId(static_cast<std::uint32_t>(random_.Below(door_->node_count())));
+}
+
+void Client::Learn(Version version) { newest_ = std::max(newest_, version); }
+
+// ---- Writes
+
+void Client::SendWrite(kv::KvOperation operation,
+                       std::function<void(Outcome, const Answer&)> then) {
+  auto write = std::make_shared<Write>();
+  write->operation = std::move(operation);
+  write->then = std::move(then);
+  if (!random_.OneIn(1, 8) && session_.value() != 0) {
+    write->session = session_;
+    write->sequence = next_sequence_++;
+    outstanding_.insert(write->sequence);
+  }
+  TryWrite(write);
+}
+
+void Client::TryWrite(const std::shared_ptr<Write>& write) {
+  Request request{write->operation, {}};
+  if (write->session.value() != 0) {
+    request.context.session = write->session;
+    request.context.sequence = write->sequence;
+    // Of a session that was replaced, only what is still under way counts.
+    request.context.first_outstanding = write->session == session_ && !outstanding_.empty()
+                                            ? std::min(*outstanding_.begin(), write->sequence)
+                                            : 1;
+  }
+  request.context.allow_forwarding = !random_.OneIn(1, 4);
+  request.timeout = milliseconds(300 + random_.Below(2500));
+  ++write->attempt;
+  door_->Call(options_.number, AnyNode(), std::move(request),
+              [this, write](const Answer& answer) { OnWriteAnswer(write, answer); });
+}
+
+void Client::OnWriteAnswer(const std::shared_ptr<Write>& write, const Answer& answer) {
+  const StatusCode code = answer.ok() ? StatusCode::kOk : answer.status().code();
+  if (code == StatusCode::kNotLeader) leader_ = door_->NodeOfHint(answer.status().leader_hint());
+  if (!answer.ok() && answer.status().maybe_applied()) write->open = true;
+  const bool may_retry = write->session.value() != 0 || options_.retry_without_session ||
+                         !write->open;  // surely not applied: it may be tried again
+  if (IsTransient(code) && may_retry && write->attempt < kWriteAttempts) {
+    const Duration pause = milliseconds(5 + random_.Below(100 << std::min(write->attempt, 4)));
+    scheduler_->After(pause, [this, write] { TryWrite(write); });
     return;
   }
-  replication::RequestContext context;
-  context.deadline = scheduler_->now() + std::chrono::seconds(2);
-  if (!options_.retry_without_session) {
-    context.session = session_;
-    context.sequence = sequence;
-    context.first_outstanding = sequence;
+  if (code == StatusCode::kAlreadyAnswered) {
+    violation_("sequence " + std::to_string(write->sequence) + " of session " +
+               ToString(write->session) + " is under way and was said to be answered already");
   }
-  node_->routing()->Execute(context, *operation, [=, this](Answer answer) {
-    const StatusCode code = answer.ok() ? StatusCode::kOk : answer.status().code();
-    const bool retry = code == StatusCode::kTimeout || code == StatusCode::kUnavailable ||
-                       code == StatusCode::kResourceExhausted;
-    const bool now_open = open || (!answer.ok() && answer.status().maybe_applied());
-    if (retry && attempt < kAttempts) {
-      scheduler_->After(std::chrono::milliseconds(20),
-                        [=, this] { TryWrite(operation, sequence, attempt + 1, now_open, then); });
-      return;
-    }
-    if (code == StatusCode::kSessionExpired) session_ = SessionId();
-    // A definite answer settles the earlier tries; without one, or when the session is gone,
-    // an earlier try may have been applied.
-    if (now_open && (retry || code == StatusCode::kSessionExpired)) {
-      then(Status(answer.status()).WithMaybeApplied());
-    } else {
-      then(answer);
-    }
-  });
+  // A definite answer settles the earlier tries; without one, or when the session is gone, an
+  // earlier try may have been applied.
+  const bool settled = !IsTransient(code) && code != StatusCode::kSessionExpired;
+  if (code == StatusCode::kSessionExpired && write->session == session_) session_ = SessionId();
+  if (settled && answer.ok() && write->session == session_ && session_.value() != 0 &&
+      random_.OneIn(1, 10)) {
+    return AskAgain(write, answer);
+  }
+  FinishWrite(write, answer, settled);
 }
 
-void Client::Read(kv::KvOperation operation, Then then) {
-  if (!node_->serving()) {
-    then(UnavailableError("down"));
-    return;
-  }
-  replication::RequestContext context;
-  context.read_level = AnyLevel();
-  context.deadline = scheduler_->now() + std::chrono::seconds(2);
-  node_->routing()->Execute(context, std::move(operation),
-                            [then = std::move(then)](const Answer& answer) { then(answer); });
+// As if the answer had been lost: the second one must be the same.
+void Client::AskAgain(const std::shared_ptr<Write>& write, const Answer& first) {
+  Request request{write->operation, {}};
+  request.context.session = write->session;
+  request.context.sequence = write->sequence;
+  request.context.first_outstanding = std::min(*outstanding_.begin(), write->sequence);
+  door_->Call(
+      options_.number, AnyNode(), std::move(request), [this, write, first](const Answer& again) {
+        const bool same = !again.ok() || std::get<kv::WriteResult>(*again).version ==
+                                             std::get<kv::WriteResult>(*first).version;
+        const bool may_fail = again.ok() || IsTransient(again.status().code()) ||
+                              again.status().code() == StatusCode::kSessionExpired;
+        if (!same || !may_fail) {
+          violation_("sequence " + std::to_string(write->sequence) + " of session " +
+                     ToString(write->session) + " was answered with version " +
+                     ToString(std::get<kv::WriteResult>(*first).version) + ", then with " +
+                     (again.ok() ? "version " + ToString(std::get<kv::WriteResult>(*again).version)
+                                 : again.status().ToString()));
+        }
+        FinishWrite(write, first, true);
+      });
 }
 
-// ---- The workload
-
-void Client::EndWrite(const History::WriteToken& write, const Answer& answer) {
+void Client::FinishWrite(const std::shared_ptr<Write>& write, const Answer& answer, bool settled) {
+  if (write->session == session_) outstanding_.erase(write->sequence);
   if (answer.ok()) {
-    history_->WriteDone(write, std::get<kv::WriteResult>(*answer).version);
-  } else if (answer.status().maybe_applied()) {
-    history_->WriteUnknown(write);
+    Learn(std::get<kv::WriteResult>(*answer).version);
+    write->then(Outcome::kOk, answer);
   } else {
-    history_->WriteFailed(write);
+    write->then(write->open && !settled ? Outcome::kUnknown : Outcome::kFailed, answer);
   }
-  Think();
 }
 
-void Client::SetRegister() {
-  const History::WriteToken write = history_->BeginWrite(RegisterKey(), Unique());
-  Write(kv::Set{write.key, *write.value, {}},
-        [this, write](const Answer& answer) { EndWrite(write, answer); });
+// ---- Reads
+
+Client::ReadPlan Client::PlanRead() {
+  ReadPlan plan;
+  switch (random_.Below(3)) {
+    case 0:
+      plan.level = replication::ReadLevel::kLocal;
+      plan.promise.max_staleness = door_->local_staleness();
+      break;
+    case 1:
+      plan.level = replication::ReadLevel::kLeader;
+      plan.promise.linearizable = true;
+      break;
+    default:
+      plan.level = replication::ReadLevel::kReadIndex;
+      plan.promise.linearizable = true;
+      break;
+  }
+  if (random_.OneIn(1, 3)) plan.promise.min_version = plan.min_version = newest_;
+  return plan;
 }
 
-void Client::DeleteRegister() {
-  const History::WriteToken write = history_->BeginWrite(RegisterKey(), std::nullopt);
-  Write(kv::Delete{write.key, {}},
-        [this, write](const Answer& answer) { EndWrite(write, answer); });
-}
-
-void Client::GetRegister() {
-  const History::ReadToken read = history_->BeginRead(RegisterKey());
-  Read(kv::Get{read.key, {}}, [this, read](const Answer& answer) {
-    if (answer.ok()) {
-      history_->ReadDone(read, ValueOf(*answer), std::get<kv::GetResult>(*answer).version);
-    }
-    Think();
-  });
-}
-
-void Client::SetPair() {
-  kv::AtomicCommit commit;
-  const std::string value = Unique();
-  commit.operations = {SetMutation(kPairA, value), SetMutation(kPairB, value)};
-  const History::WriteToken write = history_->BeginWrite(kPairA, value);
-  Write(std::move(commit), [this, write](const Answer& answer) { EndWrite(write, answer); });
-}
-
-// Both keys of a pair are only written together: any scan must find them alike.
-void Client::ReadPair() {
-  Read(kv::GetRange{Between("pair/", "pair0"), {}}, [this](const Answer& answer) {
-    if (answer.ok()) {
-      const auto& range = std::get<kv::RangeResult>(*answer);
-      const bool whole =
-          range.key_values.size() == 2 && range.key_values[0].value == range.key_values[1].value;
-      if (!range.key_values.empty() && !whole) {
-        history_->Violation("a scan at version " + ToString(range.read_version) +
-                            " saw half a transaction: " + std::to_string(range.key_values.size()) +
-                            " of the pair, or two that differ");
-      }
-    }
-    Think();
-  });
-}
-
-// Read, add one, commit if nobody else did: in the end the counter must be the number of commits.
-void Client::Increment() {
-  Read(kv::GetReadVersion{}, [this](const Answer& given) {
-    if (!given.ok()) return Think();
-    const Version at = VersionOf(*given);
-    Read(kv::SnapshotRead{kCounter, at, {}}, [this, at](const Answer& read) {
-      if (!read.ok()) return Think();
-      const std::uint64_t before = std::stoull(ValueOf(*read).value_or("0"));
-      kv::AtomicCommit commit;
-      commit.read_version = at;
-      commit.read_conflict_keys = {{kCounter, std::nullopt}};
-      commit.operations = {SetMutation(kCounter, std::to_string(before + 1))};
-      Write(std::move(commit), [this](const Answer& answer) {
-        if (answer.ok()) ++increments_;
-        if (!answer.ok() && answer.status().maybe_applied()) ++maybe_increments_;
-        Think();
-      });
-    });
-  });
-}
-
-// A versionstamped key: applied twice it would leave two keys.
-void Client::Append() {
-  const std::string prefix = std::string(kLogBegin) + Unique() + "/";
-  Write(kv::SetVersionstampedKey{prefix + std::string(10, '\0'), "x", {}},
-        [this](const Answer& answer) {
-          if (answer.ok()) ++appends_;
-          if (!answer.ok() && answer.status().maybe_applied()) ++maybe_appends_;
-          Think();
-        });
-}
-
-// Counts the log and writes the count down, on condition that the log did not change: when that
-// commits at version V, the log as of V must have just that many entries.
-void Client::CountLog() {
-  Read(kv::GetReadVersion{}, [this](const Answer& given) {
-    if (!given.ok()) return Think();
-    const Version at = VersionOf(*given);
-    Read(kv::SnapshotGetRange{Between(kLogBegin, kLogEnd), at, {}}, [this, at](const Answer& scan) {
-      if (!scan.ok()) return Think();
-      const std::size_t count = std::get<kv::RangeResult>(*scan).key_values.size();
-      kv::AtomicCommit commit;
-      commit.read_version = at;
-      commit.read_conflict_ranges = {{kLogBegin, kLogEnd, {}}};
-      commit.operations = {SetMutation(kCount, std::to_string(count))};
-      Write(std::move(commit), [this, count](const Answer& answer) {
-        if (!answer.ok()) return Think();
-        const Version committed = std::get<kv::WriteResult>(*answer).version;
-        Read(kv::SnapshotGetRange{Between(kLogBegin, kLogEnd), committed, {}},
-             [this, count, committed](const Answer& check) {
-               if (check.ok() && std::get<kv::RangeResult>(*check).key_values.size() != count) {
-                 history_->Violation(
-                     "a commit at version " + ToString(committed) + " counted " +
-                     std::to_string(count) + " log entries, the log held " +
-                     std::to_string(std::get<kv::RangeResult>(*check).key_values.size()));
-               }
-               Think();
-             });
-      });
-    });
-  });
-}
-
-void Client::ReadVersion() {
-  const Version floor = history_->newest();
-  Read(kv::GetReadVersion{}, [this, floor](const Answer& answer) {
-    if (answer.ok()) history_->ReadVersionGiven(VersionOf(*answer), floor);
-    Think();
-  });
-}
-
-void Client::ScanRegisters() {
-  const bool reverse = scheduler_->random().OneIn(1, 2);
-  kv::RangeQuery query = Between("reg/", "reg0");
-  query.reverse = reverse;
-  Read(kv::GetRange{std::move(query), {}}, [this, reverse](const Answer& answer) {
-    if (answer.ok()) {
-      const auto& pairs = std::get<kv::RangeResult>(*answer).key_values;
-      const bool sorted =
-          std::is_sorted(pairs.begin(), pairs.end(), [reverse](const auto& a, const auto& b) {
-            return reverse ? a.key > b.key : a.key < b.key;
-          });
-      if (!sorted) history_->Violation("a scan came out of order");
-    }
-    Think();
-  });
+void Client::SendRead(const ReadPlan& plan, kv::KvOperation operation, Then then, int attempt) {
+  Request request{operation, {}};
+  request.context.read_level = plan.level;
+  request.context.min_version = plan.min_version;
+  request.context.allow_forwarding = !random_.OneIn(1, 4);
+  request.timeout = milliseconds(300 + random_.Below(1500));
+  door_->Call(options_.number, AnyNode(), std::move(request),
+              [this, plan, operation = std::move(operation), then = std::move(then),
+               attempt](const Answer& answer) mutable {
+                const StatusCode code = answer.ok() ? StatusCode::kOk : answer.status().code();
+                if (code == StatusCode::kNotLeader) {
+                  leader_ = door_->NodeOfHint(answer.status().leader_hint());
+                }
+                const bool again = IsTransient(code) || code == StatusCode::kStale;
+                if (!again || attempt + 1 >= kReadAttempts) return then(answer);
+                const Duration pause = milliseconds(5 + random_.Below(100));
+                scheduler_->After(pause, [this, plan, operation = std::move(operation),
+                                          then = std::move(then), attempt]() mutable {
+                  SendRead(plan, std::move(operation), std::move(then), attempt + 1);
+                });
+              });
 }
 
 }  // namespace cairn::sim

@@ -1,6 +1,7 @@
-// A simulated client: one operation after another against a node that crashes under it, under a
-// session, retrying what it got no answer to. Everything it learns goes to the History; what only
-// this client can know it checks itself.
+// A simulated client: a few lanes, each doing one operation after another, on any node, at any read
+// level. Writes go under a session that the lanes share (so several commands of it are under way at
+// once) and are tried again under the same sequence until their fate is known; a few go without a
+// session, once. What it learns goes into the History; what only it can know it checks itself.
 //
 // Thread safety: none.
 #ifndef CAIRN_SIM_CLIENT_H_
@@ -8,89 +9,152 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
-#include "sim/history.h"
+#include "sim/check/history.h"
 #include "sim/scheduler.h"
-#include "sim/sim_node.h"
+#include "src/kv/operation.h"
+#include "src/kv/result.h"
+#include "src/replication/routing_manager.h"
 
 namespace cairn::sim {
 
+using Answer = Result<kv::OperationResult>;
+
+// What a client sends. Deadlines are set by the node, `timeout` after it took the request.
+struct Request {
+  kv::KvOperation operation;
+  replication::RequestContext context;
+  Duration timeout = std::chrono::seconds(2);
+};
+
+// The way from clients to nodes.
+class Door {
+ public:
+  virtual ~Door() = default;
+  // Sends the request to `node`; `done` runs once: with the node's answer, or with kTimeout when
+  // none came.
+  virtual void Call(int client, NodeId node, Request request, std::function<void(Answer)> done) = 0;
+  // A node to try, and the one that leads as far as this node's hint goes.
+  [[nodiscard]] virtual std::uint32_t node_count() const = 0;
+  [[nodiscard]] virtual std::optional<NodeId> NodeOfHint(const std::string& endpoint) const = 0;
+  // The promise that local reads make in this world.
+  [[nodiscard]] virtual std::optional<Duration> local_staleness() const = 0;
+};
+
 struct ClientOptions {
   int number = 0;
-  Duration think_most = std::chrono::milliseconds(120);
-  // A test-only fault: retries without a session. The checks must find what is applied twice.
+  std::uint64_t seed = 0;
+  int lanes = 2;
+  Duration think_most = std::chrono::milliseconds(400);
+  // Test-only faults of the client: the checks must find what is applied twice.
   bool retry_without_session = false;
 };
 
 class Client {
  public:
-  Client(const ClientOptions& options, Scheduler* scheduler, SimNode* node, History* history);
+  // `order` is shared by all clients of a history.
+  Client(const ClientOptions& options, Scheduler* scheduler, Door* door, History* history,
+         std::uint64_t* order, std::function<void(const std::string&)> violation);
+
+  // Sees the beginning and the end of each operation. May be empty.
+  void SetTrace(std::function<void(const std::string&)> trace) { trace_ = std::move(trace); }
 
   void Start();
   // Begins no further operation.
   void Finish() { finishing_ = true; }
   // No operation is under way.
-  [[nodiscard]] bool idle() const { return idle_; }
+  [[nodiscard]] bool idle() const { return busy_ == 0; }
   [[nodiscard]] std::uint64_t operations() const { return operations_; }
 
-  // Transactions of this client that added 1 to the counter: acknowledged, and of unknown fate.
-  [[nodiscard]] std::uint64_t increments() const { return increments_; }
-  [[nodiscard]] std::uint64_t maybe_increments() const { return maybe_increments_; }
-  // Entries appended to the log keys, likewise.
-  [[nodiscard]] std::uint64_t appends() const { return appends_; }
-  [[nodiscard]] std::uint64_t maybe_appends() const { return maybe_appends_; }
-
  private:
-  using Answer = Result<kv::OperationResult>;
   using Then = std::function<void(const Answer&)>;
+  struct Write;
 
-  void Think();
-  void Next();
-  void OpenSession();
+  // ---- Lanes
+  void Think(int lane);
+  void Next(int lane);
+  void End(int lane);
+  void Begin(Interval* when);
+  void Close(Interval* when);
+  void OpenSession(int lane);
+  void CloseSession(int lane);
 
-  // Tells the history how the write ended, and goes on.
-  void EndWrite(const History::WriteToken& write, const Answer& answer);
+  // ---- Sending
+  // Sends a write until its fate is known; `then` gets the outcome and the answer, maybe_applied()
+  // if it stays unknown.
+  void SendWrite(kv::KvOperation operation, std::function<void(Outcome, const Answer&)> then);
+  void TryWrite(const std::shared_ptr<Write>& write);
+  void OnWriteAnswer(const std::shared_ptr<Write>& write, const Answer& answer);
+  void FinishWrite(const std::shared_ptr<Write>& write, const Answer& answer, bool settled);
+  void AskAgain(const std::shared_ptr<Write>& write, const Answer& first);
+  // Sends a read, to another node if one can't serve it, a few times.
+  struct ReadPlan {
+    Promise promise;
+    replication::ReadLevel level = replication::ReadLevel::kLocal;
+    Version min_version;
+  };
+  ReadPlan PlanRead();
+  void SendRead(const ReadPlan& plan, kv::KvOperation operation, Then then, int attempt = 0);
+  NodeId AnyNode();
 
-  // The operations of the workload.
-  void SetRegister();
-  void DeleteRegister();
-  void GetRegister();
-  void SetPair();
-  void ReadPair();
-  void Increment();
-  void Append();
-  void CountLog();
-  void ReadVersion();
-  void ScanRegisters();
-
-  // Sends a write until it is answered for sure, each time under the same sequence; `then` gets the
-  // last answer (maybe_applied() if even that is unknown).
-  void Write(kv::KvOperation operation, Then then);
-  void TryWrite(std::shared_ptr<const kv::KvOperation> operation, std::uint64_t sequence,
-                int attempt, bool open, Then then);
-  // Sends a read until a node answers it.
-  void Read(kv::KvOperation operation, Then then);
+  // ---- The workload
+  void SetRegister(int lane);
+  void DeleteRegister(int lane);
+  void GetRegister(int lane);
+  void SnapshotRegister(int lane);
+  void SetSeveral(int lane);
+  void ScanRegisters(int lane);
+  void AskVersion(int lane);
+  void AppendStamp(int lane);
+  void StampValue(int lane);
+  void RunTransaction(int lane);
+  void ReadLists(int lane, const ReadPlan& plan, Version at);
+  void CommitLists(int lane, const TransactionRecord& reads, Version at, bool by_range);
+  void UseFamily(int lane);
+  void EndRegisterWrite(int lane, std::vector<WriteRecord> records, Outcome outcome,
+                        const Answer& answer);
 
   std::string Unique();
   std::string RegisterKey();
-  replication::ReadLevel AnyLevel();
+  Version PastVersion();
+  void Learn(Version version);
+  void Trace(const std::string& line) {
+    if (trace_) trace_("client " + std::to_string(options_.number) + " " + line);
+  }
 
   const ClientOptions options_;
   Scheduler* const scheduler_;
-  SimNode* const node_;
+  Door* const door_;
   History* const history_;
+  std::uint64_t* const order_;
+  const std::function<void(const std::string&)> violation_;
+  std::function<void(const std::string&)> trace_;
+  SeededRandom random_;
+
   SessionId session_;
+  bool opening_session_ = false;
   std::uint64_t next_sequence_ = 1;
+  std::set<std::uint64_t> outstanding_;  // sequences of session_ without a final answer
   std::uint64_t next_value_ = 1;
+  std::uint64_t next_commit_ = 1;
+  Version newest_;  // the highest version it was told of
+  std::optional<NodeId> leader_;
   bool finishing_ = false;
-  bool idle_ = true;
+  int busy_ = 0;
   std::uint64_t operations_ = 0;
-  std::uint64_t increments_ = 0;
-  std::uint64_t maybe_increments_ = 0;
-  std::uint64_t appends_ = 0;
-  std::uint64_t maybe_appends_ = 0;
+
+  // Of the family that only this client uses: what it may hold. Nothing: the family may not exist.
+  enum class FamilyState : std::uint8_t { kNo, kYes, kUnknown };
+  FamilyState family_ = FamilyState::kNo;
+  bool family_busy_ = false;
+  Value family_value_;
+  bool family_value_known_ = true;
+  Version family_floor_;
 };
 
 }  // namespace cairn::sim

@@ -5,58 +5,113 @@
 namespace cairn::sim {
 
 void Scheduler::At(MonotonicTime when, Task task) {
-  tasks_.emplace(std::pair(std::max(when, now_).ns, next_++), std::move(task));
+  std::uint32_t place = 0;
+  if (free_.empty()) {
+    place = static_cast<std::uint32_t>(tasks_.size());
+    tasks_.push_back(std::move(task));
+  } else {
+    place = free_.back();
+    free_.pop_back();
+    tasks_[place] = std::move(task);
+  }
+  heap_.push_back({std::max(when, now_).ns, next_++, place});
+  std::push_heap(heap_.begin(), heap_.end(), Later());
 }
 
 bool Scheduler::RunOne() {
-  if (tasks_.empty()) return false;
-  auto first = tasks_.extract(tasks_.begin());
-  now_ = {first.key().first};
+  if (heap_.empty()) return false;
+  std::pop_heap(heap_.begin(), heap_.end(), Later());
+  const Due due = heap_.back();
+  heap_.pop_back();
+  now_ = {due.at};
   ++tasks_run_;
-  std::move(first.mapped())();
+  Task task = std::move(tasks_[due.task]);
+  tasks_[due.task] = nullptr;
+  free_.push_back(due.task);
+  std::move(task)();
   return true;
 }
 
 void Scheduler::RunUntil(MonotonicTime end) {
-  while (!tasks_.empty() && tasks_.begin()->first.first <= end.ns) RunOne();
+  while (!heap_.empty() && heap_.front().at <= end.ns) RunOne();
   now_ = std::max(now_, end);
 }
 
+MonotonicTime SimClock::WhenItShows(MonotonicTime local) const {
+  if (local == MonotonicTime::Max()) return local;
+  const std::int64_t passed = local.ns - start_ns_;
+  return {static_cast<std::int64_t>(__int128{passed} * 1'000'000 / (1'000'000 + drift_ppm_)) + 2};
+}
+
+// ---- Processes
+
+struct SimProcess::Thread {
+  SimProcess* process;  // null once it is dead
+  Scheduler* scheduler;
+  Pace pace;
+  std::deque<Task> queue;
+  bool scheduled = false;
+};
+
+void SimProcess::Pause() { paused_ = true; }
+
+void SimProcess::Resume() {
+  paused_ = false;
+  for (const auto& thread : threads_) {
+    if (!thread->scheduled && !thread->queue.empty()) SimExecutor::Schedule(thread);
+  }
+}
+
+void SimProcess::Kill() {
+  for (const auto& thread : threads_) {
+    thread->process = nullptr;
+    thread->queue.clear();
+  }
+}
+
+SimExecutor::SimExecutor(SimProcess* process, const Pace& pace)
+    : clock_(process->clock_), thread_(std::make_shared<SimProcess::Thread>()) {
+  thread_->process = process;
+  thread_->scheduler = process->scheduler_;
+  thread_->pace = pace;
+  process->threads_.push_back(thread_);
+}
+
 void SimExecutor::Post(Task task) {
-  if (state_->dead) return;
-  state_->queue.push_back(std::move(task));
-  if (!state_->scheduled) Schedule(state_);
+  if (thread_->process == nullptr) return;
+  thread_->queue.push_back(std::move(task));
+  if (!thread_->scheduled) Schedule(thread_);
 }
 
 void SimExecutor::PostAt(MonotonicTime when, Task task) {
-  if (state_->dead) return;
-  state_->scheduler->At(when, [state = state_, task = std::move(task)]() mutable {
-    if (state->dead) return;
-    state->queue.push_back(std::move(task));
-    if (!state->scheduled) Schedule(state);
-  });
+  if (thread_->process == nullptr) return;
+  thread_->scheduler->At(clock_->WhenItShows(when),
+                         [thread = thread_, task = std::move(task)]() mutable {
+                           if (thread->process == nullptr) return;
+                           thread->queue.push_back(std::move(task));
+                           if (!thread->scheduled) Schedule(thread);
+                         });
 }
 
-void SimExecutor::Schedule(const std::shared_ptr<State>& state) {
-  state->scheduled = true;
-  const Pace& pace = state->pace;
-  Duration delay = state->scheduler->Between(pace.least, pace.most);
-  if (pace.slow_one_in != 0 && state->scheduler->random().OneIn(1, pace.slow_one_in)) {
-    delay = state->scheduler->Between(delay, pace.slow_most);
+void SimExecutor::SetPace(const Pace& pace) { thread_->pace = pace; }
+
+void SimExecutor::Schedule(const std::shared_ptr<SimProcess::Thread>& thread) {
+  if (thread->process->paused_) return;  // Resume comes back here.
+  thread->scheduled = true;
+  const Pace& pace = thread->pace;
+  Duration delay = thread->scheduler->Between(pace.least, pace.most);
+  if (pace.slow_one_in != 0 && thread->scheduler->random().OneIn(1, pace.slow_one_in)) {
+    delay = thread->scheduler->Between(delay, pace.slow_most);
   }
-  state->scheduler->After(delay, [state] {
-    state->scheduled = false;
-    if (state->dead || state->queue.empty()) return;
-    Task task = std::move(state->queue.front());
-    state->queue.pop_front();
+  thread->scheduler->After(delay, [thread] {
+    thread->scheduled = false;
+    if (thread->process == nullptr || thread->queue.empty() || thread->process->paused_) return;
+    Task task = std::move(thread->queue.front());
+    thread->queue.pop_front();
     std::move(task)();
-    if (!state->dead && !state->scheduled && !state->queue.empty()) Schedule(state);
+    const bool alive = thread->process != nullptr;
+    if (alive && !thread->scheduled && !thread->queue.empty()) Schedule(thread);
   });
-}
-
-void SimExecutor::Kill() {
-  state_->dead = true;
-  state_->queue.clear();
 }
 
 }  // namespace cairn::sim

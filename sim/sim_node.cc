@@ -3,8 +3,6 @@
 #include <utility>
 #include <vector>
 
-#include "src/consensus/solo/solo_core.h"
-
 namespace cairn::sim {
 namespace {
 
@@ -69,67 +67,117 @@ class SimNode::LyingFileSystem final : public FileSystem {
   FileSystem* const files_;
 };
 
-SimNode::Process::Process(Scheduler* scheduler, const SimNodeOptions& options)
-    : core(scheduler, options.cpu),
-      journal_thread(scheduler, options.disk),
-      apply(scheduler, options.cpu),
-      upkeep(scheduler, options.disk) {}
+// The node's end of the network.
+class SimNode::Transport final : public transport::PeerTransport {
+ public:
+  Transport(SimNode* node, SimExecutor* net) : node_(node), net_(net) {}
+  ~Transport() override { node_->network_->SetReceiver(node_->id(), nullptr); }
 
-SimNode::SimNode(Scheduler* scheduler, const SimNodeOptions& options)
+  void Send(NodeId to, transport::Lane, std::string frame) override {
+    node_->invariants_->Sends(node_->id(), frame);
+    node_->network_->Send(node_->id(), to, std::move(frame));
+  }
+  void SetReceiver(Receiver receiver) override {
+    if (!receiver) return node_->network_->SetReceiver(node_->id(), nullptr);
+    node_->network_->SetReceiver(
+        node_->id(), [net = net_, shared = std::make_shared<const Receiver>(std::move(receiver))](
+                         NodeId from, std::string frame) {
+          net->Post([shared, from, frame = std::move(frame)]() mutable {
+            (*shared)(from, std::move(frame));
+          });
+        });
+  }
+
+ private:
+  SimNode* const node_;
+  SimExecutor* const net_;
+};
+
+SimNode::Process::Process(Scheduler* scheduler, const SimClock* clock,
+                          const SimNodeOptions& options)
+    : threads(scheduler, clock),
+      core(&threads, options.cpu),
+      journal_thread(&threads, options.disk),
+      apply(&threads, options.cpu),
+      upkeep(&threads, options.disk),
+      net(&threads, options.cpu),
+      server(&threads, options.cpu) {}
+
+SimNode::SimNode(Scheduler* scheduler, Network* network, Invariants* invariants,
+                 const SimNodeOptions& options)
     : scheduler_(scheduler),
+      network_(network),
+      invariants_(invariants),
       options_(options),
-      clock_(scheduler),
-      lying_disk_(std::make_unique<LyingFileSystem>(&disk_)) {}
+      clock_(scheduler, options.clock_start_ns, options.clock_drift_ppm),
+      lying_disk_(std::make_unique<LyingFileSystem>(&disk_)),
+      engine_(std::make_unique<storage::MemoryEngine>()) {}
 
 SimNode::~SimNode() {
-  if (process_) process_->replica->Stop();
+  if (process_ == nullptr) return;
+  process_->threads.Kill();
+  process_->replica->Stop();
 }
 
-Status SimNode::Start() {
-  auto process = std::make_unique<Process>(scheduler_, options_);
-  consensus::JournalOptions journal;
-  journal.directory = kJournalFolder;
-  journal.segment_bytes = options_.segment_bytes;
-  FileSystem* const files = options_.disk_lies ? lying_disk_.get() : &disk_;
-  CAIRN_ASSIGN_OR_RETURN(process->journal,
-                         consensus::Journal::Open(journal, files, &scheduler_->random()));
-  CAIRN_ASSIGN_OR_RETURN(process->executor, replication::StateMachineExecutor::Open(&engine_));
+replication::ReplicaEnvironment SimNode::EnvironmentOf(Process* process) {
   replication::ReplicaEnvironment environment;
   environment.clock = &clock_;
   environment.core = &process->core;
   environment.journal = &process->journal_thread;
   environment.apply = &process->apply;
   environment.upkeep = &process->upkeep;
+  environment.transport = process->transport.get();
   environment.fatal = [this](const Status&) { failed_ = true; };
+  return environment;
+}
+
+Status SimNode::Start() {
+  auto process = std::make_unique<Process>(scheduler_, &clock_, options_);
+  consensus::JournalOptions journal;
+  journal.directory = kJournalFolder;
+  journal.segment_bytes = options_.segment_bytes;
+  journal.prewrite_bytes = 0;
+  FileSystem* const files = options_.disk_lies ? lying_disk_.get() : &disk_;
+  CAIRN_ASSIGN_OR_RETURN(auto opened,
+                         consensus::Journal::Open(journal, files, &scheduler_->random()));
+  process->journal = invariants_->Watch(id(), std::move(opened), engine_.get());
+  CAIRN_ASSIGN_OR_RETURN(process->executor, replication::StateMachineExecutor::Open(engine_.get()));
+  process->transport = std::make_unique<Transport>(this, &process->net);
+  auto core = std::make_unique<consensus::raft::RaftCore>(options_.raft, &scheduler_->random());
   process->replica = replication::Replica::Create(
-      options_.replica, environment, std::make_unique<consensus::SoloCore>(options_.replica.node),
-      process->journal.get(), process->executor.get(), &engine_);
-  replication::RoutingOptions routing;
-  routing.limits = options_.replica.limits;
-  routing.default_deadline = std::chrono::seconds(5);
+      options_.replica, EnvironmentOf(process.get()), invariants_->Watch(id(), std::move(core)),
+      process->journal.get(), process->executor.get(), engine_.get());
   process->routing = std::make_unique<replication::RoutingManager>(
-      routing, process->executor.get(), process->replica.get(), &clock_, nullptr);
+      options_.routing, process->executor.get(), process->replica.get(), &clock_, nullptr);
   process_ = std::move(process);
   failed_ = false;
+  ++life_;
   return process_->replica->Start(
       [raw = process_.get()](const Status& status) { raw->serving = status.ok(); });
 }
 
-void SimNode::Crash() {
-  if (process_) {
-    // The threads die first: nothing of this process runs from here on.
-    process_->core.Kill();
-    process_->journal_thread.Kill();
-    process_->apply.Kill();
-    process_->upkeep.Kill();
+void SimNode::Stop() {
+  if (process_ == nullptr) return;
+  process_->serving = false;
+  process_->replica->Stop();
+  process_->threads.Kill();
+  process_.reset();
+  // An orderly stop loses nothing of the engine's either: it flushes.
+  (void)engine_->Flush();
+  disk_.Crash(CrashMode::kKeepUnsynced, nullptr);
+}
+
+void SimNode::Crash(CrashMode mode) {
+  if (process_ != nullptr) {
+    // The threads die first: nothing of this process runs from here on, and nobody is answered.
+    process_->threads.Kill();
     process_->serving = false;
-    // Who waited learns nothing of what was in the log: a crash answers nobody, but a simulated
-    // client must not wait for ever.
+    ++life_;
     process_->replica->Stop();
     process_.reset();
   }
-  disk_.Crash(&scheduler_->random());
-  engine_.Crash();
+  disk_.Crash(mode, &scheduler_->random());
+  engine_->Crash();
   failed_ = false;
 }
 

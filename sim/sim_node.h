@@ -1,5 +1,5 @@
-// One simulated machine: a disk and an engine that survive crashes, and a node process that does
-// not: the production journal, state machine, replica and routing over virtual threads.
+// One simulated machine: a disk, an engine and clocks that survive crashes, and a node process that
+// does not: the production journal, state machine, replica and routing over virtual threads.
 //
 // Thread safety: none; a simulation is one thread.
 #ifndef CAIRN_SIM_SIM_NODE_H_
@@ -7,21 +7,30 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "sim/invariants.h"
+#include "sim/network.h"
 #include "sim/scheduler.h"
 #include "src/base/testing/fault_file_system.h"
 #include "src/consensus/journal/journal.h"
+#include "src/consensus/raft/raft_core.h"
 #include "src/replication/replica.h"
 #include "src/replication/routing_manager.h"
 #include "src/replication/state_machine_executor.h"
 #include "src/storage/memory/memory_engine.h"
+#include "src/transport/peer_transport.h"
 
 namespace cairn::sim {
 
 struct SimNodeOptions {
   replication::ReplicaOptions replica;
+  replication::RoutingOptions routing;
+  consensus::raft::RaftOptions raft;
   std::uint64_t segment_bytes = 64 << 10;
+  std::int64_t clock_start_ns = 0;
+  std::int64_t clock_drift_ppm = 0;
   Pace cpu;
   Pace disk{std::chrono::microseconds(30), std::chrono::microseconds(300), 50,
             std::chrono::milliseconds(50)};
@@ -31,39 +40,65 @@ struct SimNodeOptions {
 
 class SimNode {
  public:
-  SimNode(Scheduler* scheduler, const SimNodeOptions& options);
+  SimNode(Scheduler* scheduler, Network* network, Invariants* invariants,
+          const SimNodeOptions& options);
   ~SimNode();
 
   // Starts the process. Errors are those of the journal and the replica: after a crash there must
-  // be none.
+  // be none but those of the disk.
   Status Start();
-  // Cuts the power: the process, if there is one, is gone; the disk and the engine keep what was
-  // durable.
-  void Crash();
+  // Ends the process at once; `mode` says what becomes of what was not synced. The engine forgets
+  // what it had not flushed in any case.
+  void Crash(CrashMode mode);
+  // Ends it in order: who waits is answered first.
+  void Stop();
+
+  // ---- Sights
   // True from the time that Start's replay ended until the process is gone.
   [[nodiscard]] bool serving() const { return process_ != nullptr && process_->serving; }
   [[nodiscard]] bool running() const { return process_ != nullptr; }
+  [[nodiscard]] bool paused() const { return process_ != nullptr && process_->threads.paused(); }
   // Set when the process ended itself (a failed sync); the owner then calls Crash and Start.
   [[nodiscard]] bool failed() const { return failed_; }
+  // Counts starts: answers of an earlier process mean nothing.
+  [[nodiscard]] std::uint64_t life() const { return life_; }
+  [[nodiscard]] NodeId id() const { return options_.replica.node; }
 
+  // ---- The process, if running
+  void Pause() { process_->threads.Pause(); }
+  void Resume() {
+    if (process_ != nullptr) process_->threads.Resume();
+  }
+  void SetDiskPace(const Pace& pace) {
+    if (process_ != nullptr) process_->journal_thread.SetPace(pace);
+  }
+  [[nodiscard]] const Pace& disk_pace() const { return options_.disk; }
+  // Runs `task` on the process's server thread.
+  void Post(Task task) { process_->server.Post(std::move(task)); }
   replication::RoutingManager* routing() { return process_->routing.get(); }
   replication::Replica* replica() { return process_->replica.get(); }
   replication::StateMachineExecutor* executor() { return process_->executor.get(); }
-  consensus::Journal* journal() { return process_->journal.get(); }
+
+  // ---- The machine
   FaultFileSystem* disk() { return &disk_; }
-  storage::MemoryEngine* engine() { return &engine_; }
+  storage::MemoryEngine* engine() { return engine_.get(); }
   SimClock* clock() { return &clock_; }
 
  private:
   class LyingFileSystem;
+  class Transport;
 
   // Everything that a process holds.
   struct Process {
-    Process(Scheduler* scheduler, const SimNodeOptions& options);
+    Process(Scheduler* scheduler, const SimClock* clock, const SimNodeOptions& options);
+    SimProcess threads;
     SimExecutor core;
     SimExecutor journal_thread;
     SimExecutor apply;
     SimExecutor upkeep;
+    SimExecutor net;
+    SimExecutor server;
+    std::unique_ptr<transport::PeerTransport> transport;
     std::unique_ptr<consensus::Journal> journal;
     std::unique_ptr<replication::StateMachineExecutor> executor;
     std::shared_ptr<replication::Replica> replica;
@@ -71,14 +106,19 @@ class SimNode {
     bool serving = false;
   };
 
+  replication::ReplicaEnvironment EnvironmentOf(Process* process);
+
   Scheduler* const scheduler_;
+  Network* const network_;
+  Invariants* const invariants_;
   const SimNodeOptions options_;
   SimClock clock_;
   FaultFileSystem disk_;
   std::unique_ptr<FileSystem> lying_disk_;
-  storage::MemoryEngine engine_;
+  std::unique_ptr<storage::MemoryEngine> engine_;
   std::unique_ptr<Process> process_;
   bool failed_ = false;
+  std::uint64_t life_ = 0;
 };
 
 }  // namespace cairn::sim

@@ -1,44 +1,61 @@
-// One simulated history from one seed: clients, faults, healing, and the checks.
+// One simulated history: a world of nodes and clients that runs a plan, and the checks.
 //
-// First everything goes wrong: power cuts that tear and drop unsynced writes, cuts in the middle of
-// a file operation, full disks, failed syncs, clock steps, slow disks. Then the faults stop, and
-// everything that was acknowledged must be there, and new work must go through.
+// First everything goes wrong, as planned. Then the faults stop: every node comes back, new work
+// must go through, everything that was acknowledged must be there, all states must be alike, and a
+// fresh state machine that applies the whole log must end up with that state.
 //
-// Thread safety: RunSeed may run on several threads at once; each run is its own world.
+// Thread safety: runs may go on side by side on several threads; each is its own world.
 #ifndef CAIRN_SIM_SIMULATION_H_
 #define CAIRN_SIM_SIMULATION_H_
 
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
+#include "sim/plan.h"
 #include "src/base/clock.h"
+#include "src/base/planted_bug.h"
 
 namespace cairn::sim {
 
-// Faults planted on purpose, to prove that the checks find them.
-enum class PlantedBug : std::uint8_t { kNone, kDiskLies, kRetryWithoutSession };
+// Bugs of the simulated world itself, beside those planted in the product.
+enum class WorldBug : std::uint8_t { kNone, kDiskLies, kRetryWithoutSession };
+
+// A step of the story of a history.
+struct StoryLine {
+  enum class Kind : std::uint8_t { kFault, kNode, kClient, kMessage, kTrouble };
+  Kind kind = Kind::kNode;
+  MonotonicTime at;
+  int from = -1;  // node, for kMessage
+  int to = -1;    // node
+  std::string text;
+};
 
 struct SimulationOptions {
-  std::uint64_t seed = 1;
-  Duration duration = std::chrono::seconds(60);
-  int clients = 4;
   PlantedBug bug = PlantedBug::kNone;
-  // Gets a line for each fault and each start; may be empty.
-  std::function<void(MonotonicTime, const std::string&)> trace;
+  WorldBug world_bug = WorldBug::kNone;
+  // Gets every step; may be empty. Costs time.
+  std::function<void(const StoryLine&)> story;
 };
 
 struct SimulationReport {
   std::string violation;  // empty: all is well
+  MonotonicTime violation_at;
   Duration simulated{0};
   std::uint64_t operations = 0;
   std::uint64_t faults = 0;
   std::uint64_t restarts = 0;
-  // Hash of the final state and of the number of steps: equal for equal seeds.
+  std::uint64_t elections = 0;
+  std::uint64_t frames = 0;
+  // Hash of the final state and of the number of steps: equal for equal plans.
   std::uint64_t fingerprint = 0;
+  std::size_t faults_struck = 0;  // how far into the plan's faults the run came
 };
 
-SimulationReport RunSeed(const SimulationOptions& options);
+SimulationReport RunPlan(const Plan& plan, const SimulationOptions& options = {});
+// RunPlan of the seed's plan.
+SimulationReport RunSeed(std::uint64_t seed, const SimulationOptions& options = {});
 
 }  // namespace cairn::sim
 

@@ -1,10 +1,14 @@
 // cairn-sim: runs simulated histories. Every failure prints the seed that replays it.
 #include <CLI/CLI.hpp>
 
+#include <atomic>
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "sim/simulation.h"
 #include "src/base/log.h"
@@ -14,6 +18,7 @@ namespace {
 using cairn::sim::RunSeed;
 using cairn::sim::SimulationOptions;
 using cairn::sim::SimulationReport;
+using cairn::sim::StoryLine;
 
 // "7" or "1..100", inclusive.
 bool ParseSeeds(const std::string& text, std::uint64_t* first, std::uint64_t* last) {
@@ -33,16 +38,85 @@ bool ParseSeeds(const std::string& text, std::uint64_t* first, std::uint64_t* la
          *first <= *last;
 }
 
+void PrintLine(const StoryLine& line) {
+  std::string who;
+  if (line.kind == StoryLine::Kind::kMessage) {
+    who = "n" + std::to_string(line.from) + " -> n" + std::to_string(line.to) + "  ";
+  } else if (line.to >= 0) {
+    who = "n" + std::to_string(line.to) + "  ";
+  }
+  std::printf("%12.6f  %s%s\n", static_cast<double>(line.at.ns) / 1e9, who.c_str(),
+              line.text.c_str());
+}
+
+// All seeds of a range, on some threads.
+class Range {
+ public:
+  Range(std::uint64_t first, std::uint64_t last, bool trace)
+      : last_(last), trace_(trace), next_(first) {}
+
+  // Runs them and returns how many failed.
+  std::uint64_t Run(unsigned threads) {
+    std::vector<std::thread> running;
+    for (unsigned i = 0; i < threads; ++i) running.emplace_back([this] { Work(); });
+    for (std::thread& thread : running) thread.join();
+    return failed_;
+  }
+  const SimulationReport& total() const { return total_; }
+
+ private:
+  void Work() {
+    while (true) {
+      std::uint64_t seed = 0;
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (done_) return;
+        seed = next_;
+        if (next_++ == last_) done_ = true;
+      }
+      SimulationOptions options;
+      if (trace_) options.story = PrintLine;
+      Take(seed, RunSeed(seed, options));
+    }
+  }
+
+  void Take(std::uint64_t seed, const SimulationReport& report) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    total_.simulated += report.simulated;
+    total_.operations += report.operations;
+    total_.faults += report.faults;
+    total_.restarts += report.restarts;
+    total_.elections += report.elections;
+    if (report.violation.empty()) return;
+    ++failed_;
+    std::printf("FAILED seed %llu: %s\n  replay: cairn-sim --seed %llu --trace\n",
+                static_cast<unsigned long long>(seed), report.violation.c_str(),
+                static_cast<unsigned long long>(seed));
+    std::fflush(stdout);
+  }
+
+  const std::uint64_t last_;
+  const bool trace_;
+  std::mutex mutex_;
+  std::uint64_t next_;
+  bool done_ = false;
+  std::uint64_t failed_ = 0;
+  SimulationReport total_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Runs production replicas over virtual time and disks, one history a seed."};
+  CLI::App app{
+      "Runs production replicas over virtual time, networks and disks, one history a seed."};
   std::string seeds = "1..10";
   std::string seed;
   bool trace = false;
+  unsigned threads = std::thread::hardware_concurrency();
   app.add_option("--seeds", seeds, "seeds to run, as A..B, both included");
   app.add_option("--seed", seed, "one seed to run");
-  app.add_flag("--trace", trace, "print what happens to the nodes");
+  app.add_option("--threads", threads, "seeds that run at once; all cores by default");
+  app.add_flag("--trace", trace, "print every step");
   CLI11_PARSE(app, argc, argv);
 
   std::uint64_t first = 0;
@@ -54,45 +128,25 @@ int main(int argc, char** argv) {
     return 2;
   }
   cairn::LoggingOptions logging;
-  logging.level = trace ? cairn::LogLevel::kInfo : cairn::LogLevel::kOff;
+  logging.level = cairn::LogLevel::kOff;
   if (const cairn::Status s = cairn::InitLogging(logging); !s.ok()) {
     std::fprintf(stderr, "cairn-sim: %s\n", s.ToString().c_str());
     return 1;
   }
-
   std::printf("seeds %llu..%llu\n", static_cast<unsigned long long>(first),
               static_cast<unsigned long long>(last));
-  SimulationReport total;
-  std::uint64_t failed = 0;
-  for (std::uint64_t s = first;; ++s) {
-    SimulationOptions options;
-    options.seed = s;
-    if (trace) {
-      options.trace = [](cairn::MonotonicTime at, const std::string& line) {
-        std::printf("%12.6f  %s\n", static_cast<double>(at.ns) / 1e9, line.c_str());
-      };
-    }
-    const SimulationReport report = RunSeed(options);
-    total.simulated += report.simulated;
-    total.operations += report.operations;
-    total.faults += report.faults;
-    total.restarts += report.restarts;
-    if (!report.violation.empty()) {
-      ++failed;
-      std::printf("FAILED seed %llu: %s\n  replay: cairn-sim --seed %llu --trace\n",
-                  static_cast<unsigned long long>(s), report.violation.c_str(),
-                  static_cast<unsigned long long>(s));
-      std::fflush(stdout);
-    }
-    if (s == last) break;
-  }
+  std::fflush(stdout);
+  Range range(first, last, trace);
+  const std::uint64_t failed = range.Run(trace || threads == 0 ? 1 : threads);
+  const SimulationReport& total = range.total();
   std::printf(
       "%llu seeds, %.2f simulated hours, %llu operations, %llu faults, %llu restarts, "
-      "%llu failed\n",
+      "%llu elections, %llu failed\n",
       static_cast<unsigned long long>(last - first + 1),
       static_cast<double>(total.simulated.count()) / 3.6e12,
       static_cast<unsigned long long>(total.operations),
       static_cast<unsigned long long>(total.faults),
-      static_cast<unsigned long long>(total.restarts), static_cast<unsigned long long>(failed));
+      static_cast<unsigned long long>(total.restarts),
+      static_cast<unsigned long long>(total.elections), static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;
 }

@@ -1,0 +1,166 @@
+// How the faults of a plan strike the world.
+#include <algorithm>
+#include <utility>
+
+#include "sim/world.h"
+
+namespace cairn::sim {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+LinkQuality World::UsualLink() const {
+  LinkQuality quality;
+  quality.lost_per_mille = plan_.lost_per_mille;
+  quality.doubled_per_mille = plan_.lost_per_mille / 2;
+  return quality;
+}
+
+void World::SetAllLinks(const LinkQuality& quality) {
+  for (std::uint32_t a = 0; a < plan_.nodes; ++a) {
+    for (std::uint32_t b = 0; b < plan_.nodes; ++b) {
+      network_.SetQuality(NodeId(a), NodeId(b), quality);
+    }
+  }
+}
+
+void World::Strike(const Fault& fault) {
+  if (healing_ || !ok()) return;
+  ++report_.faults;
+  report_.faults_struck =
+      std::max(report_.faults_struck, static_cast<std::size_t>(&fault - plan_.faults.data()) + 1);
+  NodeId id(fault.node);
+  if (fault.at_leader) id = invariants_.leader().value_or(id);
+  Tell(StoryLine::Kind::kFault, static_cast<int>(id.value()), fault.Describe());
+  SimNode& target = node(id);
+  switch (fault.kind) {
+    case FaultKind::kPowerCut:
+      if (target.running()) Down(id, CrashMode::kRandom, fault.lasts / 4);
+      return;
+    case FaultKind::kKill:
+      if (target.running()) Down(id, CrashMode::kKeepUnsynced, fault.lasts / 4);
+      return;
+    case FaultKind::kStop:
+      if (!target.running() || target.paused()) return;
+      target.Stop();
+      scheduler_.After(fault.lasts / 4, [this, id] { Restart(id); });
+      return;
+    case FaultKind::kPause:
+      if (!target.running()) return;
+      target.Pause();
+      scheduler_.After(fault.lasts, [this, id, life = target.life()] {
+        if (node(id).life() == life) node(id).Resume();
+      });
+      return;
+    case FaultKind::kFlush:
+      if (target.serving()) target.replica()->Flush(nullptr);
+      return;
+    case FaultKind::kClockStep:
+      target.clock()->StepWall(milliseconds(fault.amount));
+      return;
+    case FaultKind::kTransfer:
+    case FaultKind::kWipe:
+    case FaultKind::kRemoveVoter:
+    case FaultKind::kCount:
+      return;
+    case FaultKind::kPowerCutAt:
+    case FaultKind::kSyncFails:
+    case FaultKind::kDiskFull:
+    case FaultKind::kEngineFull:
+    case FaultKind::kSlowDisk:
+      return StrikeDisk(fault, target);
+    case FaultKind::kCutOneWay:
+    case FaultKind::kCutBothWays:
+    case FaultKind::kFlap:
+    case FaultKind::kLossy:
+    case FaultKind::kSlowLinks:
+      return StrikeNetwork(fault, id);
+  }
+}
+
+void World::StrikeDisk(const Fault& fault, SimNode& target) {
+  SimNode* const raw = &target;
+  switch (fault.kind) {
+    case FaultKind::kPowerCutAt:
+      target.disk()->PowerOffAt(static_cast<std::uint64_t>(fault.amount));
+      return;
+    case FaultKind::kSyncFails:
+      target.disk()->FailNth(FileOperation::kSync, 1, IoError("injected sync failure"));
+      return;
+    case FaultKind::kDiskFull:
+      target.disk()->SetCapacity(target.disk()->UsedBytes() +
+                                 static_cast<std::uint64_t>(fault.amount));
+      scheduler_.After(fault.lasts, [raw] { raw->disk()->SetCapacity(std::nullopt); });
+      return;
+    case FaultKind::kEngineFull:
+      target.engine()->SetCapacity(0);
+      scheduler_.After(fault.lasts, [raw] { raw->engine()->SetCapacity(std::nullopt); });
+      return;
+    default:
+      target.SetDiskPace({milliseconds(1), milliseconds(40), 10, milliseconds(800)});
+      scheduler_.After(fault.lasts, [raw] { raw->SetDiskPace(raw->disk_pace()); });
+      return;
+  }
+}
+
+void World::SetCut(const Fault& fault, NodeId id, bool cut) {
+  for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
+    const NodeId other(n);
+    if (other == id || (fault.others >> n & 1) == 0) continue;
+    cut ? network_.Cut(id, other) : network_.Mend(id, other);
+    if (fault.kind == FaultKind::kCutOneWay) continue;
+    cut ? network_.Cut(other, id) : network_.Mend(other, id);
+  }
+}
+
+void World::Flap(const Fault& fault, NodeId id, MonotonicTime until, bool cut) {
+  if (healing_) return;
+  const bool over = scheduler_.now() >= until;
+  SetCut(fault, id, cut);
+  if (over && !cut) return;
+  scheduler_.After(scheduler_.Between(milliseconds(10), milliseconds(400)),
+                   [this, &fault, id, until, cut] { Flap(fault, id, until, !cut); });
+}
+
+void World::StrikeNetwork(const Fault& fault, NodeId id) {
+  LinkQuality quality = UsualLink();
+  switch (fault.kind) {
+    case FaultKind::kFlap:
+      return Flap(fault, id, scheduler_.now() + fault.lasts, true);
+    case FaultKind::kLossy:
+      quality.lost_per_mille = 100;
+      quality.doubled_per_mille = 100;
+      quality.late_per_mille = 50;
+      quality.most = milliseconds(20);
+      SetAllLinks(quality);
+      scheduler_.After(fault.lasts, [this] {
+        if (!healing_) SetAllLinks(UsualLink());
+      });
+      return;
+    case FaultKind::kSlowLinks: {
+      quality.least = milliseconds(20);
+      quality.most = milliseconds(150);
+      quality.bytes_per_second = 50'000;
+      const auto set = [this, id](const LinkQuality& q) {
+        for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
+          network_.SetQuality(id, NodeId(n), q);
+          network_.SetQuality(NodeId(n), id, q);
+        }
+      };
+      set(quality);
+      scheduler_.After(fault.lasts, [this, set] {
+        if (!healing_) set(UsualLink());
+      });
+      return;
+    }
+    default:
+      SetCut(fault, id, true);
+      scheduler_.After(fault.lasts, [this, &fault, id] {
+        if (!healing_) SetCut(fault, id, false);
+      });
+      return;
+  }
+}
+
+}  // namespace cairn::sim

@@ -1,0 +1,83 @@
+// What will happen in one simulated history, fixed before it begins: the world, the clients and the
+// faults. All of it follows from the seed, and parts of it can be left out without moving the rest,
+// which is how a failure is shrunk.
+//
+// Thread safety: plain values.
+#ifndef CAIRN_SIM_PLAN_H_
+#define CAIRN_SIM_PLAN_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "src/base/clock.h"
+
+namespace cairn::sim {
+
+enum class FaultKind : std::uint8_t {
+  kPowerCut,     // loses and tears what was not synced; back after `lasts`
+  kPowerCutAt,   // the same, in the middle of one of the next file operations (`amount`)
+  kKill,         // kill -9: the process is gone, the page cache is not
+  kStop,         // an orderly stop
+  kPause,        // SIGSTOP, for `lasts`
+  kSyncFails,    // the next fdatasync fails
+  kDiskFull,     // `amount` bytes are left, for `lasts`
+  kEngineFull,   // for `lasts`
+  kSlowDisk,     // for `lasts`
+  kClockStep,    // the wall clock jumps by `amount` ms
+  kCutOneWay,    // `node` is not heard by those in `others`
+  kCutBothWays,  // nor hears them
+  kFlap,         // the same, off and on again
+  kLossy,        // all links lose, double and delay frames
+  kSlowLinks,    // links of `node` are slow and narrow
+  kFlush,        // the engine is flushed, the journal cut
+  kTransfer,     // leadership is to go to `node`
+  kWipe,         // the disk is replaced by an empty one; back as a new incarnation
+  kRemoveVoter,  // `node` becomes a learner for `lasts`, then a voter again
+  kCount
+};
+
+struct Fault {
+  Duration at{0};
+  FaultKind kind = FaultKind::kPowerCut;
+  std::uint32_t node = 0;
+  bool at_leader = false;    // of whoever leads then, not of `node`
+  std::uint32_t others = 0;  // a bit a node
+  Duration lasts{0};
+  std::int64_t amount = 0;
+
+  // "power cut at node 2, for 0.3 s".
+  [[nodiscard]] std::string Describe() const;
+};
+
+struct Plan {
+  std::uint64_t seed = 0;
+  std::uint32_t nodes = 3;
+  Duration duration = std::chrono::seconds(60);  // of the faults; healing comes after
+  std::uint64_t least_operations = 1000;         // goes on (without further faults) until then
+  // Clients by number: one that is left out stays silent, the others do the same.
+  std::vector<int> clients;
+  int lanes = 2;
+  Duration think_most{0};
+  std::vector<Fault> faults;
+
+  // The world.
+  std::int64_t most_drift_ppm = 0;
+  std::uint64_t max_journal_bytes = 32 << 10;
+  std::uint64_t segment_bytes = 8 << 10;
+  std::uint32_t max_batch_size = 10;
+  bool leases = false;
+  bool stale_reads = true;
+  Duration max_staleness{0};
+  Duration mvcc_window{0};
+  Duration session_idle{0};
+  bool heal_by_restart = true;  // all nodes start again when the faults end; else only those down
+  std::uint32_t lost_per_mille = 0;  // of every link, always
+};
+
+// The plan of a seed.
+Plan MakePlan(std::uint64_t seed);
+
+}  // namespace cairn::sim
+
+#endif  // CAIRN_SIM_PLAN_H_

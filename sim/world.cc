@@ -1,0 +1,475 @@
+// The course of a history, requests on their way, and what must hold at the end.
+#include "sim/world.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "src/base/testing/check_failure.h"
+#include "src/base/testing/plant_bug.h"
+#include "src/consensus/raft/messages.h"
+
+namespace cairn::sim {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+// How late an answer may come after its deadline: replicas look at deadlines every 10 ms, and
+// executors and clocks are slow at times.
+constexpr Duration kGrace = milliseconds(500);
+
+std::uint64_t StreamSeed(std::uint64_t seed) { return seed * 0x9E3779B97F4A7C15ULL + 1; }
+
+}  // namespace
+
+// ---- Setting up
+
+World::World(const Plan& plan, const SimulationOptions& options)
+    : plan_(plan),
+      options_(options),
+      scheduler_(StreamSeed(plan.seed)),
+      network_(&scheduler_, plan.nodes),
+      invariants_(plan.nodes, [this](const std::string& what) { Violation(what); }) {
+  SetAllLinks(UsualLink());
+  for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
+    nodes_.push_back(
+        std::make_unique<SimNode>(&scheduler_, &network_, &invariants_, NodeOptions(NodeId(n))));
+  }
+  SetUpStory();
+}
+
+SimNodeOptions World::NodeOptions(NodeId id) {
+  Random& random = scheduler_.random();
+  SimNodeOptions node;
+  replication::ReplicaOptions& replica = node.replica;
+  replica.node = id;
+  replica.incarnation = IncarnationId(100 + id.value());
+  replica.cluster = 7;
+  for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
+    replica.initial_membership.members.push_back({NodeId(n), IncarnationId(100 + n)});
+  }
+  replica.max_batch_size = plan_.max_batch_size;
+  replica.max_outstanding_proposals = 100;
+  replica.max_journal_bytes = plan_.max_journal_bytes;
+  replica.limits.entry_bytes = 4 << 10;
+  replica.limits.transaction_bytes = 4 << 10;
+  replica.mvcc_window = plan_.mvcc_window;
+  replica.session_idle = plan_.session_idle;
+  replica.freshness_interval = plan_.max_staleness / 3;
+  node.routing.limits = replica.limits;
+  node.routing.allow_stale_reads = plan_.stale_reads;
+  node.routing.max_staleness = plan_.max_staleness;
+  node.raft.self = id;
+  node.raft.election_timeout = milliseconds(300);
+  node.raft.heartbeat_interval = milliseconds(80);
+  node.raft.max_in_flight = static_cast<std::uint32_t>(1 + random.Below(16));
+  node.raft.max_append_bytes = 1 << (8 + random.Below(8));
+  node.raft.max_cached_bytes = 1 << (10 + random.Below(8));
+  node.raft.leases = plan_.leases;
+  node.segment_bytes = plan_.segment_bytes;
+  node.clock_start_ns = static_cast<std::int64_t>(random.Below(1'000'000'000'000));
+  node.clock_drift_ppm =
+      static_cast<std::int64_t>(random.Below(2 * plan_.most_drift_ppm + 1)) - plan_.most_drift_ppm;
+  node.disk_lies = options_.world_bug == WorldBug::kDiskLies;
+  return node;
+}
+
+void World::SetUpStory() {
+  if (!options_.story) return;
+  invariants_.SetLeadershipTrace([this](NodeId id, const consensus::Leadership& l) {
+    static constexpr const char* kRoles[] = {"follower", "candidate", "leader", "learner"};
+    std::string text =
+        std::string(kRoles[static_cast<int>(l.role)]) + " in epoch " + ToString(l.epoch);
+    if (l.leader) text += ", leader is node " + ToString(*l.leader);
+    Tell(StoryLine::Kind::kNode, static_cast<int>(id.value()), text);
+  });
+  invariants_.SetMessageTrace([this](NodeId from, NodeId to, const std::string& body) {
+    const auto message = consensus::raft::Decode(body);
+    StoryLine line{StoryLine::Kind::kMessage, scheduler_.now(), static_cast<int>(from.value()),
+                   static_cast<int>(to.value()), ""};
+    line.text = message.ok() ? consensus::raft::Describe(*message) : "a message";
+    options_.story(line);
+  });
+}
+
+void World::Tell(StoryLine::Kind kind, int node, const std::string& text) {
+  if (options_.story) options_.story({kind, scheduler_.now(), -1, node, text});
+}
+
+void World::Violation(const std::string& what) {
+  if (!ok()) return;
+  report_.violation = what;
+  report_.violation_at = scheduler_.now();
+  Tell(StoryLine::Kind::kTrouble, -1, what);
+}
+
+// ---- Requests
+
+struct World::Pending {
+  int client = 0;
+  NodeId node;
+  Request request;
+  std::function<void(Answer)> done;
+  std::uint64_t life = 0;  // of the process that took it
+  bool answered = false;   // by the node
+  bool finished = false;   // for the client
+};
+
+std::optional<NodeId> World::NodeOfHint(const std::string& endpoint) const {
+  for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
+    if (endpoint == "node" + std::to_string(n)) return NodeId(n);
+  }
+  return std::nullopt;
+}
+
+std::optional<Duration> World::local_staleness() const {
+  if (plan_.stale_reads) return std::nullopt;
+  // By the fastest clock of all, and a task or two late.
+  return plan_.max_staleness + plan_.max_staleness / 20 + milliseconds(2);
+}
+
+// A request and its answer take their time, and one in a few hundred is lost.
+void World::Call(int client, NodeId node_id, Request request, std::function<void(Answer)> done) {
+  auto pending = std::make_shared<Pending>();
+  pending->client = client;
+  pending->node = node_id;
+  pending->request = std::move(request);
+  pending->done = std::move(done);
+  Random& random = scheduler_.random();
+  const Duration limit = pending->request.timeout + milliseconds(200);
+  scheduler_.After(limit, [this, pending] {
+    Finish(pending, TimeoutError("no answer came").WithMaybeApplied());
+  });
+  if (random.Below(300) == 0) return;
+  const Duration most = random.Below(100) == 0 ? milliseconds(500) : milliseconds(1);
+  scheduler_.After(scheduler_.Between(microseconds(50), most),
+                   [this, pending] { Arrive(pending); });
+}
+
+void World::Arrive(const std::shared_ptr<Pending>& pending) {
+  SimNode& target = node(pending->node);
+  if (!target.serving()) {
+    // Nobody listens there.
+    return Finish(pending, UnavailableError("connection refused"));
+  }
+  target.Post([this, pending] { Serve(pending); });
+}
+
+void World::Serve(const std::shared_ptr<Pending>& pending) {
+  SimNode& target = node(pending->node);
+  pending->life = target.life();
+  replication::RequestContext& context = pending->request.context;
+  const MonotonicTime now = target.clock()->Now();
+  context.deadline = now + pending->request.timeout;
+  // Whatever happens, the node answers by the deadline (if it is not stopped or gone meanwhile).
+  scheduler_.At(target.clock()->WhenItShows(context.deadline + kGrace), [this, pending] {
+    SimNode& server = node(pending->node);
+    if (pending->answered || !server.serving() || server.life() != pending->life) return;
+    if (server.paused()) return;
+    server.Post([this, pending] {
+      if (!pending->answered) {
+        Violation("node " + ToString(pending->node) + " did not answer " +
+                  std::string(kv::operation_name(pending->request.operation)) + " by its deadline");
+      }
+    });
+  });
+  const kv::KvOperation& operation = pending->request.operation;
+  target.routing()->Execute(context, operation,
+                            [this, pending](Answer answer) { Reply(pending, std::move(answer)); });
+}
+
+void World::Reply(const std::shared_ptr<Pending>& pending, Answer answer) {
+  if (std::exchange(pending->answered, true)) {
+    Violation("node " + ToString(pending->node) + " answered " +
+              std::string(kv::operation_name(pending->request.operation)) + " twice");
+  }
+  // A process that was killed answers nobody.
+  const SimNode& server = node(pending->node);
+  if (!server.running() || server.life() != pending->life) return;
+  Random& random = scheduler_.random();
+  if (random.Below(300) == 0) return;
+  const Duration most = random.Below(100) == 0 ? milliseconds(500) : milliseconds(1);
+  scheduler_.After(scheduler_.Between(microseconds(50), most),
+                   [this, pending, answer = std::move(answer)]() mutable {
+                     Finish(pending, std::move(answer));
+                   });
+}
+
+void World::Finish(const std::shared_ptr<Pending>& pending, Answer answer) {
+  if (std::exchange(pending->finished, true)) return;
+  pending->done(std::move(answer));
+}
+
+// ---- The course
+
+SimulationReport World::Run() {
+  const PlantBug bug(options_.bug);
+  const ChecksThrow checks_throw;
+  try {
+    for (auto& n : nodes_) Restart(n->id());
+    for (const int number : plan_.clients) {
+      ClientOptions client;
+      client.number = number;
+      client.seed = plan_.seed;
+      client.lanes = plan_.lanes;
+      client.think_most = plan_.think_most;
+      client.retry_without_session = options_.world_bug == WorldBug::kRetryWithoutSession;
+      clients_.push_back(std::make_unique<Client>(
+          client, &scheduler_, this, &history_, &order_, [this, number](const std::string& what) {
+            Violation("client " + std::to_string(number) + ": " + what);
+          }));
+      if (options_.story) {
+        clients_.back()->SetTrace(
+            [this](const std::string& line) { Tell(StoryLine::Kind::kClient, -1, line); });
+      }
+      clients_.back()->Start();
+    }
+    for (const Fault& fault : plan_.faults) {
+      scheduler_.At({fault.at.count()}, [this, &fault] { Strike(fault); });
+    }
+    const MonotonicTime end{plan_.duration.count()};
+    const MonotonicTime latest = end + seconds(120);
+    while (ok() && (scheduler_.now() < end ||
+                    (operations() < plan_.least_operations && scheduler_.now() < latest))) {
+      scheduler_.RunUntil(scheduler_.now() + milliseconds(5));
+      Watchdog();
+    }
+    if (ok()) Heal();
+    if (ok()) CheckProgress();
+    if (ok()) ReadEverything();
+    if (ok()) CheckStates();
+    if (ok()) CheckReplay();
+    if (ok()) {
+      if (std::string wrong = CheckHistory(history_); !wrong.empty()) Violation(wrong);
+    }
+  } catch (const CheckFailure& failure) {
+    Violation(failure.what());
+  }
+  report_.operations = operations();
+  report_.simulated = scheduler_.now() - MonotonicTime{0};
+  report_.elections = invariants_.elections();
+  report_.frames = network_.sent();
+  report_.fingerprint ^= scheduler_.tasks_run() * 0x9E3779B97F4A7C15ULL;
+  return report_;
+}
+
+std::uint64_t World::operations() const {
+  std::uint64_t sum = 0;
+  for (const auto& client : clients_) sum += client->operations();
+  return sum;
+}
+
+void World::Restart(NodeId id) {
+  SimNode& target = node(id);
+  if (target.running()) return;
+  ++report_.restarts;
+  const Status started = target.Start();
+  if (started.ok()) {
+    Tell(StoryLine::Kind::kNode, static_cast<int>(id.value()), "starts");
+    return;
+  }
+  Tell(StoryLine::Kind::kNode, static_cast<int>(id.value()),
+       "does not start: " + started.ToString());
+  // The power may go again while the node starts, a sync may fail, the disk may be full. Nothing
+  // else may keep a node from starting.
+  const bool excused = target.disk()->PoweredOff() || started.code() == StatusCode::kIoError ||
+                       started.code() == StatusCode::kResourceExhausted;
+  if (!excused) {
+    Violation("node " + ToString(id) + " does not start again: " + started.ToString());
+  }
+  Down(id, CrashMode::kRandom, milliseconds(200));
+}
+
+void World::Down(NodeId id, CrashMode mode, Duration lasts) {
+  node(id).Crash(mode);
+  scheduler_.After(lasts, [this, id] {
+    if (!node(id).running()) Restart(id);
+  });
+}
+
+// A process that ended itself, or whose disk lost power under it, is started again.
+void World::Watchdog() {
+  for (auto& n : nodes_) {
+    if (!n->failed() && !(n->running() && n->disk()->PoweredOff())) continue;
+    if (n->paused()) continue;
+    Tell(StoryLine::Kind::kNode, static_cast<int>(n->id().value()), "the process ended");
+    Down(n->id(), CrashMode::kRandom, scheduler_.Between(milliseconds(1), milliseconds(300)));
+  }
+  if (scheduler_.now().ns / 5'000'000 % 20 == 0) CompareStates();
+}
+
+// Replicas that have applied the same slot hold the same state. They are looked at every 100 ms.
+void World::CompareStates() {
+  for (auto& n : nodes_) {
+    if (!n->serving()) continue;
+    const Slot slot = n->executor()->applied_slot();
+    // Between two commands of an entry the state is that of no slot.
+    if (slot.value() == 0 || n->engine()->Meta().applied_commands != 0) continue;
+    const Result<std::uint64_t> hash = n->executor()->StateHash();
+    if (hash.ok()) invariants_.StateHash(n->id(), slot, *hash);
+  }
+}
+
+// ---- The end
+
+void World::Heal() {
+  healing_ = true;
+  Tell(StoryLine::Kind::kFault, -1, "everything heals");
+  network_.Heal();
+  for (auto& n : nodes_) {
+    n->disk()->SetCapacity(std::nullopt);
+    n->engine()->SetCapacity(std::nullopt);
+    n->Resume();
+    n->SetDiskPace(n->disk_pace());
+    // Disarms what was still to come; else those that run go on.
+    const bool doomed = n->failed() || n->disk()->PoweredOff();
+    n->disk()->PowerOffAt(0);
+    n->disk()->FailNth(FileOperation::kSync, 0, Status::Ok());
+    if (plan_.heal_by_restart || doomed) n->Crash(CrashMode::kRandom);
+    if (!n->running()) Restart(n->id());
+  }
+}
+
+// Runs until `done` holds. A violation if it does not within `limit`.
+void World::Await(Duration limit, const std::string& what, const std::function<bool()>& done) {
+  const MonotonicTime end = scheduler_.now() + limit;
+  while (ok() && !done()) {
+    if (scheduler_.now() >= end) return Violation("no progress after healing: " + what);
+    scheduler_.RunUntil(scheduler_.now() + milliseconds(10));
+    Watchdog();
+  }
+}
+
+void World::CheckProgress() {
+  Await(seconds(20), "every node serves", [this] {
+    return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& n) { return n->serving(); });
+  });
+  scheduler_.RunUntil(scheduler_.now() + seconds(3));  // Work goes on for a while.
+  for (const auto& client : clients_) client->Finish();
+  Await(seconds(60), "clients finish", [this] {
+    return std::all_of(clients_.begin(), clients_.end(),
+                       [](const auto& client) { return client->idle(); });
+  });
+  // A write through every node.
+  for (auto& n : nodes_) {
+    if (!ok()) return;
+    WriteRecord record;
+    record.key = "reg/final";
+    record.value = "final" + ToString(n->id());
+    record.when.client = -1;
+    record.when.begin = ++order_;
+    record.when.began_at = scheduler_.now();
+    const auto answer = AskFinal(n->id(), kv::Set{record.key, *record.value, {}});
+    if (!answer) return;
+    record.outcome = Outcome::kOk;
+    record.version = std::get<kv::WriteResult>(**answer).version;
+    record.when.end = ++order_;
+    record.when.ended_at = scheduler_.now();
+    history_.writes.push_back(record);
+  }
+}
+
+// Asks until it is answered well.
+std::optional<Answer> World::AskFinal(NodeId id, kv::KvOperation operation) {
+  std::optional<Answer> answer;
+  Await(seconds(20),
+        "a final " + std::string(kv::operation_name(operation)) + " at node " + ToString(id),
+        [&, asked = false]() mutable {
+          if (answer && answer->ok()) return true;
+          if (answer) {
+            if (answer->status().code() == StatusCode::kNotLeader) {
+              id = NodeId((id.value() + 1) % plan_.nodes);
+            }
+            answer.reset();
+            asked = false;
+          }
+          if (!std::exchange(asked, true)) {
+            Request request{operation, {}};
+            request.context.read_level = replication::ReadLevel::kReadIndex;
+            // Writes that are tried again must be harmless: those of here set one value.
+            Call(-1, id, std::move(request), [&answer](Answer a) { answer = std::move(a); });
+          }
+          return false;
+        });
+  return answer;
+}
+
+void World::ReadEverything() {
+  std::vector<std::string> keys = {"reg/final"};
+  for (int i = 0; i < 6; ++i) keys.push_back("reg/" + std::to_string(i));
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    ReadRecord record;
+    record.key = keys[i];
+    record.promise.linearizable = true;
+    record.when.client = -1;
+    record.when.begin = ++order_;
+    record.when.began_at = scheduler_.now();
+    const auto answer = AskFinal(nodes_[i % nodes_.size()]->id(), kv::Get{record.key, {}});
+    if (!answer || !ok()) return;
+    const auto& get = std::get<kv::GetResult>(**answer);
+    if (get.found) record.value = get.value;
+    record.version = get.version;
+    record.when.end = ++order_;
+    record.when.ended_at = scheduler_.now();
+    history_.reads.push_back(record);
+  }
+  kv::RangeQuery log;
+  log.begin = kv::KeySelector::FirstGreaterOrEqual("log/");
+  log.end = kv::KeySelector::FirstGreaterOrEqual("log0");
+  const auto stamps = AskFinal(nodes_.back()->id(), kv::GetRange{log, {}});
+  if (!stamps || !ok()) return;
+  history_.final_stamps.emplace();
+  for (const auto& [key, value] : std::get<kv::RangeResult>(**stamps).key_values) {
+    history_.final_stamps->push_back(key);
+  }
+}
+
+void World::CheckStates() {
+  Await(seconds(20), "every node applies everything", [this] {
+    return std::all_of(nodes_.begin(), nodes_.end(), [this](const auto& n) {
+      return n->serving() && n->executor()->applied_slot() >= invariants_.highest_committed();
+    });
+  });
+  if (ok()) CompareStates();
+}
+
+// The state must be a function of the log: a fresh state machine that applies all that was ever
+// committed ends up with the state of those that crashed and replayed their way through.
+void World::CheckReplay() {
+  const SimNode& first = *nodes_.front();
+  storage::MemoryEngine engine;
+  auto executor = replication::StateMachineExecutor::Open(&engine);
+  if (!executor.ok()) return Violation(executor.status().ToString());
+  const Slot applied = nodes_.front()->executor()->applied_slot();
+  Slot next(1);
+  for (const auto& [slot, chosen] : invariants_.chosen()) {
+    if (slot > applied) break;
+    if (slot != next || !chosen.entry.payload) return;  // committed before anybody looked
+    next = next.Next();
+    std::vector<replication::ApplyOutcome> outcomes;
+    if (Status s = (*executor)->ApplyEntry(chosen.entry, &outcomes); !s.ok()) {
+      return Violation("replay: slot " + ToString(slot) + ": " + s.ToString());
+    }
+  }
+  const Result<std::uint64_t> again = (*executor)->StateHash();
+  const Result<std::uint64_t> hash = nodes_.front()->executor()->StateHash();
+  if (!hash.ok() || !again.ok()) return Violation("no state hash");
+  report_.fingerprint = *hash;
+  if (*again != *hash) {
+    Violation("a fresh state machine that applied the whole log has another state than node " +
+              ToString(first.id()));
+  }
+}
+
+SimulationReport RunPlan(const Plan& plan, const SimulationOptions& options) {
+  return World(plan, options).Run();
+}
+
+SimulationReport RunSeed(std::uint64_t seed, const SimulationOptions& options) {
+  return RunPlan(MakePlan(seed), options);
+}
+
+}  // namespace cairn::sim

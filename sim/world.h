@@ -1,0 +1,94 @@
+// The world of one history: nodes, network, clients, and the faults that strike them.
+//
+// Thread safety: none; a simulation is one thread.
+#ifndef CAIRN_SIM_WORLD_H_
+#define CAIRN_SIM_WORLD_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/check/history.h"
+#include "sim/client.h"
+#include "sim/invariants.h"
+#include "sim/network.h"
+#include "sim/plan.h"
+#include "sim/scheduler.h"
+#include "sim/sim_node.h"
+#include "sim/simulation.h"
+
+namespace cairn::sim {
+
+class World final : public Door {
+ public:
+  World(const Plan& plan, const SimulationOptions& options);
+  ~World() override = default;
+
+  SimulationReport Run();
+
+  // ---- Door
+  void Call(int client, NodeId node, Request request, std::function<void(Answer)> done) override;
+  [[nodiscard]] std::uint32_t node_count() const override { return plan_.nodes; }
+  [[nodiscard]] std::optional<NodeId> NodeOfHint(const std::string& endpoint) const override;
+  [[nodiscard]] std::optional<Duration> local_staleness() const override;
+
+ private:
+  struct Pending;  // a request on its way
+
+  [[nodiscard]] SimNodeOptions NodeOptions(NodeId id);
+  SimNode& node(NodeId id) { return *nodes_[id.value()]; }
+  void Violation(const std::string& what);
+  [[nodiscard]] bool ok() const { return report_.violation.empty(); }
+  void Tell(StoryLine::Kind kind, int node, const std::string& text);
+  void SetUpStory();
+
+  // ---- Requests
+  void Arrive(const std::shared_ptr<Pending>& pending);
+  void Serve(const std::shared_ptr<Pending>& pending);
+  void Reply(const std::shared_ptr<Pending>& pending, Answer answer);
+  void Finish(const std::shared_ptr<Pending>& pending, Answer answer);
+
+  // ---- Faults (faults.cc)
+  void Strike(const Fault& fault);
+  void StrikeNetwork(const Fault& fault, NodeId id);
+  void StrikeDisk(const Fault& fault, SimNode& target);
+  void SetCut(const Fault& fault, NodeId id, bool cut);
+  void Flap(const Fault& fault, NodeId id, MonotonicTime until, bool cut);
+  void SetAllLinks(const LinkQuality& quality);
+  [[nodiscard]] LinkQuality UsualLink() const;
+  // Takes a node down and brings it back.
+  void Down(NodeId id, CrashMode mode, Duration lasts);
+  void Restart(NodeId id);
+  // Starts again what ended itself.
+  void Watchdog();
+  void CompareStates();
+
+  // ---- The end
+  void Heal();
+  void Await(Duration limit, const std::string& what, const std::function<bool()>& done);
+  std::optional<Answer> AskFinal(NodeId id, kv::KvOperation operation);
+  void CheckProgress();
+  void ReadEverything();
+  void CheckStates();
+  void CheckReplay();
+  [[nodiscard]] std::uint64_t operations() const;
+
+  const Plan plan_;
+  const SimulationOptions options_;
+  Scheduler scheduler_;
+  SimulationReport report_;
+  Network network_;
+  Invariants invariants_;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+  History history_;
+  std::uint64_t order_ = 0;
+  std::vector<std::unique_ptr<Client>> clients_;
+  bool healing_ = false;
+};
+
+}  // namespace cairn::sim
+
+#endif  // CAIRN_SIM_WORLD_H_
