@@ -326,7 +326,7 @@ void Client::RunTransaction(int lane) {
   auto record = std::make_shared<TransactionRecord>();
   record->strict = plan.promise.linearizable;
   Begin(&record->when);
-  SendRead(plan, kv::GetReadVersion{}, [this, lane, plan, record](const Answer& given) {
+  SendRead(plan, kv::GetReadVersion{}, [this, lane, record](const Answer& given) {
     if (!given.ok()) return End(lane);
     const Version at = VersionOf(given);
     // A range of lists by one scan, or single ones. Lists stay short: new ones every while.

@@ -231,7 +231,7 @@ SimulationReport World::Run() {
       scheduler_.At({fault.at.count()}, [this, &fault] { Strike(fault); });
     }
     const MonotonicTime end{plan_.duration.count()};
-    const MonotonicTime latest = end + seconds(120);
+    const MonotonicTime latest = end + seconds(1200);
     while (ok() && (scheduler_.now() < end ||
                     (operations() < plan_.least_operations && scheduler_.now() < latest))) {
       scheduler_.RunUntil(scheduler_.now() + milliseconds(5));
