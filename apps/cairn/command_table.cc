@@ -11,8 +11,8 @@ namespace {
 const std::vector<Command>& Commands() {
   static const std::vector<Command> commands = [] {
     std::vector<Command> all;
-    for (std::vector<Command> some :
-         {PointCommands(), RangeCommands(), TxnCommands(), AdminCommands(), MetaCommands()}) {
+    for (std::vector<Command> some : {PointCommands(), RangeCommands(), TxnCommands(),
+                                      BulkCommands(), AdminCommands(), MetaCommands()}) {
       all.insert(all.end(), std::make_move_iterator(some.begin()),
                  std::make_move_iterator(some.end()));
     }

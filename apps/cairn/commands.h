@@ -37,6 +37,7 @@ struct Command {
 std::vector<Command> PointCommands();  // get, put, delete
 std::vector<Command> RangeCommands();  // range
 std::vector<Command> TxnCommands();    // txn
+std::vector<Command> BulkCommands();   // dump, load
 std::vector<Command> AdminCommands();  // status
 std::vector<Command> MetaCommands();   // completion, man
 

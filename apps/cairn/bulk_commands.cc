@@ -1,0 +1,266 @@
+// dump and load.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <limits>
+#include <utility>
+
+#include "apps/cairn/bulk.h"
+#include "apps/cairn/context.h"
+#include "apps/cairn/dump_file.h"
+#include "apps/cairn/load_job.h"
+#include "apps/cairn/range_reader.h"
+
+namespace cairn::cli {
+namespace {
+
+std::optional<dump::Format> FormatOf(const std::string& name) {
+  if (name == "text") return dump::Format::kText;
+  if (name == "jsonl") return dump::Format::kJsonLines;
+  return std::nullopt;
+}
+
+Failure FileFailure(const Status& status) {
+  return {kRefused, std::string(StatusCodeName(status.code())), status.message()};
+}
+
+// One dump, from its beginning or from where it was interrupted.
+class DumpJob {
+ public:
+  DumpJob(Context* context, const Invocation& in)
+      : context_(*context),
+        in_(in),
+        format_(*FormatOf(in.Required("format"))),
+        writer_(format_),
+        progress_(in.Required("progress"), "dumped") {}
+
+  MaybeFailure Run() {
+    if (auto failure = Open()) return failure;
+    if (!whole_) {
+      if (auto failure = Copy()) return failure;
+      if (Status status = file_.Write(writer_.Footer()); !status.ok()) return FileFailure(status);
+    }
+    if (Status status = file_.Finish(); !status.ok()) return FileFailure(status);
+    progress_.Finish(writer_.count(), file_.bytes());
+    return std::nullopt;
+  }
+
+  void Report() const {
+    if (!context_.options().json) return;
+    Context::Print({{"dumped", writer_.count()},
+                    {"resumed_after", resumed_after_},
+                    {"bytes", file_.bytes()},
+                    {"version", version_.value_or(0)}});
+  }
+
+ private:
+  MaybeFailure Open() {
+    std::string prefix;
+    if (in_.Has("prefix")) {
+      auto bytes = context_.Bytes(in_.Required("prefix"), "--prefix");
+      if (!bytes.ok()) return UsageFailure(bytes.status());
+      prefix = *std::move(bytes);
+    }
+    bounds_ = PrefixBounds(prefix);
+    if (in_.Has("at-version")) version_ = static_cast<std::int64_t>(*in_.Number("at-version"));
+    const auto path = in_.Text("out");
+    if (!path.has_value() || *path == "-") {
+      if (in_.Has("resume")) return UsageFailure("--resume needs --out FILE");
+      if (context_.options().json) {
+        return UsageFailure("--json needs --out FILE: standard output holds the dump");
+      }
+      file_.UseStandardOutput();
+      return std::nullopt;
+    }
+    if (in_.Has("resume")) {
+      auto resumed = file_.Resume(*path, format_, &writer_);
+      if (!resumed.ok()) return FileFailure(resumed.status());
+      if (resumed->has_value()) return GoOn(**resumed);
+      if (std::filesystem::exists(*path)) {
+        return UsageFailure("'" + *path + "' is whole: there is nothing to resume");
+      }
+    }
+    if (Status status = file_.Create(*path); !status.ok()) return FileFailure(status);
+    return std::nullopt;
+  }
+
+  MaybeFailure GoOn(const DumpProgress& progress) {
+    if (version_.has_value() && *version_ != progress.version) {
+      return UsageFailure("what is there is of version " + std::to_string(progress.version));
+    }
+    version_ = progress.version;
+    whole_ = progress.whole;
+    begun_ = true;
+    resumed_after_ = writer_.count();
+    if (progress.last_key.has_value()) {
+      bounds_.begin = *progress.last_key;
+      bounds_.begin_included = false;
+    }
+    return std::nullopt;
+  }
+
+  MaybeFailure Copy() {
+    RangeReader reader(&context_, bounds_, 0, version_);
+    std::uint64_t tries_left = *in_.Number("retry");
+    std::vector<thrift_api::KeyValue> pairs;
+    for (std::uint32_t attempt = 0; !reader.done();) {
+      if (auto failure = reader.Next(&pairs)) {
+        if (TryAgain(*failure, &tries_left, attempt++)) continue;
+        if (failure->code == "TRANSACTION_TOO_OLD") {
+          failure->message += "; dump anew, or raise [storage] mvcc_window_seconds first";
+        }
+        return failure;
+      }
+      attempt = 0;
+      version_ = reader.version();
+      if (Status status = Write(pairs); !status.ok()) return FileFailure(status);
+      progress_.Step(writer_.count(), file_.bytes());
+    }
+    return std::nullopt;
+  }
+
+  Status Write(const std::vector<thrift_api::KeyValue>& pairs) {
+    if (!begun_) {
+      begun_ = true;
+      CAIRN_RETURN_IF_ERROR(file_.Write(writer_.Header(version_.value_or(0))));
+    }
+    for (const auto& pair : pairs) {
+      CAIRN_RETURN_IF_ERROR(file_.Write(writer_.Line(pair.key, pair.value)));
+    }
+    return Status::Ok();
+  }
+
+  Context& context_;
+  const Invocation& in_;
+  const dump::Format format_;
+  dump::Writer writer_;
+  DumpFile file_;
+  Progress progress_;
+  Bounds bounds_;
+  std::optional<std::int64_t> version_;
+  std::uint64_t resumed_after_ = 0;
+  bool begun_ = false;
+  bool whole_ = false;
+};
+
+ExitCode RunDump(Context& context, const Invocation& in) {
+  DumpJob job(&context, in);
+  if (const auto failure = job.Run()) return context.Fail(*failure);
+  job.Report();
+  return kSuccess;
+}
+
+ExitCode RunLoad(Context& context, const Invocation& in) {
+  const std::string path = in.Required("FILE");
+  std::ifstream file;
+  if (path != "-") file.open(path, std::ios::binary);
+  if (!file) return context.Fail(UsageFailure("cannot read '" + path + "'"));
+  LoadOptions options{.format = FormatOf(in.Required("format")),
+                      .batch_bytes = *in.Number("batch-bytes"),
+                      .tries = *in.Number("retry"),
+                      .resume_file = in.Text("resume-file").value_or(""),
+                      .progress = in.Required("progress")};
+  LoadJob job(&context, std::move(options));
+  std::ios::sync_with_stdio(false);
+  if (const auto failure = job.Run(path == "-" ? std::cin : static_cast<std::istream&>(file))) {
+    return context.Fail(*failure);
+  }
+  const LoadResult& result = job.result();
+  if (context.options().json) {
+    Context::Print({{"loaded", result.loaded},
+                    {"skipped", result.skipped},
+                    {"batches", result.batches},
+                    {"bytes", result.bytes},
+                    {"version", result.version}});
+  } else {
+    std::cout << "loaded " << result.loaded << " keys";
+    if (result.skipped > 0) std::cout << " (" << result.skipped << " were there already)";
+    std::cout << std::endl;
+  }
+  return kSuccess;
+}
+
+CommandDef DumpDef() {
+  return {.name = "dump",
+          .summary = "Writes all keys and values, as of one version",
+          .description =
+              {"To standard output, or with --out to a file that has its name only once it "
+               "is whole; until then it is FILE.part. If the dump is interrupted, --resume "
+               "goes on with that, at the same version, as long as the node keeps it. Memory "
+               "is bounded, however much there is."},
+          .options = {{.name = "out",
+                       .kind = ValueKind::kFile,
+                       .value_name = "FILE",
+                       .help = "Writes to this file"},
+                      {.name = "resume", .help = "Goes on with FILE.part, if there is one"},
+                      {.name = "format",
+                       .kind = ValueKind::kChoice,
+                       .value_name = "FORMAT",
+                       .help = "Text with C escapes, or JSON lines",
+                       .default_value = "text",
+                       .choices = {"text", "jsonl"}},
+                      {.name = "prefix",
+                       .kind = ValueKind::kBytes,
+                       .value_name = "KEY",
+                       .help = "Only keys that start with this"},
+                      {.name = "at-version",
+                       .kind = ValueKind::kNumber,
+                       .value_name = "V",
+                       .help = "As of this version, as long as the node keeps it",
+                       .max = std::numeric_limits<std::int64_t>::max()},
+                      RetryOption(),
+                      ProgressOption()},
+          .common = kReadOptions,
+          .examples = {
+              {"cairn dump | gzip > all.gz", "Everything, packed"},
+              {"cairn dump --out all.txt --resume", "To a file; again, if it was interrupted"}}};
+}
+
+CommandDef LoadDef() {
+  return {
+      .name = "load",
+      .summary = "Sets the keys and values of a dump",
+      .description =
+          {"In batches, each a transaction. Loading again what is loaded already does no "
+           "harm, so an interrupted load can simply be repeated; --resume-file spares "
+           "the time. A dump that was cut or changed is noticed at its end.",
+           "Hand-written files have a key, a tab and a value on each line, with C "
+           "escapes, or a JSON object with key and value."},
+      .arguments = {{.name = "FILE",
+                     .kind = ValueKind::kFile,
+                     .help = "What dump has written; '-': standard input",
+                     .required = false,
+                     .default_value = "-"}},
+      .options = {{.name = "format",
+                   .kind = ValueKind::kChoice,
+                   .value_name = "FORMAT",
+                   .help = "Of the input; auto: its first line tells",
+                   .default_value = "auto",
+                   .choices = {"auto", "text", "jsonl"}},
+                  {.name = "batch-bytes",
+                   .kind = ValueKind::kSize,
+                   .value_name = "BYTES",
+                   .help = "Keys and values of a transaction",
+                   .default_value = "1MiB",
+                   .min = 1,
+                   .max = 8 << 20},
+                  {.name = "resume-file",
+                   .kind = ValueKind::kFile,
+                   .value_name = "FILE",
+                   .help =
+                       "Notes there how far it is, and goes on from there if it exists; removed "
+                       "at the end"},
+                  RetryOption(),
+                  ProgressOption()},
+      .common = {"endpoints", "timeout-ms", "json", "column-family"},
+      .examples = {{"cairn load < all.txt", "Load a dump"},
+                   {"gunzip -c all.gz | cairn load --resume-file load.state",
+                    "The same, in a way that can be interrupted"}}};
+}
+
+}  // namespace
+
+std::vector<Command> BulkCommands() { return {{DumpDef(), RunDump}, {LoadDef(), RunLoad}}; }
+
+}  // namespace cairn::cli

@@ -1,0 +1,77 @@
+#include "apps/cairn/dump_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "apps/cairn/bulk.h"
+
+namespace cairn::cli {
+
+DumpFile::~DumpFile() {
+  if (file_ != nullptr && file_ != stdout) std::fclose(file_);
+}
+
+Status DumpFile::Errno(const char* what) const {
+  return IoError(std::string(what) + " '" + (path_.empty() ? "standard output" : path_ + ".part") +
+                 "': " + std::strerror(errno));
+}
+
+Status DumpFile::Create(const std::string& path) {
+  path_ = path;
+  file_ = std::fopen((path + ".part").c_str(), "wb");
+  return file_ != nullptr ? Status::Ok() : Errno("cannot write");
+}
+
+Result<std::optional<DumpProgress>> DumpFile::Resume(const std::string& path, dump::Format format,
+                                                     dump::Writer* writer) {
+  path_ = path;
+  std::ifstream in(path + ".part", std::ios::binary);
+  if (!in) return std::optional<DumpProgress>();
+  dump::Reader reader(format);
+  LineReader lines(in);
+  DumpProgress progress;
+  std::string line;
+  std::uint64_t keep = 0;
+  while (!reader.ended()) {
+    CAIRN_ASSIGN_OR_RETURN(const bool more, lines.Next(&line));
+    if (!more || !lines.whole()) break;
+    auto pair = reader.Take(line);
+    if (!pair.ok()) {
+      return CorruptionError("'" + path + ".part', line " + std::to_string(reader.lines()) + ": " +
+                             pair.status().message() + "; remove it to dump anew");
+    }
+    keep = lines.offset();
+    if (!reader.ended()) writer->Adopt(line, pair->has_value());
+    if (pair->has_value()) progress.last_key = (*pair)->key;
+  }
+  if (!reader.version().has_value()) return std::optional<DumpProgress>();
+  progress.version = *reader.version();
+  progress.whole = reader.ended();
+  file_ = std::fopen((path + ".part").c_str(), "r+b");
+  if (file_ == nullptr || ::ftruncate(::fileno(file_), static_cast<off_t>(keep)) != 0 ||
+      std::fseek(file_, 0, SEEK_END) != 0) {
+    return Errno("cannot go on with");
+  }
+  bytes_ = keep;
+  return std::optional(progress);
+}
+
+Status DumpFile::Write(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size()) return Errno("cannot write");
+  bytes_ += text.size();
+  return Status::Ok();
+}
+
+Status DumpFile::Finish() {
+  if (std::fflush(file_) != 0) return Errno("cannot write");
+  if (path_.empty()) return Status::Ok();
+  if (::fdatasync(::fileno(file_)) != 0) return Errno("cannot sync");
+  if (std::rename((path_ + ".part").c_str(), path_.c_str()) != 0) return Errno("cannot rename");
+  return Status::Ok();
+}
+
+}  // namespace cairn::cli

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""cairn dump and cairn load as processes: any bytes, both formats, one version, and interruptions."""
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+from cairn_process import BIN, NodeTestCase, cairn, wait_until
+
+ALL_BYTES = bytes(range(256))
+
+
+class BulkTest(NodeTestCase):
+    def setUp(self):
+        super().setUp()
+        self.server = self.node().start()
+
+    def run_cairn(self, *arguments, stdin=b"", expect=0):
+        result = cairn(*arguments, endpoints=self.server.endpoint, stdin=stdin)
+        self.assertEqual(expect, result.returncode, f"{arguments}: {result}")
+        return result
+
+    def content(self):
+        with self.server.client() as client:
+            return client.all(b"", b"\xff" * 100)
+
+    def fill(self, count):
+        lines = b"".join(b"k%06d\tv%d\n" % (i, i) for i in range(count))
+        return json.loads(self.run_cairn("load", "--json", stdin=lines).stdout)
+
+    def clear(self):
+        self.server.stop()
+        self.server = self.node(folder=self.scratch / f"data{len(self.nodes)}").start()
+
+    def test_any_bytes_there_and_back(self):
+        with self.server.client() as client:
+            for key, value in ((ALL_BYTES, ALL_BYTES), (b"#", b""), (b"\xff\xff", b"\t\n"), (b"a", b"\\x")):
+                client.set(key, value)
+        before = self.content()
+        dumps = {name: self.run_cairn("dump", "--format", name).stdout for name in ("text", "jsonl")}
+        for text in dumps.values():
+            self.clear()
+            self.assertEqual(b"loaded 4 keys\n", self.run_cairn("load", stdin=text).stdout)
+            self.assertEqual(before, self.content())
+
+    def test_batches_and_pages(self):
+        answer = self.fill(12_500)
+        self.assertEqual((12_500, 2), (answer["loaded"], answer["batches"]))
+        self.assertEqual(12_500, len(self.content()))
+        small = b"".join(b"x%d\t%s\n" % (i, b"y" * 1000) for i in range(10))
+        answer = json.loads(self.run_cairn("load", "--json", "--batch-bytes", "3KiB", stdin=small).stdout)
+        self.assertEqual((10, 4), (answer["loaded"], answer["batches"]))
+        path = self.scratch / "dump"
+        answer = json.loads(self.run_cairn("dump", "--out", path, "--json", "--prefix", "k").stdout)
+        self.assertEqual(12_500, answer["dumped"])
+        self.assertEqual(path.stat().st_size, answer["bytes"])
+
+    def test_old_versions(self):
+        version = self.fill(3)["version"]
+        self.run_cairn("put", "later", "v")
+        old = self.run_cairn("dump", "--at-version", version).stdout
+        self.assertNotIn(b"later", old)
+        self.assertIn(b"version %d\n" % version, old)
+
+    def test_an_interrupted_dump_goes_on(self):
+        self.fill(5000)
+        whole = self.scratch / "whole"
+        version = json.loads(self.run_cairn("dump", "--out", whole, "--json").stdout)["version"]
+        self.run_cairn("put", "k000001", "changed since")
+        path = self.scratch / "dump"
+        part = self.scratch / "dump.part"
+        for cut in (0, 10, 40, 1234, whole.stat().st_size - 3, whole.stat().st_size):
+            part.write_bytes(whole.read_bytes()[:cut])
+            answer = json.loads(self.run_cairn("dump", "--out", path, "--resume", "--json",
+                                               "--at-version", version).stdout)
+            self.assertEqual(5000, answer["dumped"])
+            self.assertEqual(cut >= 40, answer["resumed_after"] > 0)
+            self.assertEqual(whole.read_bytes(), path.read_bytes())
+            self.assertFalse(part.exists())
+            path.unlink()
+        part.write_bytes(whole.read_bytes()[:200].replace(b"k", b"\\q"))
+        self.assertIn(b"remove it", self.run_cairn("dump", "--out", path, "--resume", expect=3).stderr)
+
+    def test_a_killed_dump_leaves_a_part(self):
+        self.fill(30_000)
+        path = self.scratch / "dump"
+        for node in self.nodes[-1:]:
+            node.process.send_signal(signal.SIGSTOP)
+        child = subprocess.Popen([BIN / "cairn", "dump", "--out", path, "--endpoints",
+                                  self.server.endpoint], stderr=subprocess.DEVNULL)
+        try:
+            wait_until(self.scratch.joinpath("dump.part").exists, "the dump has begun")
+        finally:
+            child.kill()
+            child.wait()
+            self.server.process.send_signal(signal.SIGCONT)
+        self.assertFalse(path.exists())
+        self.run_cairn("dump", "--out", path, "--resume")
+        self.assertEqual(30_002, len(path.read_bytes().splitlines()))
+
+    def test_an_interrupted_load_goes_on(self):
+        lines = b"".join(b"k%04d\tv%d\n" % (i, i) for i in range(100))
+        state = self.scratch / "state"
+        load = ("load", "--resume-file", state, "--batch-bytes", "64", "--json")
+        result = self.run_cairn(*load, stdin=lines + b"broken\n", expect=2)
+        self.assertIn("line 101", json.loads(result.stdout)["error"]["message"])
+        self.assertEqual(100, len(self.content()))
+        answer = json.loads(self.run_cairn(*load, stdin=lines + b"more\tv\n").stdout)
+        self.assertEqual((1, 100), (answer["loaded"], answer["skipped"]))
+        self.assertFalse(state.exists())
+        self.run_cairn(*load, stdin=lines + b"broken\n", expect=2)
+        self.run_cairn(*load, stdin=b"x" + lines, expect=2)
+        self.run_cairn(*load, stdin=lines[:100], expect=2)
+        state.write_text("something else")
+        self.assertIn(b"remove it", self.run_cairn(*load, stdin=lines, expect=2).stdout)
+
+    def test_a_load_outlives_a_restart_of_the_node(self):
+        reader, writer = os.pipe()
+        child = subprocess.Popen([BIN / "cairn", "load", "--batch-bytes", "100", "--endpoints",
+                                  self.server.endpoint], stdin=reader, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        os.close(reader)
+        # More than the reader takes at once, so that the first batches go out.
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(b"".join(b"a%06d\tv\n" % i for i in range(10_000)))
+            pipe.flush()
+            wait_until(self.content, "the first batches are there")
+            port = self.server.port
+            self.server.kill()
+            self.server = self.node(folder=self.server.folder).start(port=port)
+            pipe.write(b"".join(b"b%06d\tv\n" % i for i in range(10_000)))
+        out, said = child.communicate(timeout=60)
+        self.assertEqual((0, b"loaded 20000 keys\n"), (child.returncode, out), said)
+        self.assertEqual(20_000, len(self.content()))
+
+    def test_what_is_wrong_is_said(self):
+        self.fill(3)
+        text = self.run_cairn("dump").stdout
+        cut = self.run_cairn("load", stdin=text.rpartition(b"#")[0], expect=3)
+        self.assertIn(b"was cut", cut.stderr)
+        self.run_cairn("load", self.scratch / "missing", expect=2)
+        self.run_cairn("dump", "--resume", expect=2)
+        self.run_cairn("dump", "--json", expect=2)
+        self.run_cairn("dump", "--out", self.scratch / "no" / "such", expect=3)
+        self.run_cairn("load", stdin=b"\tempty key\n", expect=3)
+        done = self.run_cairn("dump", "--progress", "always")
+        self.assertIn(b"dumped 3 keys", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
