@@ -1,0 +1,74 @@
+// The client's side of a connection: door, attachment, calls.
+#ifndef CAIRN_SRC_DRAM_UCX_CLIENT_H_
+#define CAIRN_SRC_DRAM_UCX_CLIENT_H_
+
+#include <absl/container/flat_hash_map.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/dram/call_table.h"
+#include "src/dram/ucx/core.h"
+
+namespace cairn::dram::ucx {
+
+// Functions marked (any thread) may be called from anywhere, the rest on the engine.
+class Client final : public std::enable_shared_from_this<Client>, public DoorUser, public LinkUser {
+ public:
+  Client(Core* core, Endpoint address, absl::AnyInvocable<void(Status)> on_closed);
+
+  void Connect();             // (any thread)
+  CallId Start(Call call);    // (any thread)
+  void Cancel(CallId id);     // (any thread)
+  void Close(Status reason);  // (any thread)
+  void CloseAndWait();        // (any thread)
+
+ private:
+  // What UCX still holds of a call, which may have ended.
+  struct Held {
+    bool sending = false;
+    bool receiving = false;
+  };
+  void ConnectTo(const Result<std::vector<SocketAddress>>& addresses);
+  void OnDoorMessage(std::string_view message) override;
+  void OnDoorClosed(const Status& why) override;
+  void OnAttach(Link* link, std::string_view token) override;
+  void OnFrame(const Frame& frame, std::unique_ptr<Arrival> arrival) override;
+  void OnBroken(const Status& why) override;
+
+  void DoStart(CallId id, Call call);
+  void Submit(CallId id);
+  void TakeAnswer(CallId id, std::string header, std::unique_ptr<Arrival> arrival);
+  void Finish(CallId id, Result<Answer> result);
+  void EndEarly(CallId id, Call call, Status why);
+  void LetGo(CallId id, bool Held::*what);
+  void Break(const Status& reason);
+  void ArmDeadline();
+  void OnDeadline();
+  [[nodiscard]] Status Unavailable(const Status& why) const;
+
+  Core* const core_;
+  const Endpoint address_;
+  std::atomic<CallId> next_id_{1};
+  absl::AnyInvocable<void(Status)> on_closed_;
+  Status broken_;
+  bool ready_ = false;
+  SocketAddress server_;
+  std::unique_ptr<Door> door_;
+  std::shared_ptr<Link> link_;
+  CallTable calls_;
+  // Calls that wait for the connection, in the order of their Start.
+  std::vector<CallId> waiting_;
+  absl::flat_hash_map<CallId, Held> held_;
+  SilenceWatch watch_;
+  std::optional<Engine::TimerId> handshake_timer_;
+  Engine::TimerId deadline_timer_;
+  MonotonicTime armed_ = MonotonicTime::Max();
+};
+
+}  // namespace cairn::dram::ucx
+
+#endif  // CAIRN_SRC_DRAM_UCX_CLIENT_H_

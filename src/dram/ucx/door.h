@@ -1,0 +1,91 @@
+// One socket at a listener's door, of either side: sends and gathers the first message, then
+// answers pings. Its end is how the death of the peer's process shows at once.
+//
+// Thread safety: none; lives on its engine. Callbacks run there, never inside a call of the user.
+#ifndef CAIRN_SRC_DRAM_UCX_DOOR_H_
+#define CAIRN_SRC_DRAM_UCX_DOOR_H_
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cairn/status.h"
+#include "src/base/endpoint.h"
+#include "src/dram/ucx/engine.h"
+
+namespace cairn::dram::ucx {
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  [[nodiscard]] std::uint16_t port() const;
+  void set_port(std::uint16_t port);
+};
+
+// The addresses of a host and port; an empty host, or "*", is every address of this machine.
+// Blocks for a name server unless the host is numeric or `numeric_only`, which fails on names.
+// kUnavailable with the resolver's words.
+Result<std::vector<SocketAddress>> Resolve(const Endpoint& endpoint, bool numeric_only);
+
+// A listening socket. kIoError with the address and the reason.
+Result<int> OpenListeningSocket(const SocketAddress& address, const std::string& name);
+// The address that a socket is bound to.
+SocketAddress LocalAddress(int fd);
+
+class DoorUser {
+ public:
+  virtual ~DoorUser() = default;
+  // The peer's first message, whole. May destroy the door.
+  virtual void OnDoorMessage(std::string_view message) = 0;
+  // The peer hung up, or broke the format. May destroy the door.
+  virtual void OnDoorClosed(const Status& why) = 0;
+};
+
+class Door {
+ public:
+  // Takes over a connected or connecting socket.
+  Door(Engine* engine, int fd, DoorUser* user);
+  ~Door();
+  Door(const Door&) = delete;
+  Door& operator=(const Door&) = delete;
+
+  // Begins to connect. kUnavailable.
+  static Result<int> Connect(const SocketAddress& address);
+
+  void Send(std::string_view bytes);
+  // Calls its user no more. For when the user can't destroy it yet.
+  void Retire();
+  void Ping() { Send({&kPing, 1}); }
+  // When anything came in last.
+  [[nodiscard]] MonotonicTime last_heard() const { return last_heard_; }
+
+ private:
+  static const char kPing;
+  void OnReady(std::uint32_t events);
+  bool ReadAll();
+  void Flush();
+  void TakeInput();
+  void Fail(const Status& why);
+
+  Engine* const engine_;
+  const int fd_;
+  DoorUser* const user_;
+  std::string in_;
+  std::string out_;
+  bool had_message_ = false;
+  bool failed_ = false;
+  bool wants_write_ = true;
+  MonotonicTime last_heard_;
+  // Tells a running callback that the door is gone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace cairn::dram::ucx
+
+#endif  // CAIRN_SRC_DRAM_UCX_DOOR_H_

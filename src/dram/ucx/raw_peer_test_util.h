@@ -1,0 +1,95 @@
+// A client that says what no client says: for the tests of hostile peers.
+#ifndef CAIRN_SRC_DRAM_UCX_RAW_PEER_TEST_UTIL_H_
+#define CAIRN_SRC_DRAM_UCX_RAW_PEER_TEST_UTIL_H_
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+
+#include "src/dram/ucx/core.h"
+#include "src/dram/ucx/door_message.h"
+
+namespace cairn::dram::ucx {
+
+// Comes in by the door, attaches with the token it was given (or `token`), sends `frame` in place
+// of a frame, and waits until it is cut off.
+class RawPeer final : public DoorUser, public LinkUser {
+ public:
+  RawPeer(std::string frame, std::string token) : frame_(std::move(frame)), token_(token) {}
+
+  // True if the listener ended the connection within a generous time.
+  bool Run(const Endpoint& address) {
+    auto context = Context::Create(NetworkConfig("tcp"));
+    if (!context.ok()) return false;
+    auto engine = Engine::Create(*context, false);
+    if (!engine.ok()) return false;
+    Core core(*context, std::move(*engine), 1000);
+    core_ = &core;
+    std::future<void> cut = cut_.get_future();
+    core.engine().RunAndWait([&] {
+      server_ = Resolve(address, true)->front();
+      door_ = std::make_unique<Door>(&core.engine(), *Door::Connect(server_), this);
+      door_->Send(EncodeDoorMessage(DoorHello{}));
+    });
+    const bool ended = cut.wait_for(std::chrono::seconds(30)) == std::future_status::ready;
+    core.engine().RunAndWait([&] {
+      if (link_ != nullptr) {
+        link_->SetUser(nullptr);
+        link_->Break(UnavailableError("the test ends"));
+      }
+      link_ = nullptr;
+      door_ = nullptr;
+    });
+    return ended;
+  }
+
+  void OnDoorMessage(std::string_view message) override {
+    const auto welcome = DecodeDoorWelcome(message);
+    if (!welcome.ok()) return;
+    server_.set_port(welcome->ucx_port);
+    link_ = *core_->links.Connect(server_.get(), server_.size, this);
+    link_->SendAttach(token_.empty() ? welcome->token : token_);
+  }
+  void OnDoorClosed(const Status&) override { Cut(); }
+  void OnAttach(Link* link, std::string_view) override { link->SendRaw(frame_); }
+  void OnFrame(const Frame&, std::unique_ptr<Arrival>) override {}
+  void OnBroken(const Status&) override { Cut(); }
+
+ private:
+  void Cut() {
+    if (!was_cut_) cut_.set_value();
+    was_cut_ = true;
+  }
+
+  const std::string frame_;
+  const std::string token_;
+  Core* core_ = nullptr;
+  SocketAddress server_;
+  std::unique_ptr<Door> door_;
+  std::shared_ptr<Link> link_;
+  std::promise<void> cut_;
+  bool was_cut_ = false;
+};
+
+// Sends bytes to the door itself and reads until the listener hangs up; what it said.
+inline std::string KnockWith(const Endpoint& address, const std::string& bytes) {
+  const SocketAddress server = Resolve(address, true)->front();
+  const int fd = ::socket(server.storage.ss_family, SOCK_STREAM, 0);
+  if (::connect(fd, server.get(), server.size) != 0) return "no connection";
+  (void)!::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  std::string heard;
+  char buffer[256];
+  for (ssize_t n = 0; (n = ::recv(fd, buffer, sizeof(buffer), 0)) > 0;) {
+    heard.append(buffer, static_cast<std::size_t>(n));
+  }
+  ::close(fd);
+  return heard;
+}
+
+}  // namespace cairn::dram::ucx
+
+#endif  // CAIRN_SRC_DRAM_UCX_RAW_PEER_TEST_UTIL_H_

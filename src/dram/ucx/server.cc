@@ -1,0 +1,307 @@
+#include "src/dram/ucx/server.h"
+
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "src/base/check.h"
+#include "src/base/log.h"
+#include "src/dram/ucx/door_message.h"
+
+namespace cairn::dram::ucx {
+namespace {
+
+// Doors and endpoints that have not proven themselves.
+constexpr std::size_t kMaxStrangers = 2048;
+constexpr std::chrono::milliseconds kKnockPause{100};
+
+std::string RandomToken() {
+  std::string token(kTokenBytes, '\0');
+  CAIRN_CHECK(::getrandom(token.data(), token.size(), 0) == static_cast<ssize_t>(kTokenBytes));
+  return token;
+}
+
+class UcxRequest final : public IncomingRequest {
+ public:
+  UcxRequest(std::shared_ptr<Peer> peer, const Frame& frame, std::unique_ptr<Arrival> arrival)
+      : peer_(std::move(peer)),
+        call_(frame.call_id),
+        header_(frame.header),
+        payload_size_(frame.payload_size),
+        arrival_(std::move(arrival)) {}
+  ~UcxRequest() override {
+    if (!answered_) Send(FrameKind::kDropped, {}, Buffer());
+  }
+
+  [[nodiscard]] ConnectionId connection() const override { return peer_->id(); }
+  [[nodiscard]] std::string_view header() const override { return header_; }
+  [[nodiscard]] std::uint64_t payload_size() const override { return payload_size_; }
+  void Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> received) override {
+    CAIRN_CHECK(arrival_ != nullptr, "a payload was received twice");
+    const std::unique_ptr<Arrival> arrival = std::move(arrival_);
+    arrival->Receive(std::move(into), std::move(received));
+  }
+  void Reply(std::string header, Buffer payload) override {
+    Send(FrameKind::kAnswer, std::move(header), std::move(payload));
+  }
+
+ private:
+  void Send(FrameKind kind, std::string header, Buffer payload) {
+    answered_ = true;
+    Engine& engine = peer_->engine();
+    if (engine.OnEngine()) {
+      arrival_.reset();
+      peer_->Answer(kind, call_, header, std::move(payload));
+      return;
+    }
+    engine.Post([peer = peer_, kind, call = call_, header = std::move(header),
+                 payload = std::move(payload), arrival = std::move(arrival_)]() mutable {
+      arrival.reset();
+      peer->Answer(kind, call, header, std::move(payload));
+    });
+  }
+
+  const std::shared_ptr<Peer> peer_;
+  const CallId call_;
+  const std::string header_;
+  const std::uint64_t payload_size_;
+  std::unique_ptr<Arrival> arrival_;
+  bool answered_ = false;
+};
+
+}  // namespace
+
+Peer::Peer(Server* server, ConnectionId id, std::string token)
+    : server_(server),
+      engine_(server->core_->engine()),
+      id_(id),
+      token_(std::move(token)),
+      watch_(&engine_, {[this] { return link_->outstanding() != 0; },
+                        [this] { return std::max(door_->last_heard(), link_->last_heard()); },
+                        [this] { door_->Ping(); },
+                        [this] { Break(UnavailableError("the client has gone silent")); }}) {}
+
+void Peer::Open(int fd) {
+  door_ = std::make_unique<Door>(&engine_, fd, this);
+  handshake_timer_ = engine_.RunAt(engine_.Now() + kHandshakeLimit, [self = shared_from_this()] {
+    if (self->link_ == nullptr) self->Break(UnavailableError("no UCX endpoint came within 5 s"));
+  });
+}
+
+void Peer::OnDoorMessage(std::string_view message) {
+  if (server_ == nullptr) return;
+  if (const auto hello = DecodeDoorHello(message); !hello.ok()) {
+    OnDoorClosed(hello.status());
+    return;
+  }
+  DoorWelcome welcome;
+  welcome.ucx_port = server_->listener_->port();
+  welcome.token = token_;
+  door_->Send(EncodeDoorMessage(welcome));
+}
+
+void Peer::OnDoorClosed(const Status& why) {
+  if (why.code() == StatusCode::kCorruption) {
+    CAIRN_LOG(kWarn, "dram: a connection to {} is closed: {}",
+              server_ == nullptr ? "a listener" : server_->address_.ToString(), why.message());
+  }
+  Break(why);
+}
+
+void Peer::OnBroken(const Status& why) { Break(why); }
+void Peer::OnAttach(Link*, std::string_view) { Break(UnavailableError("attached twice")); }
+
+void Peer::Attach(std::shared_ptr<Link> link) {
+  link_ = std::move(link);
+  link_->SetUser(this);
+  engine_.Cancel(handshake_timer_);
+  // An empty token: accepted.
+  link_->SendAttach({});
+}
+
+void Peer::OnFrame(const Frame& frame, std::unique_ptr<Arrival> arrival) {
+  if (server_ == nullptr) return;
+  // A hint that costs more to follow than to ignore: the client drops what comes too late.
+  if (frame.kind == FrameKind::kCancel || frame.kind == FrameKind::kHeartbeat) return;
+  if (frame.kind != FrameKind::kRequest) {
+    CAIRN_LOG(kWarn, "dram: a client of {} is cut off: it sent a frame of kind {}",
+              server_->address_.ToString(), static_cast<int>(frame.kind));
+    Break(UnavailableError("a frame that no client sends"));
+    return;
+  }
+  if (++unanswered_ > kMaxUnansweredRequests) {
+    CAIRN_LOG(kWarn, "dram: a client of {} is cut off: more than {} requests unanswered",
+              server_->address_.ToString(), kMaxUnansweredRequests);
+    Break(UnavailableError("too many requests unanswered"));
+    return;
+  }
+  had_requests_ = true;
+  server_->handler_->OnRequest(
+      std::make_unique<UcxRequest>(shared_from_this(), frame, std::move(arrival)));
+  if (server_ != nullptr && link_->outstanding() != 0) watch_.Wake();
+}
+
+void Peer::Answer(FrameKind kind, CallId call, std::string_view header, Buffer payload) {
+  if (server_ == nullptr) return;
+  --unanswered_;
+  link_->Send(kind, call, header, std::move(payload), nullptr);
+  if (link_->outstanding() != 0) watch_.Wake();
+}
+
+void Peer::Break(const Status& why) {
+  if (server_ == nullptr) return;
+  const std::shared_ptr<Peer> self = shared_from_this();
+  Server* const server = std::exchange(server_, nullptr);
+  watch_.Stop();
+  engine_.Cancel(handshake_timer_);
+  if (link_ != nullptr) {
+    link_->SetUser(nullptr);
+    link_->Break(why);
+  }
+  // May be inside one of the door's calls: it goes afterwards.
+  door_->Retire();
+  engine_.Post([self, door = std::shared_ptr<Door>(std::move(door_))] {});
+  server->Forget(this, link_ != nullptr, had_requests_);
+}
+
+Server::Server(Core* core, RequestHandler* handler) : core_(core), handler_(handler) {}
+
+Status Server::Open(const Endpoint& address) {
+  CAIRN_ASSIGN_OR_RETURN(const std::vector<SocketAddress> found, Resolve(address, false));
+  CAIRN_ASSIGN_OR_RETURN(knock_fd_, OpenListeningSocket(found.front(), address.ToString()));
+  SocketAddress bound = LocalAddress(knock_fd_);
+  address_ = {address.host, bound.port()};
+  bound.set_port(0);
+  Status status;
+  core_->engine().RunAndWait([this, &bound, &status] {
+    auto listener = ConnectionListener::Create(
+        &core_->engine().worker(), bound.get(), bound.size, [this](ucp_conn_request* request) {
+          core_->engine().Post([this, request] { OnEndpoint(request); });
+        });
+    if (!listener.ok()) {
+      status =
+          IoError("can't listen on " + address_.ToString() + ": " + listener.status().message());
+      return;
+    }
+    listener_ = std::move(*listener);
+    core_->engine().AddFd(knock_fd_, EPOLLIN, [this](std::uint32_t) { OnKnock(); });
+  });
+  if (!status.ok()) ::close(knock_fd_);
+  return status;
+}
+
+void Server::OnKnock() {
+  while (true) {
+    const int fd = ::accept4(knock_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) PauseKnocks();
+      return;
+    }
+    if (expected_.size() >= kMaxStrangers) {
+      CAIRN_LOG(kWarn, "dram: {} turns a client away: {} connections are in the making",
+                address_.ToString(), expected_.size());
+      ::close(fd);
+      continue;
+    }
+    auto peer = std::make_shared<Peer>(this, next_id_++, RandomToken());
+    peers_.emplace(peer->id(), peer);
+    expected_.emplace(peer->token(), peer.get());
+    peer->Open(fd);
+  }
+}
+
+void Server::PauseKnocks() {
+  CAIRN_LOG(kWarn, "dram: {} takes no connections for now: {}", address_.ToString(),
+            std::strerror(errno));
+  core_->engine().ModifyFd(knock_fd_, 0);
+  core_->engine().RunAt(core_->engine().Now() + kKnockPause, [self = shared_from_this()] {
+    if (!self->closed_) self->core_->engine().ModifyFd(self->knock_fd_, EPOLLIN);
+  });
+}
+
+void Server::OnEndpoint(ucp_conn_request* request) {
+  if (closed_) return;
+  if (strangers_.size() >= kMaxStrangers) {
+    listener_->Reject(request);
+    return;
+  }
+  auto link = core_->links.Accept(request, this);
+  if (!link.ok()) {
+    CAIRN_LOG(kWarn, "dram: {}: {}", address_.ToString(), link.status().message());
+    return;
+  }
+  Link* const key = link->get();
+  const auto timer = core_->engine().RunAt(core_->engine().Now() + kHandshakeLimit, [this, key] {
+    const auto it = strangers_.find(key);
+    if (it == strangers_.end()) return;
+    const std::shared_ptr<Link> stranger = std::move(it->second.first);
+    strangers_.erase(it);
+    stranger->SetUser(nullptr);
+    stranger->Break(UnavailableError("nobody's endpoint"));
+  });
+  strangers_.emplace(key, std::pair(std::move(*link), timer));
+}
+
+void Server::OnAttach(Link* link, std::string_view token) {
+  const auto stranger = strangers_.find(link);
+  if (stranger == strangers_.end()) return;
+  const std::shared_ptr<Link> found = std::move(stranger->second.first);
+  core_->engine().Cancel(stranger->second.second);
+  strangers_.erase(stranger);
+  const auto expected = expected_.find(std::string(token));
+  if (expected == expected_.end()) {
+    CAIRN_LOG(kWarn, "dram: {} cuts off a UCX endpoint that has no token of ours",
+              address_.ToString());
+    found->SetUser(nullptr);
+    found->Break(UnavailableError("a wrong token"));
+    return;
+  }
+  Peer* const peer = expected->second;
+  expected_.erase(expected);
+  open_.fetch_add(1);
+  peer->Attach(found);
+}
+
+// Frames of strangers count for nothing; their time runs out.
+void Server::OnFrame(const Frame&, std::unique_ptr<Arrival>) {}
+
+void Server::OnBroken(const Status&) {
+  absl::erase_if(strangers_, [this](auto& entry) {
+    if (!entry.second.first->broken()) return false;
+    core_->engine().Cancel(entry.second.second);
+    return true;
+  });
+}
+
+void Server::Forget(Peer* peer, bool attached, bool had_requests) {
+  const ConnectionId id = peer->id();
+  expected_.erase(peer->token());
+  peers_.erase(id);
+  if (attached) open_.fetch_sub(1);
+  if (had_requests) handler_->OnDisconnect(id);
+}
+
+void Server::CloseAndWait() {
+  core_->engine().RunAndWait([this] {
+    closed_ = true;
+    core_->engine().RemoveFd(knock_fd_);
+    ::close(knock_fd_);
+    listener_.reset();
+    std::vector<std::shared_ptr<Peer>> peers;
+    for (const auto& [id, peer] : peers_) peers.push_back(peer);
+    for (const auto& peer : peers) peer->Break(UnavailableError("the listener was closed"));
+    for (auto& [key, stranger] : std::exchange(strangers_, {})) {
+      core_->engine().Cancel(stranger.second);
+      stranger.first->SetUser(nullptr);
+      stranger.first->Break(UnavailableError("the listener was closed"));
+    }
+  });
+}
+
+}  // namespace cairn::dram::ucx

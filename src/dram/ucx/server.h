@@ -1,0 +1,94 @@
+// The server's side: a listener, its door, and a Peer for each connection.
+//
+// Thread safety: everything lives on the engine, but what is marked (any thread).
+#ifndef CAIRN_SRC_DRAM_UCX_SERVER_H_
+#define CAIRN_SRC_DRAM_UCX_SERVER_H_
+
+#include <absl/container/flat_hash_map.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "src/dram/ucx/core.h"
+
+namespace cairn::dram::ucx {
+
+class Server;
+
+// One connection, from the knock at the door on.
+class Peer final : public std::enable_shared_from_this<Peer>, public DoorUser, public LinkUser {
+ public:
+  Peer(Server* server, ConnectionId id, std::string token);
+  void Open(int fd);
+
+  [[nodiscard]] ConnectionId id() const { return id_; }
+  [[nodiscard]] const std::string& token() const { return token_; }
+  [[nodiscard]] Engine& engine() const { return engine_; }
+  // The UCX endpoint of this connection has come.
+  void Attach(std::shared_ptr<Link> link);
+  // Answers a request, or says that nobody did.
+  void Answer(FrameKind kind, CallId call, std::string_view header, Buffer payload);
+  void Break(const Status& why);
+
+  void OnDoorMessage(std::string_view message) override;
+  void OnDoorClosed(const Status& why) override;
+  void OnAttach(Link* link, std::string_view token) override;
+  void OnFrame(const Frame& frame, std::unique_ptr<Arrival> arrival) override;
+  void OnBroken(const Status& why) override;
+
+ private:
+  Server* server_;  // null once broken
+  Engine& engine_;
+  const ConnectionId id_;
+  const std::string token_;
+  std::unique_ptr<Door> door_;
+  std::shared_ptr<Link> link_;
+  std::size_t unanswered_ = 0;
+  bool had_requests_ = false;
+  SilenceWatch watch_;
+  Engine::TimerId handshake_timer_;
+};
+
+class Server final : public std::enable_shared_from_this<Server>, public LinkUser {
+ public:
+  Server(Core* core, RequestHandler* handler);
+  // (any thread)
+  Status Open(const Endpoint& address);
+  // (any thread)
+  void CloseAndWait();
+  // (any thread)
+  [[nodiscard]] const Endpoint& address() const { return address_; }
+  [[nodiscard]] std::size_t connections() const { return open_.load(); }
+
+  // A UCX endpoint says which connection it is for.
+  void OnAttach(Link* link, std::string_view token) override;
+  // An endpoint that has not said so sends frames, or breaks.
+  void OnFrame(const Frame& frame, std::unique_ptr<Arrival> arrival) override;
+  void OnBroken(const Status& why) override;
+
+ private:
+  friend class Peer;
+  void OnKnock();
+  void OnEndpoint(ucp_conn_request* request);
+  void PauseKnocks();
+  void Forget(Peer* peer, bool attached, bool had_requests);
+
+  Core* const core_;
+  RequestHandler* const handler_;
+  Endpoint address_;
+  int knock_fd_ = -1;
+  std::unique_ptr<ConnectionListener> listener_;
+  ConnectionId next_id_ = 1;
+  std::atomic<std::size_t> open_{0};
+  absl::flat_hash_map<ConnectionId, std::shared_ptr<Peer>> peers_;
+  // Peers whose endpoint has not come yet.
+  absl::flat_hash_map<std::string, Peer*> expected_;
+  // Endpoints that have not said whose they are, and until when they may.
+  absl::flat_hash_map<Link*, std::pair<std::shared_ptr<Link>, Engine::TimerId>> strangers_;
+  bool closed_ = false;
+};
+
+}  // namespace cairn::dram::ucx
+
+#endif  // CAIRN_SRC_DRAM_UCX_SERVER_H_

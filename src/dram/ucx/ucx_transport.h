@@ -1,0 +1,31 @@
+// The UCX transport of the memory plane: TCP endpoints with peer error handling, one worker and one
+// progress thread a transport. docs/adr/0011-ucx.md says why it is built as it is.
+//
+// Thread safety: all of it.
+#ifndef CAIRN_SRC_DRAM_UCX_UCX_TRANSPORT_H_
+#define CAIRN_SRC_DRAM_UCX_UCX_TRANSPORT_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "cairn/status.h"
+#include "src/dram/transport.h"
+
+namespace cairn::dram {
+
+struct UcxOptions {
+  // The progress thread spins instead of sleeping, and Poll makes progress on the calling thread.
+  bool busy_poll = false;
+  // UCX's names of the transports to use, as in UCX_TLS. Only "tcp" has been tested.
+  std::string tls = "tcp";
+  // Longer payloads are fetched by rendezvous, without a copy.
+  std::size_t eager_bytes = 32 << 10;
+};
+
+// kUnavailable with UCX's words if UCX can't start.
+Result<std::unique_ptr<Transport>> MakeUcxTransport(const UcxOptions& options = {});
+
+}  // namespace cairn::dram
+
+#endif  // CAIRN_SRC_DRAM_UCX_UCX_TRANSPORT_H_

@@ -1,0 +1,172 @@
+#include "src/dram/ucx/ucx_transport.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "src/base/sanitizers.h"
+#include "src/dram/testing/transport_conformance.h"
+#include "src/dram/testing/transport_test_kit.h"
+#include "src/dram/ucx/raw_peer_test_util.h"
+
+namespace cairn::dram {
+namespace {
+
+std::unique_ptr<Transport> MakeUcx(const UcxOptions& options = {}) {
+  auto transport = MakeUcxTransport(options);
+  EXPECT_TRUE(transport.ok()) << transport.status().ToString();
+  return std::move(*transport);
+}
+
+class UcxHarness final : public TransportHarness {
+ public:
+  explicit UcxHarness(const UcxOptions& options) : options_(options) {}
+  std::unique_ptr<Transport> Make() override { return MakeUcx(options_); }
+  bool SendRaw(const Endpoint& address, const std::string& bytes) override {
+    EXPECT_TRUE(ucx::RawPeer(bytes, "").Run(address));
+    return true;
+  }
+
+ private:
+  const UcxOptions options_;
+};
+
+const bool kRegistered = [] {
+  RegisterTransportConformance("UcxConformance",
+                               [] { return std::make_unique<UcxHarness>(UcxOptions{}); });
+  return true;
+}();
+
+TEST(UcxTransportTest, SuiteIsRegistered) { EXPECT_TRUE(kRegistered); }
+
+TEST(UcxTransportTest, AWaitingCallerMayDrive) {
+  UcxOptions busy;
+  busy.busy_poll = true;
+  const auto server_transport = MakeUcx();
+  const auto transport = MakeUcx(busy);
+  TestServer server(server_transport.get(), {"127.0.0.1", 0});
+  TestClient client(transport.get(), server.address());
+  for (const std::size_t size : {10, 1 << 20}) {
+    auto ongoing = client.Start("echo", Buffer::Copy(PatternBytes(size, 1)));
+    while (ongoing.done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      (void)transport->Poll();
+    }
+    EXPECT_TRUE(ongoing.done.get().ok());
+  }
+}
+
+// The server of the next test, in a process of its own: says its port and serves until it is
+// killed.
+TEST(UcxChild, Serves) {
+  const char* const fd = std::getenv("CAIRN_TEST_UCX_CHILD_FD");
+  if (fd == nullptr) GTEST_SKIP() << "only another test runs this one";
+  const auto transport = MakeUcx();
+  TestServer server(transport.get(), {"127.0.0.1", 0});
+  const std::uint16_t port = server.address().port;
+  ASSERT_EQ(::write(std::atoi(fd), &port, sizeof(port)), static_cast<ssize_t>(sizeof(port)));
+  while (true) ::pause();
+}
+
+TEST(UcxTransportTest, AServerKilledWithCallsInFlight) {
+  int fds[2];
+  ASSERT_EQ(::pipe(fds), 0);
+  const std::string fd = std::to_string(fds[1]);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("CAIRN_TEST_UCX_CHILD_FD", fd.c_str(), 1);
+    ::execl("/proc/self/exe", "ucx_child", "--gtest_filter=UcxChild.Serves", nullptr);
+    ::_exit(1);
+  }
+  std::uint16_t port = 0;
+  ASSERT_EQ(::read(fds[0], &port, sizeof(port)), static_cast<ssize_t>(sizeof(port)));
+  const auto transport = MakeUcx();
+  TestClient client(transport.get(), {"127.0.0.1", port});
+  ASSERT_TRUE(client.Run("echo").ok());
+  WatchedBuffer payload = Watch(PatternBytes(64 << 20, 1));
+  auto held = client.Start("hold");
+  auto kept = client.Start("keep", std::move(payload.buffer));
+  auto moving = client.Start("echo", Buffer::Copy(PatternBytes(64 << 20, 2)));
+  ASSERT_TRUE(client.Run("echo").ok());
+  ASSERT_EQ(::kill(child, SIGKILL), 0);
+  EXPECT_EQ(TestClient::Wait(std::move(held)).status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(TestClient::Wait(std::move(kept)).status().code(), StatusCode::kUnavailable);
+  (void)TestClient::Wait(std::move(moving));
+  EXPECT_TRUE(Arrives(payload.released));
+  EXPECT_EQ(client.WaitClosed().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(::waitpid(child, nullptr, 0), child);
+  ::close(fds[0]);
+  ::close(fds[1]);
+}
+
+// libucs takes these signals when it is loaded, before main.
+TEST(UcxTransportTest, TheProcessKeepsItsSignals) {
+  const auto transport = MakeUcx();
+  for (const int signal : {SIGHUP, SIGILL, SIGBUS, SIGFPE, SIGSEGV}) {
+    if (kSanitized && signal != SIGHUP) continue;
+    struct sigaction action {};
+    ASSERT_EQ(::sigaction(signal, nullptr, &action), 0);
+    EXPECT_TRUE(action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) << signal;
+  }
+}
+
+TEST(UcxTransportTest, GarbageAtTheDoorIsTurnedAway) {
+  const auto transport = MakeUcx();
+  TestServer server(transport.get(), {"127.0.0.1", 0});
+  std::string long_hello = ucx::EncodeDoorMessage(ucx::DoorHello{});
+  long_hello[6] = '\x7F';
+  long_hello[7] = '\x7F';
+  std::string other_version = ucx::EncodeDoorMessage(ucx::DoorHello{});
+  other_version[4] = '\x09';
+  for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(9000, '\xFF'),
+                                   long_hello, other_version}) {
+    EXPECT_EQ(ucx::KnockWith(server.address(), bytes), "");
+  }
+  // Garbage after a good hello.
+  EXPECT_NE(ucx::KnockWith(server.address(), ucx::EncodeDoorMessage(ucx::DoorHello{}) + "xyz"), "");
+  EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
+}
+
+TEST(UcxTransportTest, AWrongTokenIsCutOff) {
+  const auto transport = MakeUcx();
+  TestServer server(transport.get(), {"127.0.0.1", 0});
+  EXPECT_TRUE(ucx::RawPeer("x", std::string(ucx::kTokenBytes, 't')).Run(server.address()));
+  EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
+  EXPECT_TRUE(server.Headers() == std::vector<std::string>{"echo"});
+}
+
+std::size_t OpenDescriptors() {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    (void)entry;
+    ++count;
+  }
+  return count;
+}
+
+TEST(UcxTransportTest, ConnectionsLeakNoDescriptors) {
+  const auto transport = MakeUcx();
+  std::size_t before = 0;
+  {
+    TestServer server(transport.get(), {"127.0.0.1", 0});
+    EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
+    EXPECT_TRUE(server.WaitForDisconnects(1));
+  }
+  before = OpenDescriptors();
+  const std::size_t rounds = kSanitized ? 20 : 150;
+  {
+    TestServer server(transport.get(), {"127.0.0.1", 0});
+    for (std::size_t i = 0; i < rounds; ++i) {
+      ASSERT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok()) << i;
+    }
+    EXPECT_TRUE(server.WaitForDisconnects(rounds));
+  }
+  // What is being closed is not a leak; hundreds would be.
+  EXPECT_LE(OpenDescriptors(), before + 20);
+}
+
+}  // namespace
+}  // namespace cairn::dram
