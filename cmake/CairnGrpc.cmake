@@ -6,8 +6,8 @@
 #     `kvstore_pb2` and `kvstore_pb2_grpc`
 #
 # gRPC's headers are heavy: a file that includes one takes seconds to compile. Keep them out of
-# headers, and the files that need them few; cairn_grpc_heavy(TARGET) gives the files of a target a
-# precompiled header of them.
+# headers, and the files that need them few. (A precompiled header would help less than ccache does,
+# which can't cache what uses one.)
 find_program(CAIRN_PROTOC protoc REQUIRED)
 find_program(CAIRN_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
 find_program(CAIRN_GRPC_PYTHON_PLUGIN grpc_python_plugin REQUIRED)
@@ -54,8 +54,3 @@ cairn_generated(NAME cairn_grpc SRCS ${CAIRN_GEN_GRPC}/api/cairn.grpc.pb.cc
 cairn_generated(NAME kvstore_grpc
                 SRCS ${CAIRN_GEN_GRPC}/api/kvstore.pb.cc ${CAIRN_GEN_GRPC}/api/kvstore.grpc.pb.cc
                 LINKS protobuf grpc++ gpr absl::synchronization)
-
-# See the head of this file. The header is compiled once a target.
-function(cairn_grpc_heavy target)
-  target_precompile_headers(${target} PRIVATE <grpcpp/grpcpp.h>)
-endfunction()

@@ -48,6 +48,7 @@ struct RangeQuery {
   std::uint64_t limit = 0;         // pairs; 0: no bound but the bytes
   std::uint64_t max_bytes = 0;     // keys and values of the answer; 0: Limits::range_answer_bytes
   bool reverse = false;            // from the end backwards
+  bool keys_only = false;          // values stay empty in the answer and don't count as bytes
   friend bool operator==(const RangeQuery&, const RangeQuery&) = default;
 };
 

@@ -95,7 +95,7 @@ Result<kv::RangeResult> RangeScan::Collect(const kv::RangeQuery& query, const Bo
       result.has_more = true;
       return result;
     }
-    const std::string_view value = it_->value();
+    const std::string_view value = query.keys_only ? std::string_view() : it_->value();
     // At least one pair; beyond that the answer stays within its bound.
     if (!result.key_values.empty() && bytes + key.size() + value.size() > max_bytes) {
       result.has_more = true;

@@ -18,6 +18,10 @@ std::string ClusterStatus(std::int32_t healthy, std::size_t total) {
   return 2 * static_cast<std::size_t>(healthy) > total ? "degraded" : "unhealthy";
 }
 
+Status PastDeadline() {
+  return TimeoutError("the deadline had passed when the request arrived; nothing was done");
+}
+
 }  // namespace
 
 NodeService::NodeService(const NodeServiceOptions& options, replication::RoutingManager* routing,
@@ -33,29 +37,71 @@ NodeService::NodeService(const NodeServiceOptions& options, replication::Routing
       clock_(clock),
       started_(clock->Now()) {}
 
-Result<kv::OperationResult> NodeService::Execute(const replication::RequestContext& context,
-                                                 kv::KvOperation operation) {
-  const bool read = kv::is_read_only(operation);
+NodeService::Running NodeService::Begin(const kv::KvOperation& operation, MonotonicTime now) {
   const bool transaction = std::holds_alternative<kv::AtomicCommit>(operation);
-  const MonotonicTime begun = clock_->Now();
-  if (context.deadline <= begun) {
-    return TimeoutError("the deadline had passed when the request arrived; nothing was done");
-  }
   if (transaction) active_transactions_.fetch_add(1, std::memory_order_relaxed);
-  auto result = replication::ExecuteAndWait(routing_, context, std::move(operation));
-  if (transaction) {
+  return {operation.index(), kv::is_read_only(operation), transaction, now};
+}
+
+void NodeService::End(const Running& request, StatusCode outcome) {
+  if (request.transaction) {
     active_transactions_.fetch_sub(1, std::memory_order_relaxed);
-    const StatusCode code = result.status().code();
-    if (result.ok()) {
+    if (outcome == StatusCode::kOk) {
       committed_.fetch_add(1, std::memory_order_relaxed);
-    } else if (code == StatusCode::kConflict || code == StatusCode::kTransactionTooOld) {
+    } else if (outcome == StatusCode::kConflict || outcome == StatusCode::kTransactionTooOld) {
       aborted_.fetch_add(1, std::memory_order_relaxed);
     }
   }
-  (read ? reads_ : writes_).fetch_add(1, std::memory_order_relaxed);
-  total_ns_.fetch_add(static_cast<std::uint64_t>((clock_->Now() - begun).count()),
-                      std::memory_order_relaxed);
+  const Duration took = clock_->Now() - request.begun;
+  (request.read ? reads_ : writes_).Add();
+  total_ns_.Add(metrics::Nanoseconds(took));
+  requests_.Record(request.operation, outcome, took);
+}
+
+Result<kv::OperationResult> NodeService::Execute(const replication::RequestContext& context,
+                                                 kv::KvOperation operation) {
+  const MonotonicTime now = clock_->Now();
+  if (context.deadline <= now) return PastDeadline();
+  const Running request = Begin(operation, now);
+  auto result = replication::ExecuteAndWait(routing_, context, std::move(operation));
+  End(request, result.status().code());
   return result;
+}
+
+void NodeService::ExecuteAsync(const replication::RequestContext& context,
+                               kv::KvOperation operation, replication::OperationCallback done) {
+  const MonotonicTime now = clock_->Now();
+  if (context.deadline <= now) {
+    done(PastDeadline());
+    return;
+  }
+  const Running request = Begin(operation, now);
+  routing_->Execute(
+      context, std::move(operation),
+      [this, request, done = std::move(done)](Result<kv::OperationResult> result) mutable {
+        End(request, result.status().code());
+        done(std::move(result));
+      });
+}
+
+Status NodeService::Ready() const {
+  const replication::ReplicaStatus status = replica_->status();
+  if (!status.recovered) return UnavailableError("the node is still replaying its journal");
+  if (!status.leadership.leader.has_value()) return UnavailableError("there is no leader");
+  return Status::Ok();
+}
+
+void NodeService::SetEndpoints(std::string grpc, std::string http) {
+  MutexLock lock(&endpoints_mutex_);
+  endpoints_.grpc = std::move(grpc);
+  endpoints_.http = std::move(http);
+}
+
+Endpoints NodeService::endpoints() const {
+  MutexLock lock(&endpoints_mutex_);
+  Endpoints all = endpoints_;
+  all.thrift = options_.endpoint;
+  return all;
 }
 
 NodeStatus NodeService::Self(const replication::ReplicaStatus& status) const {
@@ -99,9 +145,9 @@ DatabaseStats NodeService::Stats() const {
   stats.total_keys = static_cast<std::int64_t>(figures.estimated_keys.value_or(0));
   stats.total_size_bytes = static_cast<std::int64_t>(figures.bytes_on_disk.value_or(0) +
                                                      figures.unflushed_bytes.value_or(0));
-  const std::uint64_t writes = writes_.load(std::memory_order_relaxed);
-  const std::uint64_t reads = reads_.load(std::memory_order_relaxed);
-  const std::uint64_t total_ns = total_ns_.load(std::memory_order_relaxed);
+  const std::uint64_t writes = writes_.Value();
+  const std::uint64_t reads = reads_.Value();
+  const std::uint64_t total_ns = total_ns_.Value();
   stats.writes = static_cast<std::int64_t>(writes);
   stats.reads = static_cast<std::int64_t>(reads);
   if (writes + reads > 0) {

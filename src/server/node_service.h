@@ -15,10 +15,13 @@
 #include "cairn/status.h"
 #include "src/base/clock.h"
 #include "src/base/ids.h"
+#include "src/base/mutex.h"
+#include "src/metrics/metrics.h"
 #include "src/replication/fault_injector.h"
 #include "src/replication/replica.h"
 #include "src/replication/routing_manager.h"
 #include "src/replication/state_machine_executor.h"
+#include "src/server/request_metrics.h"
 #include "src/storage/engine.h"
 
 namespace cairn::server {
@@ -59,6 +62,13 @@ struct NodeServiceOptions {
   std::string endpoint;
 };
 
+// Where a node listens, "host:port"; empty: it does not.
+struct Endpoints {
+  std::string thrift;
+  std::string grpc;
+  std::string http;
+};
+
 // Pointers must outlive the service.
 class NodeService {
  public:
@@ -69,6 +79,10 @@ class NodeService {
   // RoutingManager::ExecuteAndWait, counted. The way of a synchronous adapter to data.
   Result<kv::OperationResult> Execute(const replication::RequestContext& context,
                                       kv::KvOperation operation);
+  // RoutingManager::Execute, counted. `done` runs once, on whatever thread, possibly inside the
+  // call. The service must outlive it.
+  void ExecuteAsync(const replication::RequestContext& context, kv::KvOperation operation,
+                    replication::OperationCallback done);
 
   // Names of the column families that this node has applied, "default" first.
   [[nodiscard]] std::vector<std::string> ColumnFamilies() const {
@@ -79,12 +93,32 @@ class NodeService {
   // kNotFound for a node that is not a member; no id means this node.
   [[nodiscard]] Result<NodeStatus> NodeInfo(std::optional<std::int32_t> node_id) const;
   [[nodiscard]] DatabaseStats Stats() const;
+  // OK while this node can serve; else why not. For load balancers: a node that refuses writes for
+  // want of room still serves reads, and is ready.
+  [[nodiscard]] Status Ready() const;
+
+  [[nodiscard]] replication::ReplicaStatus Replica() const { return replica_->status(); }
+  [[nodiscard]] storage::EngineFigures EngineFigures() const { return engine_->Figures(); }
+  [[nodiscard]] std::size_t Sessions() const { return executor_->session_count(); }
+  [[nodiscard]] const RequestMetrics& requests() const { return requests_; }
+  // Where the other wires of this node listen, "host:port"; empty if they don't.
+  void SetEndpoints(std::string grpc, std::string http);
+  [[nodiscard]] Endpoints endpoints() const;
   Status ConfigureFault(const replication::FaultRule& rule) { return faults_->Configure(rule); }
   [[nodiscard]] const kv::Limits& limits() const { return routing_->limits(); }
   [[nodiscard]] const Clock& clock() const { return *clock_; }
 
  private:
   [[nodiscard]] NodeStatus Self(const replication::ReplicaStatus& status) const;
+  // The bookkeeping of a request: when it comes, and when it is answered.
+  struct Running {
+    std::size_t operation;  // its index in kv::KvOperation
+    bool read;
+    bool transaction;
+    MonotonicTime begun;
+  };
+  Running Begin(const kv::KvOperation& operation, MonotonicTime now);
+  void End(const Running& request, StatusCode outcome);
 
   const NodeServiceOptions options_;
   replication::RoutingManager* const routing_;
@@ -96,12 +130,16 @@ class NodeService {
   const MonotonicTime started_;
 
   // Relaxed counters; each is exact, together they may be a moment apart.
-  std::atomic<std::uint64_t> reads_{0};
-  std::atomic<std::uint64_t> writes_{0};
-  std::atomic<std::uint64_t> total_ns_{0};
+  metrics::Counter reads_;
+  metrics::Counter writes_;
+  metrics::Counter total_ns_;
   std::atomic<std::int64_t> active_transactions_{0};
   std::atomic<std::uint64_t> committed_{0};
   std::atomic<std::uint64_t> aborted_{0};
+  RequestMetrics requests_;
+
+  mutable Mutex endpoints_mutex_;
+  Endpoints endpoints_ ABSL_GUARDED_BY(endpoints_mutex_);
 };
 
 }  // namespace cairn::server

@@ -1,0 +1,171 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "api/cairn.grpc.pb.h"
+#include "src/server/grpc/services.h"
+#include "src/server/grpc/unary_call.h"
+
+namespace cairn::server {
+namespace {
+
+using Call = grpc::CallbackServerContext;
+using Reactor = grpc::ServerUnaryReactor;
+
+const char* NameOf(consensus::Role role) {
+  switch (role) {
+    case consensus::Role::kFollower:
+      return "follower";
+    case consensus::Role::kCandidate:
+      return "candidate";
+    case consensus::Role::kLeader:
+      return "leader";
+    case consensus::Role::kLearner:
+      return "learner";
+  }
+  return "unknown";
+}
+
+void FillNode(const NodeStatus& node, v1::NodeStatus* to) {
+  to->set_node_id(static_cast<std::uint32_t>(node.node_id));
+  to->set_thrift_endpoint(node.endpoint);
+  to->set_status(node.status);
+  to->set_is_leader(node.is_leader);
+  to->set_last_seen_s(node.last_seen_s);
+  to->set_epoch(static_cast<std::uint64_t>(node.epoch));
+  if (node.uptime_s.has_value()) to->set_uptime_s(*node.uptime_s);
+}
+
+void FillReplica(const replication::ReplicaStatus& status, v1::ReplicaStatus* to) {
+  to->set_role(NameOf(status.leadership.role));
+  to->set_epoch(status.leadership.epoch.value());
+  if (status.leadership.leader.has_value()) {
+    to->set_leader_id(static_cast<std::uint32_t>(status.leadership.leader->value()));
+  }
+  to->set_last_slot(status.last_slot.value());
+  to->set_durable_slot(status.durable_slot.value());
+  to->set_committed_slot(status.committed_slot.value());
+  to->set_applied_slot(status.applied_slot.value());
+  to->set_applied_version(status.applied_version.value());
+  to->set_watermark(status.watermark.value());
+  to->set_outstanding_proposals(status.outstanding);
+  to->set_batches(status.batches);
+  to->set_commands(status.commands);
+  if (!status.health.ok()) to->set_refusal(status.health.ToString());
+  to->set_recovered(status.recovered);
+}
+
+class AdminService final : public v1::Admin::CallbackService {
+ public:
+  explicit AdminService(Backend* backend) : backend_(backend) {}
+
+  Reactor* CreateColumnFamily(Call* call, const v1::CreateColumnFamilyRequest* request,
+                              v1::WriteResponse* response) override {
+    return Write(call, request->write(), response, kv::CreateColumnFamily{Take(request->name())});
+  }
+
+  Reactor* DropColumnFamily(Call* call, const v1::DropColumnFamilyRequest* request,
+                            v1::WriteResponse* response) override {
+    return Write(call, request->write(), response, kv::DropColumnFamily{Take(request->name())});
+  }
+
+  Reactor* ListColumnFamilies(Call* call, const v1::ListColumnFamiliesRequest* /*request*/,
+                              v1::ListColumnFamiliesResponse* response) override {
+    backend_->CountCall();
+    for (std::string& name : node().ColumnFamilies()) response->add_names(std::move(name));
+    return Answered(call, Status::Ok());
+  }
+
+  Reactor* GetClusterStatus(Call* call, const v1::GetClusterStatusRequest* /*request*/,
+                            v1::GetClusterStatusResponse* response) override {
+    backend_->CountCall();
+    const ClusterHealth health = node().Health();
+    for (const NodeStatus& one : health.nodes) FillNode(one, response->add_nodes());
+    response->set_status(health.status);
+    response->set_healthy_nodes(static_cast<std::uint32_t>(health.healthy_nodes));
+    if (health.leader.has_value()) {
+      response->set_leader_id(static_cast<std::uint32_t>(health.leader->node_id));
+    }
+    response->set_epoch(static_cast<std::uint64_t>(health.epoch));
+    return Answered(call, Status::Ok());
+  }
+
+  Reactor* GetNodeStatus(Call* call, const v1::GetNodeStatusRequest* /*request*/,
+                         v1::GetNodeStatusResponse* response) override {
+    backend_->CountCall();
+    const auto self = node().NodeInfo(std::nullopt);
+    if (!self.ok()) return Answered(call, self.status());
+    FillNode(*self, response->mutable_node());
+    const Endpoints endpoints = node().endpoints();
+    response->mutable_node()->set_grpc_endpoint(endpoints.grpc);
+    response->mutable_node()->set_http_endpoint(endpoints.http);
+    FillReplica(node().Replica(), response->mutable_replica());
+    response->set_software_version(backend_->options().software_version);
+    response->set_sessions(node().Sessions());
+    return Answered(call, Status::Ok());
+  }
+
+  Reactor* GetStatistics(Call* call, const v1::GetStatisticsRequest* /*request*/,
+                         v1::GetStatisticsResponse* response) override {
+    backend_->CountCall();
+    const DatabaseStats stats = node().Stats();
+    response->set_reads(static_cast<std::uint64_t>(stats.reads));
+    response->set_writes(static_cast<std::uint64_t>(stats.writes));
+    response->set_average_response_ms(stats.average_response_time_ms);
+    response->set_active_transactions(stats.active_transactions);
+    response->set_committed_transactions(static_cast<std::uint64_t>(stats.committed_transactions));
+    response->set_aborted_transactions(static_cast<std::uint64_t>(stats.aborted_transactions));
+    const storage::EngineFigures figures = node().EngineFigures();
+    if (figures.estimated_keys) response->set_estimated_keys(*figures.estimated_keys);
+    if (figures.bytes_on_disk) response->set_bytes_on_disk(*figures.bytes_on_disk);
+    if (figures.memory_bytes) response->set_memory_bytes(*figures.memory_bytes);
+    if (figures.unflushed_bytes) response->set_unflushed_bytes(*figures.unflushed_bytes);
+    if (figures.cache_hits) response->set_cache_hits(*figures.cache_hits);
+    if (figures.cache_misses) response->set_cache_misses(*figures.cache_misses);
+    if (figures.compaction_pending_bytes) {
+      response->set_compaction_pending_bytes(*figures.compaction_pending_bytes);
+    }
+    return Answered(call, Status::Ok());
+  }
+
+  Reactor* SetFault(Call* call, const v1::SetFaultRequest* request,
+                    v1::SetFaultResponse* /*response*/) override {
+    backend_->CountCall();
+    replication::FaultRule rule;
+    rule.fault_type = request->fault_name();
+    // NaN is handed on, and refused.
+    rule.probability = std::isnan(request->probability())
+                           ? request->probability()
+                           : std::clamp(request->probability(), 0.0, 1.0);
+    rule.delay = std::chrono::milliseconds(request->delay_ms());
+    rule.target_operation = request->target_operation();
+    return Answered(call, node().ConfigureFault(rule));
+  }
+
+ private:
+  [[nodiscard]] NodeService& node() const { return backend_->node(); }
+
+  Reactor* Write(Call* call, const v1::WriteOptions& options, v1::WriteResponse* response,
+                 kv::KvOperation operation) {
+    backend_->CountCall();
+    replication::RequestContext context;
+    context.deadline = DeadlineOf(*call, node().clock().Now());
+    if (Status status = ReadWriteOptions(options, &context); !status.ok()) {
+      return Answered(call, status);
+    }
+    return RunUnary<kv::WriteResult>(backend_, std::move(context), std::move(operation), response,
+                                     [](const kv::WriteResult& answer, v1::WriteResponse* to) {
+                                       to->set_version(answer.version.value());
+                                     });
+  }
+
+  Backend* const backend_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeAdminService(Backend* backend) {
+  return std::make_unique<AdminService>(backend);
+}
+
+}  // namespace cairn::server

@@ -1,0 +1,69 @@
+// What the services of the gRPC port share: the node, threads for long reads, and the count of what
+// is running.
+//
+// Thread safety: all methods from any thread.
+#ifndef CAIRN_SRC_SERVER_GRPC_BACKEND_H_
+#define CAIRN_SRC_SERVER_GRPC_BACKEND_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cairn/status.h"
+#include "src/base/executor.h"
+#include "src/base/mutex.h"
+#include "src/kv/operation.h"
+#include "src/replication/routing_manager.h"
+#include "src/server/grpc/grpc_server.h"
+#include "src/server/node_service.h"
+
+namespace cairn::server {
+
+class Backend {
+ public:
+  Backend(const GrpcServerOptions& options, NodeService* node);
+  // Waits for operations that are running.
+  ~Backend();
+
+  [[nodiscard]] NodeService& node() const { return *node_; }
+  [[nodiscard]] const GrpcServerOptions& options() const { return options_; }
+
+  // One of the threads for what takes longer than a point read: gRPC's own must not be held up.
+  [[nodiscard]] SerialExecutor* Worker();
+
+  // Runs `operation`, counted as running until `done` has returned. `done` runs on some thread,
+  // possibly inside the call. Point reads that need no waiting are served inside the call, ranges
+  // never.
+  void Execute(replication::RequestContext context, kv::KvOperation operation,
+               replication::OperationCallback done);
+
+  // True if nothing is running, or will be soon: waits for `grace` at most.
+  bool AwaitIdle(Duration grace);
+
+  // A status as this wire tells it: the leader by its gRPC endpoint.
+  [[nodiscard]] Status Translate(Status status) const;
+
+  void CountCall() { calls_.Add(); }
+  [[nodiscard]] std::uint64_t calls() const { return calls_.Value(); }
+
+ private:
+  void Ended();
+
+  const GrpcServerOptions options_;
+  NodeService* const node_;
+  std::vector<std::unique_ptr<ThreadExecutor>> workers_;
+  std::atomic<std::uint32_t> next_worker_{0};
+  metrics::Counter calls_;
+  // Operations running. The mutex is for waiting alone.
+  std::atomic<std::int64_t> running_{0};
+  Mutex mutex_;
+  CondVar idle_;
+};
+
+}  // namespace cairn::server
+
+#endif  // CAIRN_SRC_SERVER_GRPC_BACKEND_H_

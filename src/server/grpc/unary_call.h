@@ -1,0 +1,83 @@
+// A call with one request and one response: from the operation it asks for to its answer.
+//
+// Two parties may end a call: the operation's answer, and a client that went away (its
+// cancellation, its deadline, a lost connection). The first one wins and alone touches the
+// response, which gRPC frees soon after; the object lives until both are through with it.
+//
+// Heavy: includes gRPC's headers. For the service files of this folder alone.
+#ifndef CAIRN_SRC_SERVER_GRPC_UNARY_CALL_H_
+#define CAIRN_SRC_SERVER_GRPC_UNARY_CALL_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <utility>
+
+#include "cairn/status.h"
+#include "src/kv/operation.h"
+#include "src/kv/result.h"
+#include "src/server/grpc/backend.h"
+#include "src/server/grpc/errors.h"
+#include "src/server/grpc/requests.h"
+
+namespace cairn::server {
+
+class UnaryCall final : public grpc::ServerUnaryReactor {
+ public:
+  // `holders`: 1 for gRPC, and 1 if an operation will answer.
+  explicit UnaryCall(int holders) : holders_(holders) {}
+
+  // True if the caller may fill in the response and must Finish; at most once a call.
+  bool Claim() { return !claimed_.exchange(true, std::memory_order_acq_rel); }
+  void Release() {
+    if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  void OnCancel() override {
+    if (Claim()) Finish({grpc::StatusCode::CANCELLED, "the client went away"});
+  }
+  void OnDone() override { Release(); }
+
+ private:
+  std::atomic<bool> claimed_{false};
+  std::atomic<int> holders_;
+};
+
+// A call that is answered at once.
+inline grpc::ServerUnaryReactor* Answered(grpc::CallbackServerContext* call, const Status& status) {
+  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+  reactor->Finish(ToGrpc(status));
+  return reactor;
+}
+
+// Runs `operation` and answers with what `fill` makes of its result, an Answer (one of the types of
+// kv::OperationResult). `fill(Answer, Response*)` may return nothing, or a Status.
+template <class Answer, class Response, class Fill>
+grpc::ServerUnaryReactor* RunUnary(Backend* backend, replication::RequestContext context,
+                                   kv::KvOperation operation, Response* response, Fill fill) {
+  auto* call = new UnaryCall(2);
+  backend->Execute(
+      std::move(context), std::move(operation),
+      [backend, call, response, fill = std::move(fill)](Result<kv::OperationResult> result) {
+        if (call->Claim()) {
+          Status status;
+          if (result.ok()) {
+            Answer& answer = std::get<Answer>(*result);
+            if constexpr (std::is_void_v<decltype(fill(std::move(answer), response))>) {
+              fill(std::move(answer), response);
+            } else {
+              status = fill(std::move(answer), response);
+            }
+          } else {
+            status = backend->Translate(std::move(result).status());
+          }
+          call->Finish(ToGrpc(status));
+        }
+        call->Release();
+      });
+  return call;
+}
+
+}  // namespace cairn::server
+
+#endif  // CAIRN_SRC_SERVER_GRPC_UNARY_CALL_H_

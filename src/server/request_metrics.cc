@@ -1,0 +1,42 @@
+#include "src/server/request_metrics.h"
+
+#include <algorithm>
+#include <memory>
+
+namespace cairn::server {
+
+RequestMetrics::~RequestMetrics() {
+  for (auto& outcomes : histograms_) {
+    for (auto& histogram : outcomes) delete histogram.load();
+  }
+}
+
+void RequestMetrics::Record(std::size_t operation, StatusCode outcome, Duration took) {
+  const std::size_t code = std::min(static_cast<std::size_t>(outcome), kOutcomes - 1);
+  std::atomic<metrics::Histogram*>& place = histograms_[operation][code];
+  metrics::Histogram* histogram = place.load(std::memory_order_acquire);
+  if (histogram == nullptr) {
+    auto made = std::make_unique<metrics::Histogram>(metrics::LatencyBounds());
+    if (place.compare_exchange_strong(histogram, made.get(), std::memory_order_acq_rel)) {
+      histogram = made.release();
+    }
+  }
+  histogram->Record(metrics::Nanoseconds(took));
+}
+
+void RequestMetrics::Render(metrics::Exposition* page) const {
+  page->Family("cairn_request_duration_seconds", metrics::Kind::kHistogram,
+               "Time from taking a request in to its answer, by operation and outcome.");
+  for (std::size_t operation = 0; operation < kOperations; ++operation) {
+    for (std::size_t code = 0; code < kOutcomes; ++code) {
+      const metrics::Histogram* histogram =
+          histograms_[operation][code].load(std::memory_order_acquire);
+      if (histogram == nullptr) continue;
+      page->Sample({{"operation", kv::AllOperationNames()[operation]},
+                    {"outcome", StatusCodeName(static_cast<StatusCode>(code))}},
+                   histogram->Read(), 1e9);
+    }
+  }
+}
+
+}  // namespace cairn::server

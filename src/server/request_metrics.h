@@ -1,0 +1,46 @@
+// Requests and how long they took, by operation and outcome.
+//
+// Thread safety: all methods from any thread; Record neither locks nor, but for the first request
+// of a kind, allocates.
+#ifndef CAIRN_SRC_SERVER_REQUEST_METRICS_H_
+#define CAIRN_SRC_SERVER_REQUEST_METRICS_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <variant>
+
+#include "cairn/status.h"
+#include "src/base/clock.h"
+#include "src/kv/operation.h"
+#include "src/metrics/exposition.h"
+#include "src/metrics/metrics.h"
+
+namespace cairn::server {
+
+class RequestMetrics {
+ public:
+  RequestMetrics() = default;
+  ~RequestMetrics();
+  RequestMetrics(const RequestMetrics&) = delete;
+  RequestMetrics& operator=(const RequestMetrics&) = delete;
+
+  // `operation`: the index of the alternative in kv::KvOperation.
+  void Record(std::size_t operation, StatusCode outcome, Duration took);
+
+  // The family cairn_request_duration_seconds, one histogram for each operation and outcome that
+  // has happened. The outcome is the name of the status code: "OK", "CONFLICT", ...
+  void Render(metrics::Exposition* page) const;
+
+ private:
+  static constexpr std::size_t kOperations = std::variant_size_v<kv::KvOperation>;
+  static constexpr std::size_t kOutcomes =
+      static_cast<std::size_t>(StatusCode::kAlreadyAnswered) + 1;
+
+  // Made when first needed, so that the page holds what happens and no more.
+  std::array<std::array<std::atomic<metrics::Histogram*>, kOutcomes>, kOperations> histograms_{};
+};
+
+}  // namespace cairn::server
+
+#endif  // CAIRN_SRC_SERVER_REQUEST_METRICS_H_
