@@ -66,7 +66,7 @@ std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
   app.add_option("--port", overrides.thrift_port,
                  "Port of the Thrift service; 0 chooses a free one and prints it");
   app.add_option("--grpc-port", overrides.grpc_port,
-                 "Port of the gRPC service; accepted, not served by this version");
+                 "Port of the gRPC services; 0 chooses a free one and prints it");
   app.add_option("--http-port", overrides.http_port,
                  "Port for metrics and health; accepted, not served by this version");
   app.add_option("--node-id", overrides.node_id, "Number of the node ([deployment] instance_id)");
@@ -103,7 +103,8 @@ Result<config::NodeConfig> Configure(const Flags& flags) {
 int Report(const config::NodeConfig& config) {
   std::cout << "the configuration is valid\n"
             << "  Thrift on " << config.server.bind << " port " << config::ThriftPort(config)
-            << ", data in " << config::DataDirectory(config) << "\n";
+            << ", gRPC on port " << config::GrpcPort(config) << ", data in "
+            << config::DataDirectory(config) << "\n";
   for (const std::string& warning : config::Warnings(config)) {
     std::cout << "  warning: " << warning << "\n";
   }
@@ -153,7 +154,11 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
   termination.Arm();
   CAIRN_LOG(kInfo, "node: serving Thrift on {}", (*node)->thrift_endpoint());
   std::cout << "cairnd " << CAIRN_VERSION << ": serving Thrift on " << (*node)->thrift_endpoint()
-            << ", data in " << (*node)->data_directory() << std::endl;
+            << ", data in " << (*node)->data_directory() << "\n";
+  const std::string grpc = (*node)->grpc_endpoint();
+  if (!grpc.empty()) CAIRN_LOG(kInfo, "node: serving gRPC on {}", grpc);
+  if (!grpc.empty()) std::cout << "  gRPC on " << grpc << "\n";
+  std::cout << std::flush;
   NotifySupervisor("READY=1");
 
   const std::string signal = termination.Wait();

@@ -63,11 +63,12 @@ Node::Node(NodeOptions options) : options_(std::move(options)), random_(SystemEn
 
 Node::~Node() {
   // Calls first: they use everything else.
-  if (server_ != nullptr && !server_->Stop(Duration(0))) {
-    // Some wait for the replica, which answers them when it stops.
-    if (replica_ != nullptr) replica_->Stop();
-  }
+  const bool thrift_idle = server_ == nullptr || server_->Stop(Duration(0));
+  const bool grpc_idle = grpc_server_ == nullptr || grpc_server_->Stop(Duration(0));
+  // Some wait for the replica, which answers them when it stops.
+  if ((!thrift_idle || !grpc_idle) && replica_ != nullptr) replica_->Stop();
   server_.reset();
+  grpc_server_.reset();
   StopReplica();
 }
 
@@ -162,18 +163,41 @@ Status Node::Serve() {
   CAIRN_ASSIGN_OR_RETURN(
       server_, server::ThriftServer::Start(options, *std::move(listener),
                                            server::MakeKvProcessor(service_.get()), &clock_));
+  CAIRN_RETURN_IF_ERROR(ServeGrpc());
+  return Status::Ok();
+}
+
+Status Node::ServeGrpc() {
+  const config::NodeConfig& config = options_.config;
+  const server::GrpcServerOptions options = GrpcOptionsOf(config);
+  auto server = server::GrpcServer::Start(options, service_.get());
+  if (!server.ok()) {
+    if (config.server.grpc_port.has_value()) {
+      return While("cannot serve gRPC ([server] bind and grpc_port, or --grpc-port)",
+                   server.status());
+    }
+    // Nobody asked for this port by name.
+    CAIRN_LOG(kWarn, "node: gRPC is not served: {}; choose another port with --grpc-port",
+              server.status().message());
+    return Status::Ok();
+  }
+  grpc_server_ = *std::move(server);
+  service_->SetEndpoints(Endpoint{options.bind_address, grpc_server_->port()}.ToString(), "");
   return Status::Ok();
 }
 
 Status Node::Stop() {
   CAIRN_LOG(kInfo, "node: stopping; no new requests are taken");
-  if (!server_->Stop(kDrain)) {
+  const bool thrift_idle = server_->Stop(kDrain);
+  const bool grpc_idle = grpc_server_ == nullptr || grpc_server_->Stop(kDrain);
+  if (!thrift_idle || !grpc_idle) {
     CAIRN_LOG(kWarn, "node: requests are still waiting after {} s; they get UNAVAILABLE",
               std::chrono::duration_cast<std::chrono::seconds>(kDrain).count());
   }
   Status flushed = FlushDatabase();
   replica_->Stop();  // answers whoever still waits
   server_.reset();
+  grpc_server_.reset();
   StopReplica();
   CAIRN_LOG(kInfo, "node: stopped");
   return flushed;

@@ -1,6 +1,6 @@
 // A node: everything that runs in a cairnd process, put together and taken apart in order.
 //
-//   data folder -> engine, journal -> state machine -> replica -> routing -> service -> Thrift
+//   data folder -> engine, journal -> state machine -> replica -> routing -> service -> Thrift, gRPC
 //
 // Thread safety: Start, Stop and the destructor belong to one thread.
 #ifndef CAIRN_APPS_CAIRND_NODE_H_
@@ -21,6 +21,7 @@
 #include "src/replication/replica.h"
 #include "src/replication/routing_manager.h"
 #include "src/replication/state_machine_executor.h"
+#include "src/server/grpc/grpc_server.h"
 #include "src/server/node_service.h"
 #include "src/server/thrift/thrift_server.h"
 #include "src/storage/engine.h"
@@ -51,6 +52,8 @@ class Node {
   // "127.0.0.1:9090": where the Thrift service listens.
   [[nodiscard]] const std::string& thrift_endpoint() const { return endpoint_; }
   [[nodiscard]] std::uint16_t thrift_port() const { return server_->port(); }
+  // Where the gRPC services listen; empty if they don't.
+  [[nodiscard]] std::string grpc_endpoint() const { return service_->endpoints().grpc; }
   [[nodiscard]] const std::string& data_directory() const { return folder_->path(); }
 
  private:
@@ -60,6 +63,7 @@ class Node {
   Status OpenData();
   Status Recover();
   Status Serve();
+  Status ServeGrpc();
   void StopReplica();
   Status FlushDatabase();
 
@@ -81,6 +85,7 @@ class Node {
   std::unique_ptr<server::NodeService> service_;
   std::string endpoint_;
   std::unique_ptr<server::ThriftServer> server_;
+  std::unique_ptr<server::GrpcServer> grpc_server_;
 };
 
 }  // namespace cairn::node

@@ -131,4 +131,13 @@ server::ThriftServerOptions ThriftOptionsOf(const NodeConfig& config) {
   return options;
 }
 
+server::GrpcServerOptions GrpcOptionsOf(const NodeConfig& config) {
+  server::GrpcServerOptions options;
+  options.bind_address = config.server.bind;
+  options.port = config::GrpcPort(config);
+  options.message_bytes = config.limits.message_bytes;
+  options.software_version = CAIRN_VERSION;
+  return options;
+}
+
 }  // namespace cairn::node

@@ -14,6 +14,7 @@
 #include "src/kv/limits.h"
 #include "src/replication/replica.h"
 #include "src/replication/routing_manager.h"
+#include "src/server/grpc/grpc_server.h"
 #include "src/server/thrift/thrift_server.h"
 #include "src/storage/rocksdb/rocksdb_options.h"
 
@@ -30,6 +31,7 @@ consensus::JournalOptions JournalOptionsOf(const config::NodeConfig& config,
 replication::ReplicaOptions ReplicaOptionsOf(const config::NodeConfig& config);
 replication::RoutingOptions RoutingOptionsOf(const config::NodeConfig& config);
 server::ThriftServerOptions ThriftOptionsOf(const config::NodeConfig& config);
+server::GrpcServerOptions GrpcOptionsOf(const config::NodeConfig& config);
 
 }  // namespace cairn::node
 

@@ -94,8 +94,10 @@ const KeySpec kKeys[] = {
     CAIRN_PORT_(server, thrift_port,
                 "Port of the Thrift service. Unless given: the port of this node's entry in "
                 "replica_endpoints, else 9090 + instance_id. 0 chooses a free one."),
-    CAIRN_PORT_(server, grpc_port,
-                "Port of the gRPC service. Unless given: 50051 + instance_id. Not served yet."),
+    CAIRN_PORT_(
+        server, grpc_port,
+        "Port of the gRPC services. Unless given: 50051 + instance_id, and a node that finds it "
+        "taken goes on without gRPC. 0 chooses a free one."),
     CAIRN_PORT_(server, http_port,
                 "Port for metrics and health. Unless given: 8090 + instance_id. Not served yet."),
     CAIRN_INTEGER_(

@@ -103,7 +103,8 @@ class Node:
         with open(os.path.join(self.folder, "stderr"), "ab") as errors:
             self.process = subprocess.Popen(
                 [str(CAIRND), "--data-dir", os.path.join(self.folder, "data"), "--log-dir",
-                 os.path.join(self.folder, "log"), "--port", str(self.port), *self.flags],
+                 os.path.join(self.folder, "log"), "--port", str(self.port), "--grpc-port", "0", "--http-port", "0",
+                 *self.flags],
                 stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd=self.folder,
                 env=environment)
         give_up = time.monotonic() + START_SECONDS

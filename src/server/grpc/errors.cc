@@ -32,6 +32,8 @@ grpc::StatusCode CodeOf(StatusCode code) {
     case StatusCode::kAlreadyAnswered:
     case StatusCode::kFailedPrecondition:
       return grpc::StatusCode::FAILED_PRECONDITION;
+    case StatusCode::kOutOfRange:
+      return grpc::StatusCode::OUT_OF_RANGE;
     case StatusCode::kResourceExhausted:
       return grpc::StatusCode::RESOURCE_EXHAUSTED;
     case StatusCode::kCancelled:
