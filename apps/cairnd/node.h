@@ -1,6 +1,6 @@
 // A node: everything that runs in a cairnd process, put together and taken apart in order.
 //
-//   data folder -> engine, journal -> state machine -> replica -> routing -> service -> Thrift, gRPC
+//   data folder -> engine, journal -> state machine -> replica -> routing -> service -> wires
 //
 // Thread safety: Start, Stop and the destructor belong to one thread.
 #ifndef CAIRN_APPS_CAIRND_NODE_H_

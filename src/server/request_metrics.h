@@ -34,8 +34,7 @@ class RequestMetrics {
 
  private:
   static constexpr std::size_t kOperations = std::variant_size_v<kv::KvOperation>;
-  static constexpr std::size_t kOutcomes =
-      static_cast<std::size_t>(StatusCode::kOutOfRange) + 1;
+  static constexpr std::size_t kOutcomes = static_cast<std::size_t>(StatusCode::kOutOfRange) + 1;
 
   // Made when first needed, so that the page holds what happens and no more.
   std::array<std::array<std::atomic<metrics::Histogram*>, kOutcomes>, kOperations> histograms_{};
