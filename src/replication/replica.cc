@@ -31,6 +31,7 @@ Replica::Replica(const ReplicaOptions& options, const ReplicaEnvironment& enviro
       journal_(journal),
       executor_(executor),
       engine_(engine),
+      forwarder_(MakeForwarderOptions(), MakeForwarderHooks(), &waiters_),
       pacer_(options.max_batch_size, options.max_batch_delay) {}
 
 Replica::~Replica() = default;
@@ -105,13 +106,15 @@ Result<consensus::Recovered> Replica::WhatIsHeld(const storage::StateMeta& state
   if (!state.membership.empty()) {
     CAIRN_ASSIGN_OR_RETURN(event.membership, consensus::Membership::Decode(state.membership));
   }
-  event.snapshot_slot = state.applied_slot;
-  event.snapshot_epoch = state.applied_epoch;
-  if (last > state.applied_slot) {
+  // All that the journal holds, also what the engine has: peers may lack it.
+  event.snapshot_slot = held.compacted_slot;
+  event.snapshot_epoch = held.compacted_epoch;
+  if (last > held.compacted_slot) {
     CAIRN_ASSIGN_OR_RETURN(event.entries,
-                           journal_->ReadEntries(state.applied_slot.Next(), last, UINT64_MAX));
+                           journal_->ReadEntries(held.compacted_slot.Next(), last, UINT64_MAX));
   }
   for (const consensus::Entry& entry : event.entries) {
+    if (entry.slot <= state.applied_slot) continue;
     log_.emplace(entry.slot, LogEntry{entry, consensus::PersistToken(), {}, entry.payload->size()});
   }
   if (log_.size() != last.value() - state.applied_slot.value()) {
@@ -141,7 +144,8 @@ Status Replica::RefusedByHealth() {
   return !journal_health_.ok() ? journal_health_ : engine_health_;
 }
 
-void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback done) {
+void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback done,
+                      Elsewhere elsewhere) {
   command.group = options_.group;
   command.proposed_at = env_.clock->Wall();
   std::string encoded;
@@ -156,7 +160,7 @@ void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback
       const Waiters::Id waiter =
           waiters_.AddWrite(deadline, encoded.size(), bounds, std::move(done));
       if (waiter != 0) {
-        intake_.push_back({waiter, now, std::move(encoded)});
+        intake_.push_back({waiter, now, std::move(encoded), deadline, elsewhere});
         ScheduleIntake();
       } else if (stopped_.load(std::memory_order_acquire)) {
         refused = Stopping();

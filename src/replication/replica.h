@@ -48,6 +48,9 @@
 #include "src/kv/command.h"
 #include "src/kv/limits.h"
 #include "src/replication/batch_pacer.h"
+#include "src/replication/forward_messages.h"
+#include "src/replication/forward_table.h"
+#include "src/replication/forwarder.h"
 #include "src/replication/peer_frame.h"
 #include "src/replication/state_machine_executor.h"
 #include "src/replication/waiters.h"
@@ -63,6 +66,8 @@ struct ReplicaOptions {
   // of another cluster are dropped.
   IncarnationId incarnation;
   std::uint64_t cluster = 0;
+  // Random, another one each time the process starts. 0: made of the wall clock at the start.
+  std::uint64_t boot = 0;
   // The members that the group was formed with: in force as long as the state holds no membership.
   consensus::Membership initial_membership;
   // Commands in one log entry.
@@ -84,6 +89,9 @@ struct ReplicaOptions {
   kv::Limits limits;
   // The engine is flushed when the live part of the journal exceeds this.
   std::uint64_t max_journal_bytes = 256 << 20;
+  // In a group so much of the log is kept, or max_journal_bytes if that is more, for nodes that
+  // were away.
+  std::uint64_t retain_journal_bytes = 64 << 20;
   // Versions older than this may be dropped.
   Duration mvcc_window = std::chrono::seconds(300);
   // A session unused for this long is expired.
@@ -109,6 +117,9 @@ struct ReplicaEnvironment {
   std::function<void(const Status&)> fatal;
 };
 
+// What happens to a write where another node leads.
+enum class Elsewhere : std::uint8_t { kRefuse, kForward };
+
 struct ReplicaStatus {
   consensus::Leadership leadership;
   consensus::Membership membership;  // in force; empty in a group of one without membership
@@ -123,6 +134,7 @@ struct ReplicaStatus {
   std::uint64_t commands = 0;     // commands in them
   Status health;                  // not OK while proposals are refused
   bool recovered = false;         // replayed to the last commit known at start
+  std::uint64_t forwarded = 0;    // writes that other nodes sent here
   std::uint64_t bad_frames = 0;   // from peers: damaged, or of another group or cluster
 };
 
@@ -145,12 +157,15 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // Puts the operation into the log and applies it; `done` runs exactly once. Group and time of the
   // command are filled in here. Sizes must have been validated. While no leader is known the
   // command waits for one, until its deadline.
-  //   kNotLeader           another node leads (status().leadership.leader); nothing happened
+  // With kForward it is sent to another node that leads, under its session or one of this node's.
+  //   kNotLeader           another node leads (status().leadership.leader), and `elsewhere` is
+  //                        kRefuse; nothing happened
   //   kResourceExhausted   too many proposals outstanding, or no room on disk; nothing happened
   //   kUnavailable         stopping
   //   kTimeout             the deadline passed; maybe_applied() if it may be in the log
   //   and whatever the state machine decides
-  void Propose(kv::Command command, MonotonicTime deadline, WriteCallback done);
+  void Propose(kv::Command command, MonotonicTime deadline, WriteCallback done,
+               Elsewhere elsewhere = Elsewhere::kRefuse);
 
   // Read barrier: `done` runs with OK when everything that was committed anywhere at the time of
   // this call is applied here, so that a read made then is linearizable.
@@ -184,6 +199,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
     Waiters::Id waiter = 0;
     MonotonicTime since;
     std::string encoded;
+    MonotonicTime deadline;
+    Elsewhere elsewhere = Elsewhere::kRefuse;
   };
   // An entry of the log that is not handed to apply yet, and who proposed its commands: one waiter
   // a command, or none if they were not proposed here.
@@ -206,6 +223,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   template <class F>
   void PostAt(SerialExecutor* executor, MonotonicTime when, F task);
 
+  [[nodiscard]] ForwarderOptions MakeForwarderOptions() const;
+  [[nodiscard]] Forwarder::Hooks MakeForwarderHooks();
   // What journal and engine hold, for the core. Fills log_.
   Result<consensus::Recovered> WhatIsHeld(const storage::StateMeta& state,
                                           const consensus::JournalContents& held, Slot last);
@@ -232,6 +251,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // Sends what waits in queue_ where it belongs.
   void Dispatch();
   void RefuseQueue(const Status& why);
+  void ForwardQueue();
   void ProposeIfDue();
   // False if the core refused the batch; it is back in the queue then.
   bool ProposeBatch();
@@ -247,6 +267,9 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void SendFrame(NodeId to, FrameKind kind, std::string_view body);
   void OnFrame(NodeId from, const std::string& bytes);  // any thread
   void HandleFrame(NodeId from, const FrameHeader& header, std::string body);
+  void OnForwardRequest(NodeId from, const std::string& body);
+  void OnForwardResponse(NodeId from, const std::string& body);
+  void AnswerForward(NodeId from, const ForwardResponse& response);
 
   // Any thread.
   void ScheduleIntake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(intake_mutex_);
@@ -311,6 +334,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
 
   // Owned by the core executor.
   std::deque<Pending> queue_;
+  Forwarder forwarder_;         // writes that wait at another node
+  ForwardTable forward_table_;  // and those that other nodes sent here
   BatchPacer pacer_;
   bool dispatch_armed_ = false;
   std::uint64_t next_number_ = 1;  // of proposals and barriers

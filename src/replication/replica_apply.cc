@@ -1,4 +1,5 @@
 // The replica's side of the executors that touch the engine: apply and upkeep.
+#include <algorithm>
 #include <utility>
 
 #include "src/base/log.h"
@@ -139,6 +140,16 @@ void Replica::AfterFlush() {
   }
   if (flushed->applied_slot.value() == 0) return;
   PostTo(env_.journal, [this, slot = flushed->applied_slot, epoch = flushed->applied_epoch] {
+    // In a group the log is kept for peers that were away, as long as there is room for it.
+    bool alone = false;
+    {
+      MutexLock lock(&status_mutex_);
+      alone = alone_;
+    }
+    const bool roomy = journal_was_well_ && to_write_.empty() &&
+                       journal_->Figures().live_bytes <=
+                           std::max(options_.max_journal_bytes, options_.retain_journal_bytes);
+    if (!alone && roomy) return;
     const Status status = journal_->Compact(slot, epoch);
     if (!status.ok() && status.code() != StatusCode::kResourceExhausted) Fatal(status);
   });

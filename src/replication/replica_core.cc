@@ -48,6 +48,7 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
     MutexLock lock(&intake_mutex_);
     led_elsewhere_ = leadership_.leader && *leadership_.leader != options_.node;
   }
+  forwarder_.OnLeader(leadership_.leader, env_.clock->Now());
   if (!leadership_.leader) return;
   if (!parked_barriers_.empty()) StartBarrier(std::exchange(parked_barriers_, {}));
   Dispatch();
@@ -90,10 +91,8 @@ void Replica::HandlePersist(consensus::Persist persist) {
 }
 
 void Replica::HandleCommitted(Slot committed) {
-  CAIRN_CHECK(
-      committed >= committed_slot_,
-      "commits are taken back from " + ToString(committed_slot_) + " to " + ToString(committed));
-  if (committed == committed_slot_) return;
+  // After a restart the core may know of less than the engine holds, until it hears more.
+  if (committed <= committed_slot_) return;
   committed_slot_ = committed;
   MutexLock lock(&status_mutex_);
   status_.committed_slot = committed_slot_;

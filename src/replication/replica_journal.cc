@@ -19,12 +19,11 @@ void Replica::RunPersists() {
   const std::optional<consensus::PersistToken> token = AppendPersists(&held);
   if (token) {
     if (const Status synced = journal_->Sync(); !synced.ok()) return Fatal(synced);
+    // Before anybody is answered: who was may write again at once.
+    if (held.ok()) SetHealthFromReserve();
     PostTo(env_.core, [this, last = *token] { OnPersisted(last); });
   }
   if (!held.ok()) return HoldPersists(std::move(held));
-  // Room for the largest batch is made now, so that a full disk is found before a proposal is taken
-  // and not after.
-  SetHealthFromReserve();
   FlushIfJournalIsLong();
 }
 
@@ -66,6 +65,8 @@ void Replica::HoldPersists(Status why) {
   });
 }
 
+// Room for the largest batch is made ahead, so that a full disk is found before a proposal is taken
+// and not after.
 void Replica::SetHealthFromReserve() {
   Status room = journal_->Reserve(options_.limits.entry_bytes + options_.limits.transaction_bytes);
   if (room.ok() && journal_was_well_) return;

@@ -70,7 +70,9 @@ void Replica::HandleFrame(NodeId from, const FrameHeader& header, std::string bo
       Step(consensus::MessageReceived{from, std::move(body)});
       return;
     case FrameKind::kForwardRequest:
+      return OnForwardRequest(from, body);
     case FrameKind::kForwardResponse:
+      return OnForwardResponse(from, body);
     case FrameKind::kSnapshot:
     case FrameKind::kSnapshotAck:
     case FrameKind::kFormation:

@@ -35,7 +35,7 @@ void Replica::Dispatch() {
   if (leads()) {
     ProposeIfDue();
   } else {
-    RefuseQueue(NotLeaderError("node " + ToString(*leadership_.leader) + " leads, not this one"));
+    ForwardQueue();
   }
 }
 
@@ -132,11 +132,12 @@ void Replica::ArmSweep() {
 void Replica::Sweep() {
   sweep_armed_.store(false, std::memory_order_release);
   const bool waiting = waiters_.Expire(env_.clock->Now());
+  if (!forwarder_.empty()) forwarder_.Tick(env_.clock->Now());
   if (!queue_.empty() && !leads()) PurgeQueue();
   if (leadership_.leader && !parked_barriers_.empty()) {
     StartBarrier(std::exchange(parked_barriers_, {}));
   }
-  if (waiting) ArmSweep();
+  if (waiting || !forwarder_.empty()) ArmSweep();
 }
 
 void Replica::PurgeQueue() {

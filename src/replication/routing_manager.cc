@@ -88,14 +88,23 @@ void RoutingManager::ExecuteWrite(const RequestContext& context, MonotonicTime d
     return;
   }
   command.operation = std::move(operation);
-  replica_->Propose(std::move(command), deadline,
-                    [done = std::move(done)](Result<kv::WriteResult> result) mutable {
-                      if (result.ok()) {
-                        done(kv::OperationResult(*std::move(result)));
-                      } else {
-                        done(std::move(result).status());
-                      }
-                    });
+  replica_->Propose(
+      std::move(command), deadline,
+      [this, done = std::move(done)](Result<kv::WriteResult> result) mutable {
+        if (result.ok()) {
+          done(kv::OperationResult(*std::move(result)));
+        } else {
+          done(WithHint(std::move(result).status()));
+        }
+      },
+      context.allow_forwarding ? Elsewhere::kForward : Elsewhere::kRefuse);
+}
+
+Status RoutingManager::WithHint(Status status) const {
+  if (status.code() != StatusCode::kNotLeader || !options_.endpoint_of) return status;
+  const std::optional<NodeId> leader = replica_->status().leadership.leader;
+  if (!leader) return status;
+  return std::move(status).WithLeaderHint(options_.endpoint_of(*leader));
 }
 
 Status RoutingManager::CheckSequence(const RequestContext& context) const {
@@ -141,7 +150,17 @@ void RoutingManager::ExecuteRead(const RequestContext& context, MonotonicTime de
     }
     return;
   }
-  // kLeader and kReadIndex differ in who may serve: with one voter it is this node either way.
+  // kLeader and kReadIndex are the same promise and the same barrier, put to the leader. They
+  // differ in who may serve: a client that follows the leader itself is told where it is; for all
+  // others this node asks the leader for the barrier and serves what that allows.
+  if (level == ReadLevel::kLeader && !context.allow_forwarding) {
+    const consensus::Leadership leadership = replica_->status().leadership;
+    if (leadership.leader && leadership.role != consensus::Role::kLeader) {
+      read.done(WithHint(NotLeaderError("node " + ToString(*leadership.leader) +
+                                        " leads, not this one; read there")));
+      return;
+    }
+  }
   replica_->Barrier(deadline, [this, needed, read = std::move(read)](Status status) mutable {
     if (status.ok()) {
       AwaitVersion(needed, std::move(read));

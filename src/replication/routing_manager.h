@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -71,6 +72,8 @@ struct RoutingOptions {
   // For requests that bring no deadline.
   Duration default_deadline = std::chrono::seconds(60);
   kv::Limits limits;
+  // Where clients reach a node: the hint of NOT_LEADER. May be empty.
+  std::function<std::string(NodeId)> endpoint_of;
 };
 
 class RoutingManager {
@@ -103,6 +106,8 @@ class RoutingManager {
   void Delay(Duration delay, Status status, OperationCallback done);
   [[nodiscard]] Status CheckSequence(const RequestContext& context) const;
   [[nodiscard]] Status CheckStaleness() const;
+  // Puts the leader's endpoint into a kNotLeader.
+  [[nodiscard]] Status WithHint(Status status) const;
   // Serves the read once `version` is applied.
   void AwaitVersion(Version version, PendingRead read);
   // Serves the read after a wait, where it asked for that.

@@ -72,6 +72,10 @@ class StateMachineExecutor {
 
   // ---- Any thread
 
+  // What was answered when the operation took `version`; sessions remember no more than that.
+  [[nodiscard]] static kv::WriteResult AnswerAgain(const kv::KvOperation& operation,
+                                                   Version version);
+
   // Answers a read from what is applied. `deadline` bounds a scan (checked against `clock`).
   // kNotFound: unknown family. kTransactionTooOld: the read version is below the watermark.
   // kInvalidArgument: it is above the applied version (callers wait for it first), or the operation
@@ -131,9 +135,6 @@ class StateMachineExecutor {
   void Publish();
   Status ApplyCommand(const kv::Command& command, ApplyOutcome* outcome);
   Status ApplySessionCommand(const kv::Command& command, ApplyOutcome* outcome);
-  // What was answered when the operation took `version`; sessions remember no more than that.
-  [[nodiscard]] static kv::WriteResult AnswerAgain(const kv::KvOperation& operation,
-                                                   Version version);
   Status Execute(const kv::Command& command, ApplyOutcome* outcome);
 
   // One a kind of write. They return an error only if the engine failed; what the command itself

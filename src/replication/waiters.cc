@@ -54,6 +54,18 @@ bool Waiters::Forget(Id id) {
   return true;
 }
 
+bool Waiters::WritePending(Id id) const {
+  MutexLock lock(&mutex_);
+  const auto it = writes_.find(id);
+  return it != writes_.end() && it->second.done;
+}
+
+void Waiters::Release(Id id) {
+  MutexLock lock(&mutex_);
+  const auto it = writes_.find(id);
+  if (it != writes_.end() && !it->second.done) Take(it);
+}
+
 bool Waiters::Waits(Id id) const {
   MutexLock lock(&mutex_);
   return reads_.contains(id);

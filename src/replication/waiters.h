@@ -55,6 +55,10 @@ class Waiters {
   // Frees the place of a proposal that was answered and is not in the log. True if that is so, or
   // if there is no such proposal any more.
   bool Forget(Id id);
+  // True until the proposal is answered.
+  [[nodiscard]] bool WritePending(Id id) const;
+  // Frees the place of a proposal that was answered: whoever had it does nothing more with it.
+  void Release(Id id);
   void AnswerWrite(Id id, Result<kv::WriteResult> result);
   // One outcome a waiter, in order.
   void AnswerWrites(const std::vector<Id>& ids, std::vector<ApplyOutcome>& outcomes);
