@@ -167,6 +167,8 @@ void HostileFramesEndTheirConnectionOnly(TransportHarness& harness) {
     }
   }
   EXPECT_TRUE(sides.client.Run("echo", Buffer::Copy(PatternBytes(100'000, 1))).ok());
+  // The server notes a request after it has answered.
+  EXPECT_TRUE(sides.server->WaitForRequests(2));
   EXPECT_EQ(sides.server->Headers(), (std::vector<std::string>{"echo", "echo"}));
 }
 

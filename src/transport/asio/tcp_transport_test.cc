@@ -1,0 +1,344 @@
+#include "src/transport/asio/tcp_transport.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "src/base/mutex.h"
+#include "src/transport/asio/certificates_test_util.h"
+
+namespace cairn::transport {
+namespace {
+
+using ::testing::HasSubstr;
+
+// What a node has received. Thread safe.
+class Inbox {
+ public:
+  PeerTransport::Receiver Receiver() {
+    return [this](NodeId from, std::string frame) {
+      MutexLock lock(&mutex_);
+      frames_.emplace_back(from, std::move(frame));
+      changed_.SignalAll();
+    };
+  }
+  // Waits for the `number`th frame, from 0.
+  std::pair<NodeId, std::string> At(std::size_t number) {
+    MutexLock lock(&mutex_);
+    while (frames_.size() <= number) changed_.Wait(&mutex_);
+    return frames_[number];
+  }
+  [[nodiscard]] std::size_t size() {
+    MutexLock lock(&mutex_);
+    return frames_.size();
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<std::pair<NodeId, std::string>> frames_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Looks again until `done` holds; the test's own time limit ends a wait in vain.
+void Await(const std::function<bool()>& done) {
+  while (!done()) std::this_thread::yield();
+}
+
+struct TestNode {
+  explicit TestNode(std::uint32_t id,
+                    const std::function<void(TcpTransportOptions*)>& change = {}) {
+    options.self = {NodeId(id), IncarnationId(100 + id), 0xC1};
+    options.min_backoff = std::chrono::milliseconds(1);
+    options.max_backoff = std::chrono::milliseconds(5);
+    options.seed = id;
+    if (change) change(&options);
+    Start();
+  }
+  void Start() {
+    auto started = TcpTransport::Start(options, &clock);
+    CAIRN_CHECK(started.ok(), started.status().ToString());
+    transport = *std::move(started);
+    transport->SetReceiver(inbox.Receiver());
+    options.port = transport->port();
+  }
+  [[nodiscard]] Endpoint endpoint() const { return {"127.0.0.1", options.port}; }
+  // The figures of this node's connection to `peer`.
+  [[nodiscard]] PeerConnection To(std::uint32_t peer) const {
+    for (PeerConnection& connection : transport->Connections()) {
+      if (connection.peer == NodeId(peer)) return connection;
+    }
+    return {};
+  }
+  // Waits until there is a problem with the connection to `peer`, and says it.
+  std::string ProblemWith(std::uint32_t peer) {
+    Await([&] { return !To(peer).outgoing[0].problem.empty(); });
+    return To(peer).outgoing[0].problem;
+  }
+
+  SystemClock clock;
+  TcpTransportOptions options;
+  Inbox inbox;
+  std::unique_ptr<TcpTransport> transport;
+};
+
+void Introduce(TestNode* a, TestNode* b) {
+  const std::map<NodeId, Endpoint> all = {{a->options.self.node, a->endpoint()},
+                                          {b->options.self.node, b->endpoint()}};
+  a->transport->SetPeers(all);
+  b->transport->SetPeers(all);
+}
+
+// A connection made by hand, to say what no transport would.
+class RawConnection {
+ public:
+  explicit RawConnection(const Endpoint& to) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(to.port);
+    inet_pton(AF_INET, to.host.c_str(), &address.sin_addr);
+    CAIRN_CHECK(connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  }
+  ~RawConnection() { close(fd_); }
+  void Say(const std::string& bytes) {
+    // The other end may close before all is said.
+    [[maybe_unused]] const auto sent = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  // Everything until the other end closes.
+  std::string ReadToEnd() {
+    std::string all;
+    char buffer[4096];
+    for (ssize_t n = 0; (n = read(fd_, buffer, sizeof(buffer))) > 0;) {
+      all.append(buffer, static_cast<std::size_t>(n));
+    }
+    return all;
+  }
+
+ private:
+  const int fd_;
+};
+
+std::string Framed(const std::string& body) { return FrameHeader(body.size()) + body; }
+
+TEST(TcpTransportTest, FramesArriveWholeAndInTheirOrder) {
+  TestNode a(1);
+  TestNode b(2);
+  Introduce(&a, &b);
+  const std::string large(8 << 20, 'x');
+  for (int i = 0; i < 100; ++i) {
+    a.transport->Send(NodeId(2), Lane::kConsensus, "frame " + std::to_string(i));
+  }
+  a.transport->Send(NodeId(2), Lane::kConsensus, large);
+  a.transport->Send(NodeId(2), Lane::kConsensus, "");
+  b.transport->Send(NodeId(1), Lane::kConsensus, "from b");
+  for (std::size_t i = 0; i < 100; ++i) {
+    EXPECT_EQ(b.inbox.At(i), std::make_pair(NodeId(1), "frame " + std::to_string(i)));
+  }
+  EXPECT_EQ(b.inbox.At(100).second, large);
+  EXPECT_EQ(b.inbox.At(101).second, "");
+  EXPECT_EQ(a.inbox.At(0), std::make_pair(NodeId(2), std::string("from b")));
+  const PeerConnection connection = b.To(1);
+  EXPECT_EQ(connection.incoming.frames, 102U);
+  EXPECT_TRUE(connection.last_received.has_value());
+}
+
+TEST(TcpTransportTest, LanesDoNotWaitForEachOther) {
+  TestNode a(1);
+  TestNode b(2);
+  Introduce(&a, &b);
+  a.transport->Send(NodeId(2), Lane::kBulk, "bulk");
+  a.transport->Send(NodeId(2), Lane::kConsensus, "heartbeat");
+  b.inbox.At(1);
+  Await([&] { return a.To(2).outgoing[1].frames == 1 && a.To(2).outgoing[0].frames == 1; });
+  EXPECT_EQ(a.To(2).outgoing[1].connects, 1U);
+}
+
+TEST(TcpTransportTest, APeerThatComesBackIsFoundAgain) {
+  TestNode a(1);
+  TestNode b(2);
+  Introduce(&a, &b);
+  a.transport->Send(NodeId(2), Lane::kConsensus, "before");
+  b.inbox.At(0);
+  b.transport->Stop();
+  Await([&] { return !a.To(2).outgoing[0].connected; });
+  a.transport->Send(NodeId(2), Lane::kConsensus, "lost");
+  EXPECT_FALSE(a.ProblemWith(2).empty());
+  b.Start();
+  Await([&] { return a.To(2).outgoing[0].connected; });
+  a.transport->Send(NodeId(2), Lane::kConsensus, "after");
+  EXPECT_EQ(b.inbox.At(1).second, "after");
+  EXPECT_TRUE(a.To(2).outgoing[0].problem.empty());
+  EXPECT_GE(a.To(2).outgoing[0].dropped, 1U);
+}
+
+TEST(TcpTransportTest, ADeafPeerHoldsBoundedMemory) {
+  TestNode a(1, [](TcpTransportOptions* options) { options->max_queue_bytes = 1 << 20; });
+  // Stands for node 2: it says that it is welcome, and then never reads.
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener, 4), 0);
+  socklen_t length = sizeof(address);
+  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
+  a.transport->SetPeers({{NodeId(2), {"127.0.0.1", ntohs(address.sin_port)}}});
+  const int deaf = accept(listener, nullptr, nullptr);
+  const std::string welcome = Framed(HelloAnswer{{NodeId(2), IncarnationId(5), 0xC1}, ""}.Encode());
+  ASSERT_EQ(write(deaf, welcome.data(), welcome.size()), static_cast<ssize_t>(welcome.size()));
+  Await([&] { return a.To(2).outgoing[0].connected; });
+  const std::string frame(256 << 10, 'x');
+  Await([&] {
+    a.transport->Send(NodeId(2), Lane::kConsensus, frame);
+    return a.To(2).outgoing[0].dropped > 10;
+  });
+  EXPECT_LE(a.To(2).outgoing[0].queued_bytes, 1U << 20);
+  close(deaf);
+  close(listener);
+}
+
+TEST(TcpTransportTest, NodesOfAnotherClusterAreTurnedAway) {
+  TestNode a(1);
+  TestNode b(2, [](TcpTransportOptions* options) { options->self.cluster = 0xC9; });
+  Introduce(&a, &b);
+  EXPECT_THAT(a.ProblemWith(2), HasSubstr("cluster"));
+  EXPECT_THAT(b.ProblemWith(1), HasSubstr("cluster"));
+  EXPECT_EQ(a.inbox.size() + b.inbox.size(), 0U);
+}
+
+TEST(TcpTransportTest, AClusterThatFormsKeepsItsMembersOnly) {
+  TestNode a(1, [](TcpTransportOptions* options) { options->self.cluster = 0; });
+  TestNode b(2, [](TcpTransportOptions* options) { options->self.cluster = 0xC9; });
+  Introduce(&a, &b);
+  Await([&] { return a.To(2).outgoing[0].connected && b.To(1).outgoing[0].connected; });
+  a.transport->SetCluster(0xC1);
+  EXPECT_THAT(a.ProblemWith(2), HasSubstr("cluster"));
+  EXPECT_THAT(b.ProblemWith(1), HasSubstr("c"));
+  Await([&] { return !b.To(1).incoming.connected; });
+}
+
+TEST(TcpTransportTest, SomebodyElseAtTheAddressIsNoticed) {
+  TestNode a(1);
+  TestNode c(3);
+  a.transport->SetPeers({{NodeId(2), c.endpoint()}});
+  EXPECT_THAT(a.ProblemWith(2), HasSubstr("means to reach node 2, and this is node 3"));
+}
+
+TEST(TcpTransportTest, HostileBytesEndTheirOwnConnectionOnly) {
+  TestNode a(1);
+  TestNode b(2);
+  Introduce(&a, &b);
+  {
+    RawConnection garbage(b.endpoint());
+    garbage.Say("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(garbage.ReadToEnd(), "");
+  }
+  {
+    RawConnection no_peer(b.endpoint());
+    no_peer.Say(Framed("good morning"));
+    EXPECT_THAT(no_peer.ReadToEnd(), HasSubstr("this is no Cairn peer"));
+  }
+  {
+    RawConnection liar(b.endpoint());
+    liar.Say(
+        Framed(Hello{{NodeId(7), IncarnationId(9), 0xC1}, NodeId(2), Lane::kConsensus}.Encode()));
+    liar.Say(FrameHeader(0xFFFFFFFF) + "x");
+    liar.ReadToEnd();
+  }
+  a.transport->Send(NodeId(2), Lane::kConsensus, "still here");
+  EXPECT_EQ(b.inbox.At(0).second, "still here");
+}
+
+TEST(TcpTransportTest, SilentStrangersAreDroppedAndFew) {
+  TestNode b(2, [](TcpTransportOptions* options) {
+    options->max_strangers = 2;
+    options->socket.connect_timeout = std::chrono::milliseconds(300);
+  });
+  RawConnection first(b.endpoint());
+  RawConnection second(b.endpoint());
+  RawConnection third(b.endpoint());
+  EXPECT_EQ(third.ReadToEnd(), "");  // At once: there are two already.
+  EXPECT_EQ(first.ReadToEnd(), "");  // When its time to say hello is over.
+}
+
+class TcpTransportTlsTest : public ::testing::Test {
+ protected:
+  TcpTransportTlsTest()
+      : directory_(std::filesystem::temp_directory_path() /
+                   ("cairn-tls-" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(directory_);
+  }
+  ~TcpTransportTlsTest() override { std::filesystem::remove_all(directory_); }
+
+  static std::function<void(TcpTransportOptions*)> With(const TlsFiles& files) {
+    return [files](TcpTransportOptions* options) { options->tls = files; };
+  }
+
+  const std::filesystem::path directory_;
+};
+
+TEST_F(TcpTransportTlsTest, PeersOfOneAuthorityTalk) {
+  TestAuthority authority(directory_, "authority");
+  TestNode a(1, With(authority.Issue("one")));
+  TestNode b(2, With(authority.Issue("two")));
+  Introduce(&a, &b);
+  const std::string large(3 << 20, 'y');
+  a.transport->Send(NodeId(2), Lane::kConsensus, large);
+  EXPECT_EQ(b.inbox.At(0).second, large);
+}
+
+TEST_F(TcpTransportTlsTest, OthersAreRefused) {
+  TestAuthority authority(directory_, "authority");
+  TestAuthority forger(directory_, "forger");
+  TestNode b(2, With(authority.Issue("two")));
+  TlsFiles forged = forger.Issue("one");
+  TestNode mistrusting(1, With(forged));
+  mistrusting.transport->SetPeers({{NodeId(2), b.endpoint()}});
+  EXPECT_THAT(mistrusting.ProblemWith(2), HasSubstr("TLS"));
+  forged.ca = authority.Issue("unused").ca;  // Trusts node 2, which does not trust it.
+  TestNode mistrusted(3, With(forged));
+  mistrusted.transport->SetPeers({{NodeId(2), b.endpoint()}});
+  EXPECT_FALSE(mistrusted.ProblemWith(2).empty());
+  TestNode plain(4);
+  plain.transport->SetPeers({{NodeId(2), b.endpoint()}});
+  EXPECT_FALSE(plain.ProblemWith(2).empty());
+  EXPECT_EQ(b.inbox.size(), 0U);
+}
+
+TEST_F(TcpTransportTlsTest, AFileThatCannotBeUsedIsNamed) {
+  TestAuthority authority(directory_, "authority");
+  TlsFiles files = authority.Issue("one");
+  files.key = directory_ / "missing.key";
+  TcpTransportOptions options;
+  options.tls = files;
+  const SystemClock clock;
+  const auto started = TcpTransport::Start(options, &clock);
+  EXPECT_THAT(started.status().message(), HasSubstr("missing.key' cannot be used"));
+}
+
+TEST(TcpTransportTest, AnAddressThatIsTakenIsNamed) {
+  TestNode a(1);
+  TcpTransportOptions options;
+  options.self = {NodeId(2), IncarnationId(2), 0};
+  options.port = a.options.port;
+  const SystemClock clock;
+  const auto started = TcpTransport::Start(options, &clock);
+  EXPECT_THAT(started.status().message(),
+              HasSubstr("cannot listen for peers on '" + a.endpoint().ToString() + "'"));
+}
+
+}  // namespace
+}  // namespace cairn::transport
