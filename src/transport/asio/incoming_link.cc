@@ -31,6 +31,7 @@ void IncomingLink::Close(const Status& why) {
 }
 
 void IncomingLink::Read() {
+  if (hello_) buffer_.resize(kReadBytes);  // Not while what it holds is being taken.
   stream_->Read(
       buffer_.data(), buffer_.size(), [self = shared_from_this()](Status status, std::size_t size) {
         if (self->closed_) return;
@@ -64,7 +65,6 @@ void IncomingLink::TakeHello(const std::string& bytes) {
   if (verdict.ok()) {
     hello_ = *std::move(hello);
     reader_.set_max_frame_bytes(settings_->max_frame_bytes);
-    buffer_.resize(kReadBytes);
   }
   Answer(verdict);
 }
