@@ -105,9 +105,22 @@ struct KeyValue {
   2: required binary value
 }
 
+// A position among the keys: find the last key < `key` (<= with `or_equal`), then move `offset` keys
+// onwards. The first key >= k is {k, false, 1}.
+struct KeySelector {
+  1: required binary key
+  2: required bool or_equal
+  3: required i32 offset
+}
+
 // The keys from `begin_key` (unset: "") to `end_key` (unset: the single byte 0xFF). Each bound is
 // included if its `or_equal` is true. `begin_offset` skips that many results (negative: none);
 // `end_offset` moves the end by whole keys. A `limit` of 0 or less is bounded by bytes alone.
+//
+// Cairn's own fields give FoundationDB's meaning instead: if `begin_selector` is set, the range is
+// from the key it stands for up to but not including that of `end_selector` (unset: to the end of
+// the family), and the fields 1 to 6 are not used. `reverse`: from the end backwards. `max_bytes`
+// bounds keys and values of the answer; unset or 0: as the node is configured.
 struct GetRangeRequest {
   1: optional binary begin_key
   2: optional binary end_key
@@ -121,6 +134,10 @@ struct GetRangeRequest {
   101: optional i64 min_version
   102: optional bool no_forwarding
   103: optional i64 deadline_ms
+  110: optional KeySelector begin_selector
+  111: optional KeySelector end_selector
+  112: optional bool reverse
+  113: optional i64 max_bytes
 }
 
 // `has_more` only if a further key of the range exists.
@@ -188,6 +205,10 @@ struct SnapshotGetRangeRequest {
   101: optional i64 min_version
   102: optional bool no_forwarding
   103: optional i64 deadline_ms
+  110: optional KeySelector begin_selector
+  111: optional KeySelector end_selector
+  112: optional bool reverse
+  113: optional i64 max_bytes
 }
 
 struct SnapshotGetRangeResponse {

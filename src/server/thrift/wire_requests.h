@@ -109,9 +109,25 @@ Result<replication::RequestContext> MakeContext(const Request& request, Monotoni
   return context;
 }
 
-// The range of a getRange or a snapshotGetRange.
+inline kv::KeySelector MakeSelector(const thrift_api::KeySelector& wire) {
+  return {Take(wire.key), wire.or_equal, wire.offset};
+}
+
+// The range of a getRange or a snapshotGetRange: by key selectors if the request has them, else in
+// the old wire's meaning.
 template <class Request>
 kv::RangeQuery MakeRangeQuery(const Request& request, const kv::Limits& limits) {
+  if (request.__isset.begin_selector) {
+    kv::RangeQuery query;
+    query.begin = MakeSelector(request.begin_selector);
+    if (request.__isset.end_selector) query.end = MakeSelector(request.end_selector);
+    query.reverse = request.reverse;
+    query.limit = static_cast<std::uint64_t>(std::max(request.limit, 0));
+    const auto most = static_cast<std::int64_t>(limits.range_answer_bytes);
+    const std::int64_t asked = request.__isset.max_bytes ? request.max_bytes : 0;
+    query.max_bytes = static_cast<std::uint64_t>(asked > 0 ? std::min(asked, most) : most);
+    return query;
+  }
   kv::LegacyRange range;
   if (request.__isset.begin_key) range.begin_key = Take(request.begin_key);
   if (request.__isset.end_key) range.end_key = Take(request.end_key);

@@ -1,0 +1,59 @@
+// The seam between a client and its wires: one node, over one protocol. The wires implement it
+// (thrift_wire, grpc_wire), and so do the fake nodes of the tests.
+//
+// Thread safety: all methods from any thread.
+#ifndef CAIRN_SRC_CLIENT_CHANNEL_H_
+#define CAIRN_SRC_CLIENT_CHANNEL_H_
+
+#include <absl/functional/any_invocable.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cairn/status.h"
+#include "src/client/request.h"
+
+namespace cairn::client {
+
+// One call that was started. It may be dropped at any time.
+class Call {
+ public:
+  virtual ~Call() = default;
+  // The caller no longer wants the answer: `done` may or may not run.
+  virtual void Abandon() = 0;
+  // For calls that were started with CallContext::driven: does the work of bringing the answer on
+  // this thread, and returns when `done` has run. False if this wire brings answers on threads of
+  // its own: then the caller waits for `done` in its own way.
+  virtual bool Drive() = 0;
+};
+
+class NodeChannel {
+ public:
+  // What came of a call. `answered`: the node itself said so; else the error is about the way to
+  // it.
+  struct Outcome {
+    Result<Answer> answer;
+    bool answered = false;
+  };
+  using Done = absl::AnyInvocable<void(Outcome)>;
+
+  virtual ~NodeChannel() = default;
+
+  // Sends a request. `done` runs once, inside this call or later, on any thread, by
+  // context.deadline. Null if it has run already. Its errors are the node's own, or
+  //   kUnavailable: no connection, or it broke; kTimeout: no answer by the deadline,
+  // both maybe_applied() if the request is a write and may have reached the node.
+  virtual std::shared_ptr<Call> Start(std::shared_ptr<const Request> request,
+                                      const CallContext& context, Done done) = 0;
+
+  // Ends all calls with kCancelled and closes the connections. Later calls get kCancelled.
+  virtual void Close() = 0;
+};
+
+// Makes the channel of an endpoint "host:port" that ParseEndpoint takes.
+using ChannelFactory = std::function<std::shared_ptr<NodeChannel>(const std::string& endpoint)>;
+
+}  // namespace cairn::client
+
+#endif  // CAIRN_SRC_CLIENT_CHANNEL_H_

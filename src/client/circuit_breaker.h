@@ -1,0 +1,73 @@
+// Leaves a failing node alone for a while (Nygard, "Release It!", 2007).
+//
+//   closed     calls pass; `failures_to_open` failures in a row open it
+//   open       no call passes until its time is over
+//   half open  one call passes as a probe: its success closes the breaker, its failure opens it
+//              again for twice as long, up to `max_open_for`
+//
+// Thread safety: none; the owner has a lock.
+#ifndef CAIRN_SRC_CLIENT_CIRCUIT_BREAKER_H_
+#define CAIRN_SRC_CLIENT_CIRCUIT_BREAKER_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cairn/client.h"
+#include "src/base/clock.h"
+
+namespace cairn::client {
+
+class CircuitBreaker {
+ public:
+  using State = EndpointState::Breaker;
+
+  explicit CircuitBreaker(const CircuitBreakerOptions& options) : options_(options) {}
+
+  // Whether a call may pass now; if it does, the caller must report its outcome or Release it.
+  [[nodiscard]] bool Allows(MonotonicTime now) const {
+    return state_ == State::kClosed || (state_ == State::kOpen && now >= open_until_) ||
+           (state_ == State::kHalfOpen && !probing_);
+  }
+  // A call passes. Allows must hold.
+  void Take(MonotonicTime now) {
+    if (state_ == State::kOpen && now >= open_until_) state_ = State::kHalfOpen;
+    if (state_ == State::kHalfOpen) probing_ = true;
+  }
+  // A call that passed came to no verdict on the node: it was cancelled.
+  void Release() { probing_ = false; }
+
+  void OnSuccess() {
+    state_ = State::kClosed;
+    failures_ = 0;
+    probing_ = false;
+    open_for_ = Duration::zero();
+  }
+
+  void OnFailure(MonotonicTime now) {
+    if (state_ == State::kOpen) return;  // a call from before it opened
+    ++failures_;
+    if (state_ == State::kClosed && failures_ < options_.failures_to_open) return;
+    open_for_ = open_for_ == Duration::zero()
+                    ? Duration(options_.open_for)
+                    : std::min<Duration>(open_for_ * 2, options_.max_open_for);
+    open_until_ = now + open_for_;
+    state_ = State::kOpen;
+    probing_ = false;
+  }
+
+  [[nodiscard]] State state() const { return state_; }
+  // When the next probe may pass; meaningful while open.
+  [[nodiscard]] MonotonicTime open_until() const { return open_until_; }
+
+ private:
+  const CircuitBreakerOptions options_;
+  State state_ = State::kClosed;
+  std::uint32_t failures_ = 0;  // in a row
+  bool probing_ = false;
+  Duration open_for_ = Duration::zero();
+  MonotonicTime open_until_;
+};
+
+}  // namespace cairn::client
+
+#endif  // CAIRN_SRC_CLIENT_CIRCUIT_BREAKER_H_

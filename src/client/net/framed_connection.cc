@@ -1,0 +1,295 @@
+#include "src/client/net/framed_connection.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <utility>
+
+namespace cairn::client {
+namespace {
+
+constexpr std::size_t kLengthBytes = 4;
+constexpr std::size_t kFirstBuffer = 16 << 10;
+constexpr std::uint32_t kAlways = EPOLLRDHUP | EPOLLET;
+
+std::uint32_t ReadLength(const char* bytes) {
+  std::uint32_t length = 0;
+  std::memcpy(&length, bytes, sizeof(length));
+  return __builtin_bswap32(length);
+}
+
+std::chrono::steady_clock::time_point ToSteady(MonotonicTime time) {
+  return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(time.ns));
+}
+
+}  // namespace
+
+FramedConnection::FramedConnection(int fd, std::string peer, std::size_t max_frame,
+                                   std::shared_ptr<IoLoop> loop)
+    : fd_(fd), peer_(std::move(peer)), max_frame_(max_frame), loop_(std::move(loop)) {
+  in_.resize(kFirstBuffer);
+}
+
+FramedConnection::~FramedConnection() { close(fd_); }
+
+std::shared_ptr<FramedConnection> FramedConnection::Make(int fd, std::string peer,
+                                                         std::size_t max_frame,
+                                                         std::shared_ptr<IoLoop> loop) {
+  std::shared_ptr<FramedConnection> connection(
+      new FramedConnection(fd, std::move(peer), max_frame, std::move(loop)));
+  {
+    MutexLock lock(&connection->mutex_);
+    connection->watching_ = kAlways;
+  }
+  connection->loop_->Add(fd, kAlways, connection);
+  return connection;
+}
+
+// ---- Out
+
+Status FramedConnection::Flush() {
+  while (out_done_ < out_.size()) {
+    const ssize_t sent = send(fd_, out_.data() + out_done_, out_.size() - out_done_, MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return Status::Ok();
+      return UnavailableError(peer_ + ": " + std::strerror(errno));
+    }
+    out_done_ += static_cast<std::size_t>(sent);
+    sent_bytes_ += static_cast<std::uint64_t>(sent);
+  }
+  out_.clear();
+  out_done_ = 0;
+  return Status::Ok();
+}
+
+std::shared_ptr<FramedConnection::Pending> FramedConnection::Send(std::string frame,
+                                                                  MonotonicTime deadline,
+                                                                  bool driven, Done* done) {
+  MutexLock lock(&mutex_);
+  if (broken_ || !usable()) return nullptr;
+  auto pending = std::make_shared<Pending>(deadline, driven, std::move(*done));
+  pending->sent_after_ = enqueued_bytes_;
+  enqueued_bytes_ += frame.size();
+  if (out_.empty()) {
+    out_ = std::move(frame);
+  } else {
+    out_ += frame;
+  }
+  queue_.push_back(pending);
+  ++waiting_;
+  load_.store(waiting_, std::memory_order_relaxed);
+  if (!driven) {
+    pending->timer_ = loop_->AddTimer(deadline, [weak = weak_from_this(), pending] {
+      if (const auto self = weak.lock()) self->Expire(pending);
+    });
+  }
+  if (Status sent = Flush(); !sent.ok()) {
+    Break(sent);
+    return pending;
+  }
+  if (!driven && reader_ == Reader::kNone && drivers_ == 0) reader_ = Reader::kLoop;
+  Rearm();
+  return pending;
+}
+
+void FramedConnection::Rearm() {
+  if (broken_) return;
+  std::uint32_t wanted = kAlways;
+  if (reader_ == Reader::kLoop) wanted |= EPOLLIN;
+  if (!out_.empty()) wanted |= EPOLLOUT;
+  if (wanted == watching_) return;
+  watching_ = wanted;
+  loop_->Change(fd_, wanted);
+}
+
+// ---- In
+
+Status FramedConnection::TakeFrames() {
+  while (in_size_ - in_done_ >= kLengthBytes) {
+    const std::size_t length = ReadLength(in_.data() + in_done_);
+    if (length > max_frame_) {
+      return UnavailableError(peer_ + " sent a frame of " + std::to_string(length) +
+                              " bytes; the limit (max_message_bytes) is " +
+                              std::to_string(max_frame_));
+    }
+    if (in_size_ - in_done_ < kLengthBytes + length) break;
+    if (queue_.empty()) return UnavailableError(peer_ + " answered what it was not asked");
+    std::string frame(in_.data() + in_done_ + kLengthBytes, length);
+    in_done_ += kLengthBytes + length;
+    const std::shared_ptr<Pending> pending = std::move(queue_.front());
+    queue_.pop_front();
+    Deliver(pending, std::move(frame));
+  }
+  if (in_done_ == in_size_) {
+    in_done_ = in_size_ = 0;
+    if (in_.size() > (kFirstBuffer << 6)) {  // a rare long answer keeps no memory
+      in_.resize(kFirstBuffer);
+      in_.shrink_to_fit();
+    }
+  } else if (in_size_ == in_.size()) {
+    std::memmove(in_.data(), in_.data() + in_done_, in_size_ - in_done_);
+    in_size_ -= in_done_;
+    in_done_ = 0;
+    if (in_size_ > in_.size() / 2) in_.resize(in_.size() * 2);
+  }
+  return Status::Ok();
+}
+
+Status FramedConnection::ReadAll() {
+  for (;;) {
+    const std::size_t room = in_.size() - in_size_;
+    const ssize_t got = recv(fd_, in_.data() + in_size_, room, MSG_DONTWAIT);
+    if (got == 0) return UnavailableError(peer_ + " closed the connection");
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return Status::Ok();
+      return UnavailableError(peer_ + ": " + std::strerror(errno));
+    }
+    in_size_ += static_cast<std::size_t>(got);
+    CAIRN_RETURN_IF_ERROR(TakeFrames());
+    if (static_cast<std::size_t>(got) < room && !hung_up_) return Status::Ok();
+  }
+}
+
+void FramedConnection::Read() {
+  if (broken_) return;
+  if (Status read = ReadAll(); !read.ok()) Break(read);
+}
+
+void FramedConnection::OnEvents(std::uint32_t events) {
+  MutexLock lock(&mutex_);
+  if (broken_) return;
+  if ((events & EPOLLOUT) != 0) {
+    if (Status sent = Flush(); !sent.ok()) return Break(sent);
+  }
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
+  // A driver that reads finds out by itself.
+  if (reader_ != Reader::kDriver && (hung_up_ || (events & EPOLLIN) != 0)) Read();
+  if (reader_ == Reader::kLoop && waiting_ == 0) reader_ = Reader::kNone;
+  Rearm();
+}
+
+void FramedConnection::Deliver(const std::shared_ptr<Pending>& pending,
+                               Result<std::string> result) {
+  if (pending->ended_) return CloseIfDone();
+  pending->ended_ = true;
+  --waiting_;
+  load_.store(waiting_, std::memory_order_relaxed);
+  if (pending->driven_) {
+    pending->result_.emplace(std::move(result));
+    changed_.SignalAll();
+  } else {
+    if (pending->timer_ != 0) loop_->CancelTimer(pending->timer_);
+    loop_->Post([done = std::move(pending->done_), result = std::move(result)]() mutable {
+      done(std::move(result));
+    });
+  }
+  CloseIfDone();
+}
+
+void FramedConnection::CloseIfDone() {
+  if (!broken_ && !usable() && waiting_ == 0) Break(CancelledError("retired"));
+}
+
+Status FramedConnection::Lost(const Status& why, const Pending& pending) const {
+  Status status = why;
+  if (pending.sent_after_ < sent_bytes_) return std::move(status).WithMaybeApplied();
+  return status;
+}
+
+void FramedConnection::Break(const Status& why) {
+  if (std::exchange(broken_, true)) return;
+  usable_.store(false, std::memory_order_release);
+  std::deque<std::shared_ptr<Pending>> queue;
+  queue.swap(queue_);
+  for (const std::shared_ptr<Pending>& pending : queue) {
+    if (!pending->ended_) Deliver(pending, Lost(why, *pending));
+  }
+  loop_->Remove(fd_);
+  shutdown(fd_, SHUT_RDWR);
+  changed_.SignalAll();
+}
+
+void FramedConnection::Close(const Status& why) {
+  const std::shared_ptr<FramedConnection> self = shared_from_this();
+  MutexLock lock(&mutex_);
+  Break(why);
+}
+
+// ---- Waiting and giving up
+
+void FramedConnection::PassReading() {
+  if (broken_ || reader_ != Reader::kNone) return;
+  if (hung_up_) Read();
+  if (broken_ || waiting_ == 0) return;
+  if (drivers_ > 0) {
+    changed_.SignalAll();
+  } else {
+    reader_ = Reader::kLoop;
+    Rearm();
+  }
+}
+
+void FramedConnection::Drive(const std::shared_ptr<Pending>& pending) {
+  mutex_.Lock();
+  ++drivers_;
+  while (!pending->ended_) {
+    const MonotonicTime now = loop_->Now();
+    if (now >= pending->deadline_) {
+      GiveUp(pending);
+      break;
+    }
+    if (reader_ != Reader::kNone) {
+      (void)changed_.WaitUntil(&mutex_, ToSteady(pending->deadline_));
+      continue;
+    }
+    reader_ = Reader::kDriver;
+    mutex_.Unlock();
+    const std::int64_t wait_ms = (pending->deadline_ - now).count() / 1'000'000 + 1;
+    pollfd poll_fd{fd_, POLLIN, 0};
+    (void)poll(&poll_fd, 1, static_cast<int>(std::min<std::int64_t>(wait_ms, INT_MAX)));
+    mutex_.Lock();
+    reader_ = Reader::kNone;
+    if (poll_fd.revents != 0) Read();
+  }
+  --drivers_;
+  PassReading();
+  std::optional<Result<std::string>> result = std::move(pending->result_);
+  pending->result_.reset();
+  Done done = std::move(pending->done_);
+  mutex_.Unlock();
+  if (result && done) done(std::move(*result));
+}
+
+void FramedConnection::GiveUp(const std::shared_ptr<Pending>& pending) {
+  // Later calls would wait behind this one.
+  usable_.store(false, std::memory_order_release);
+  Deliver(pending, Lost(TimeoutError("no answer from " + peer_ + " in time"), *pending));
+}
+
+void FramedConnection::Expire(const std::shared_ptr<Pending>& pending) {
+  MutexLock lock(&mutex_);
+  if (!pending->ended_) GiveUp(pending);
+}
+
+void FramedConnection::Abandon(const std::shared_ptr<Pending>& pending) {
+  Done unwanted;  // destroyed without the lock
+  MutexLock lock(&mutex_);
+  if (pending->ended_) return;
+  pending->ended_ = true;
+  --waiting_;
+  load_.store(waiting_, std::memory_order_relaxed);
+  if (pending->timer_ != 0) loop_->CancelTimer(pending->timer_);
+  unwanted = std::move(pending->done_);
+  changed_.SignalAll();
+  CloseIfDone();
+}
+
+}  // namespace cairn::client

@@ -1,0 +1,130 @@
+// A TCP connection on which frames (4 bytes of length, big-endian, then that many bytes) go out and
+// answers come back in the same order. Any number of calls may be on their way.
+//
+// Who reads: a thread that waits for one answer (a driven call) reads from the socket itself, so
+// that an answer costs no hand-over between threads; while such a thread is at it, it also takes in
+// the answers of others. If only background calls wait, the loop's thread reads.
+//
+// A call whose deadline passes is given up; its answer, if it still comes, is dropped. Until then
+// the connection is retired: it takes no new calls, since they would wait behind that one.
+//
+// Thread safety: all methods from any thread. `done` of a background call runs on the loop's
+// thread, `done` of a driven call on the thread that drives it.
+#ifndef CAIRN_SRC_CLIENT_NET_FRAMED_CONNECTION_H_
+#define CAIRN_SRC_CLIENT_NET_FRAMED_CONNECTION_H_
+
+#include <absl/functional/any_invocable.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cairn/status.h"
+#include "src/base/mutex.h"
+#include "src/client/net/io_loop.h"
+
+namespace cairn::client {
+
+class FramedConnection final : public SocketHandler,
+                               public std::enable_shared_from_this<FramedConnection> {
+ public:
+  // The answer's bytes without the length; or kTimeout, kUnavailable, kCancelled, which are
+  // maybe_applied() if a byte of the call was sent.
+  using Done = absl::AnyInvocable<void(Result<std::string>)>;
+
+  class Pending {
+   public:
+    Pending(MonotonicTime deadline, bool driven, Done done)
+        : deadline_(deadline), driven_(driven), done_(std::move(done)) {}
+
+   private:
+    friend class FramedConnection;
+    const MonotonicTime deadline_;
+    const bool driven_;
+    // Guarded by the connection's lock.
+    Done done_;
+    std::uint64_t sent_after_ = 0;  // how many bytes were to be sent before it
+    TimerId timer_ = 0;
+    bool ended_ = false;                         // has its result, or was given up
+    std::optional<Result<std::string>> result_;  // of a driven call, until its thread takes it
+  };
+
+  // `fd` is a connected socket, non-blocking; `peer` names it in messages.
+  static std::shared_ptr<FramedConnection> Make(int fd, std::string peer, std::size_t max_frame,
+                                                std::shared_ptr<IoLoop> loop);
+  ~FramedConnection() override;
+
+  // Sends `frame`, whose first 4 bytes are its length. Null if it could not: then `done` is not
+  // taken, and the connection is of no use any more.
+  std::shared_ptr<Pending> Send(std::string frame, MonotonicTime deadline, bool driven, Done* done);
+  // Brings the answer of a driven call and runs its `done`.
+  void Drive(const std::shared_ptr<Pending>& pending);
+  // Gives a call up without an answer: its `done` does not run.
+  void Abandon(const std::shared_ptr<Pending>& pending);
+  // Fails everything and closes the socket.
+  void Close(const Status& why);
+
+  // Whether new calls may go here.
+  [[nodiscard]] bool usable() const { return usable_.load(std::memory_order_acquire); }
+  // How many answers are awaited.
+  [[nodiscard]] std::size_t load() const { return load_.load(std::memory_order_relaxed); }
+
+  void OnEvents(std::uint32_t events) override;
+
+ private:
+  enum class Reader : std::uint8_t { kNone, kLoop, kDriver };
+
+  FramedConnection(int fd, std::string peer, std::size_t max_frame, std::shared_ptr<IoLoop> loop);
+  // Sends what is buffered, as far as the socket takes it. The error is that of a broken
+  // connection.
+  Status Flush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the loop watches for, as of now.
+  void Rearm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes in what the socket has, and hands complete frames to their calls. An error breaks the
+  // connection.
+  void Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status ReadAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status TakeFrames() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Deliver(const std::shared_ptr<Pending>& pending, Result<std::string> result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Break(const Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // After an answer, or a call given up: closes a retired connection nobody waits on.
+  void CloseIfDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GiveUp(const std::shared_ptr<Pending>& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PassReading() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Expire(const std::shared_ptr<Pending>& pending);
+  [[nodiscard]] Status Lost(const Status& why, const Pending& pending) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const int fd_;  // closed by the destructor: a driver may be polling it
+  const std::string peer_;
+  const std::size_t max_frame_;
+  const std::shared_ptr<IoLoop> loop_;
+  std::atomic<bool> usable_{true};
+  std::atomic<std::size_t> load_{0};
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool hung_up_ ABSL_GUARDED_BY(mutex_) = false;  // the peer did while a driver was reading
+  std::uint32_t watching_ ABSL_GUARDED_BY(mutex_) = 0;
+  Reader reader_ ABSL_GUARDED_BY(mutex_) = Reader::kNone;
+  int drivers_ ABSL_GUARDED_BY(mutex_) = 0;  // threads in Drive
+  std::deque<std::shared_ptr<Pending>> queue_ ABSL_GUARDED_BY(mutex_);
+  std::size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;  // calls of the queue that have not ended
+  std::string out_ ABSL_GUARDED_BY(mutex_);
+  std::size_t out_done_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::uint64_t enqueued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::uint64_t sent_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string in_ ABSL_GUARDED_BY(mutex_);
+  std::size_t in_done_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::size_t in_size_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace cairn::client
+
+#endif  // CAIRN_SRC_CLIENT_NET_FRAMED_CONNECTION_H_
