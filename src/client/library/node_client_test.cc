@@ -120,7 +120,9 @@ TEST_F(NodeClientTest, ScanIsOneVersionInManyPages) {
   std::vector<std::string> keys;
   const Status status = client->Scan(range, [&](const std::string& key, const std::string&) {
     // A key that is written behind the scan's back is not seen.
-    if (keys.empty()) EXPECT_TRUE(client->Set("k999", "late").ok());
+    if (keys.empty()) {
+      EXPECT_TRUE(client->Set("k999", "late").ok());
+    }
     keys.push_back(key);
     return true;
   });
@@ -340,7 +342,9 @@ TEST_F(NodeClientTest, ConflictsAreFoundWhereSomethingWasRead) {
     ASSERT_TRUE(client->Set(c.changed, "2").ok());
     const auto committed = tx.Commit();
     EXPECT_EQ(committed.ok(), !c.conflicts) << committed.status().ToString();
-    if (c.conflicts) EXPECT_EQ(committed.status().code(), StatusCode::kConflict);
+    if (c.conflicts) {
+      EXPECT_EQ(committed.status().code(), StatusCode::kConflict);
+    }
     for (const char* key : {"aa", "b", "c", "d", "o", "q", "r", "z"}) {
       ASSERT_TRUE(client->Delete(key).ok());
     }
