@@ -37,11 +37,6 @@ namespace client {
 class ClientCore;
 }
 
-enum class Protocol : std::uint8_t {
-  kThrift,  // ports 9090 and up
-  kGrpc,    // ports 50051 and up
-};
-
 // How a call that failed is tried again. The wait before try n is random between half and all of
 // min(max_backoff, initial_backoff * 2^(n-1)).
 struct RetryPolicy {
@@ -52,7 +47,6 @@ struct RetryPolicy {
 };
 
 struct ClientOptions {
-  Protocol protocol = Protocol::kThrift;
   // How long a call may take, retries included, unless its own options say otherwise.
   std::chrono::milliseconds timeout{10'000};
   // How long one try may take before the call is sent again; 0: all the time that is left.
@@ -61,7 +55,7 @@ struct ClientOptions {
   std::chrono::milliseconds connect_timeout{2'000};
   RetryPolicy retry;
   // Connections to one node. Calls on one connection are answered in order; so a node works on at
-  // most this many calls of a client at a time (Thrift).
+  // most this many calls of a client at a time.
   std::uint32_t max_connections = 16;
   // Whether writes go under a session. Without one, a write whose answer was lost is not sent
   // again.
@@ -229,8 +223,8 @@ class Client {
 // A client of one node.
 class NodeClient : public Client {
  public:
-  // Connects to "host:port" (of the protocol that the options name). kInvalidArgument if that can't
-  // be read; kUnavailable if the node does not answer within connect_timeout. Later on the
+  // Connects to "host:port" of the node's Thrift service. kInvalidArgument if that can't be read;
+  // kUnavailable if the node does not answer within connect_timeout. Later on the
   // connection is made again by itself.
   static Result<std::unique_ptr<NodeClient>> Connect(const std::string& endpoint,
                                                      const ClientOptions& options = {});

@@ -1,4 +1,4 @@
-// How the public clients come to their wires: the one place of the client that knows them all.
+// How the public clients come to their wires: the one place of the client that knows one.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -62,9 +62,6 @@ Result<std::shared_ptr<ClientCore>> MakeCore(CoreOptions options,
 }
 
 Status CheckOptions(const ClientOptions& options) {
-  if (options.protocol != Protocol::kThrift) {
-    return UnimplementedError("this build of the client has no gRPC; use Protocol::kThrift");
-  }
   if (options.timeout.count() <= 0 || options.connect_timeout.count() <= 0) {
     return InvalidArgumentError("timeout and connect_timeout must be above 0");
   }

@@ -1,0 +1,179 @@
+// The connections of a client against a server that sends every frame back.
+#include "src/client/net/connection_pool.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <future>
+#include <thread>
+#include <vector>
+
+namespace cairn::client {
+namespace {
+
+std::string Frame(const std::string& text) {
+  const std::uint32_t length = __builtin_bswap32(static_cast<std::uint32_t>(text.size()));
+  return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + text;
+}
+
+// Echoes bytes, so frames; a mute one only listens.
+class EchoServer {
+ public:
+  explicit EchoServer(bool mute = false) : listener_(socket(AF_INET, SOCK_STREAM, 0)), mute_(mute) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(listen(listener_, 64), 0);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = ntohs(address.sin_port);
+    EXPECT_EQ(pipe(stop_), 0);
+    thread_ = std::thread([this] { Run(); });
+  }
+  ~EchoServer() {
+    EXPECT_EQ(write(stop_[1], "x", 1), 1);
+    thread_.join();
+    for (const int fd : {listener_, stop_[0], stop_[1]}) close(fd);
+  }
+  [[nodiscard]] Endpoint endpoint() const { return {"127.0.0.1", port_}; }
+
+ private:
+  void Run() {
+    std::vector<pollfd> fds = {{stop_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
+    std::string buffer(1 << 16, '\0');
+    for (;;) {
+      (void)poll(fds.data(), fds.size(), -1);
+      if (fds[0].revents != 0) break;
+      for (std::size_t i = 2; i < fds.size(); ++i) {
+        if (fds[i].revents == 0) continue;
+        const ssize_t got = recv(fds[i].fd, buffer.data(), buffer.size(), 0);
+        if (got <= 0) {
+          close(fds[i].fd);
+          fds[i].fd = -1;
+        } else if (!mute_) {
+          (void)send(fds[i].fd, buffer.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL);
+        }
+      }
+      if (fds[1].revents != 0) fds.push_back({accept(listener_, nullptr, nullptr), POLLIN, 0});
+    }
+    for (std::size_t i = 2; i < fds.size(); ++i) {
+      if (fds[i].fd >= 0) close(fds[i].fd);
+    }
+  }
+
+  const int listener_;
+  const bool mute_;
+  std::uint16_t port_ = 0;
+  int stop_[2] = {-1, -1};
+  std::thread thread_;
+};
+
+class PoolTest : public ::testing::Test {
+ protected:
+  void Make(const Endpoint& endpoint, std::size_t connections) {
+    PoolOptions options;
+    options.max_connections = connections;
+    pool_ = std::make_shared<ConnectionPool>(endpoint, options, loop_, resolver_);
+  }
+  ~PoolTest() override {
+    if (pool_) pool_->Close();
+    resolver_->Stop();
+    loop_->Stop();
+  }
+  [[nodiscard]] MonotonicTime In(std::chrono::milliseconds wait) const {
+    return loop_->Now() + wait;
+  }
+  std::future<Result<std::string>> Background(const std::string& text,
+                                              std::chrono::milliseconds wait) {
+    auto done = std::make_shared<std::promise<Result<std::string>>>();
+    (void)pool_->Submit(Frame(text), In(wait), /*driven=*/false,
+                        [done](Result<std::string> got) { done->set_value(std::move(got)); });
+    return done->get_future();
+  }
+  Result<std::string> Driven(const std::string& text, std::chrono::milliseconds wait) {
+    std::optional<Result<std::string>> result;
+    const auto call = pool_->Submit(Frame(text), In(wait), /*driven=*/true,
+                                    [&](Result<std::string> got) { result = std::move(got); });
+    EXPECT_TRUE(call->Drive());
+    return std::move(*result);
+  }
+
+  SystemClock clock_;
+  std::shared_ptr<IoLoop> loop_ = std::make_shared<IoLoop>();
+  std::shared_ptr<ThreadExecutor> resolver_ = std::make_shared<ThreadExecutor>("resolve", &clock_);
+  std::shared_ptr<ConnectionPool> pool_;
+};
+
+constexpr std::chrono::seconds kLong(20);
+
+TEST_F(PoolTest, AnswersComeToWhoAskedWhoeverReads) {
+  const EchoServer server;
+  Make(server.endpoint(), 2);
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 100; ++i) {
+        const std::string text = std::to_string(t) + ":" + std::to_string(i);
+        auto later = Background("b" + text, kLong);
+        const auto now = Driven("d" + text, kLong);
+        if (!now.ok() || *now != "d" + text) ++wrong;
+        const auto then = later.get();
+        if (!then.ok() || *then != "b" + text) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(PoolTest, LongFramesPassInPieces) {
+  const EchoServer server;
+  Make(server.endpoint(), 1);
+  const std::string text(3 << 20, 'x');
+  const auto got = Driven(text, kLong);
+  ASSERT_TRUE(got.ok()) << got.status().ToString();
+  EXPECT_EQ(*got, text);
+}
+
+TEST_F(PoolTest, NoAnswerIsATimeoutThatMayHaveBeenApplied) {
+  const EchoServer server(/*mute=*/true);
+  Make(server.endpoint(), 2);
+  const auto driven = Driven("a", std::chrono::milliseconds(50));
+  EXPECT_EQ(driven.status().code(), StatusCode::kTimeout);
+  EXPECT_TRUE(driven.status().maybe_applied());
+  const auto background = Background("b", std::chrono::milliseconds(50)).get();
+  EXPECT_EQ(background.status().code(), StatusCode::kTimeout);
+  EXPECT_TRUE(background.status().maybe_applied());
+}
+
+TEST_F(PoolTest, ABrokenConnectionFailsItsCallsAndIsMadeAgain) {
+  auto server = std::make_unique<EchoServer>(/*mute=*/true);
+  Make(server->endpoint(), 1);
+  auto first = Background("a", kLong);
+  auto second = Background("b", kLong);
+  server.reset();
+  EXPECT_EQ(first.get().status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(second.get().status().code(), StatusCode::kUnavailable);
+  const auto refused = Driven("c", kLong);
+  EXPECT_EQ(refused.status().code(), StatusCode::kUnavailable);
+  EXPECT_FALSE(refused.status().maybe_applied());
+}
+
+TEST_F(PoolTest, ClosingEndsWhatWaits) {
+  const EchoServer server(/*mute=*/true);
+  Make(server.endpoint(), 1);
+  auto waiting = Background("a", kLong);
+  pool_->Close();
+  EXPECT_EQ(waiting.get().status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(Driven("b", kLong).status().code(), StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace cairn::client

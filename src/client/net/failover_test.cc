@@ -1,0 +1,306 @@
+// The core of the client against fake nodes: finding the leader, retries under sessions, breakers.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "src/client/core.h"
+#include "src/client/net/io_loop.h"
+
+namespace cairn::client {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::string EndpointOf(std::size_t node) { return "127.0.0.1:" + std::to_string(9090 + node); }
+
+// A cluster of nodes that share one state, as if replication took no time.
+class FakeCluster {
+ public:
+  struct Behaviour {
+    bool down = false;
+    int lose_answers = 0;  // to so many writes: applied, but nobody hears of it
+    int calls = 0;
+  };
+
+  explicit FakeCluster(std::size_t nodes) : nodes_(nodes) {}
+
+  NodeChannel::Outcome Serve(std::size_t node, const Request& request, const CallContext& context) {
+    MutexLock lock(&mutex_);
+    Behaviour& behaviour = nodes_[node];
+    ++behaviour.calls;
+    if (behaviour.down) return {UnavailableError(EndpointOf(node) + ": connection refused"), false};
+    const auto* operation = std::get_if<kv::KvOperation>(&request);
+    if (operation == nullptr) {
+      NodeInfo info;
+      info.is_leader = node == leader_;
+      return {Answer(info), true};
+    }
+    if (!IsWrite(request)) {
+      kv::GetResult result;
+      result.found = true;
+      result.value = value_;
+      return {Answer(result), true};
+    }
+    if (node != leader_) {
+      return {NotLeaderError("not the leader").WithLeaderHint(EndpointOf(leader_)), true};
+    }
+    NodeChannel::Outcome outcome = Write(*operation, context);
+    if (std::holds_alternative<kv::Set>(*operation) && behaviour.lose_answers > 0) {
+      --behaviour.lose_answers;
+      return {UnavailableError("connection reset").WithMaybeApplied(), false};
+    }
+    return outcome;
+  }
+
+  void SetLeader(std::size_t node) {
+    MutexLock lock(&mutex_);
+    leader_ = node;
+  }
+  void SetDown(std::size_t node, bool down) {
+    MutexLock lock(&mutex_);
+    nodes_[node].down = down;
+  }
+  void LoseAnswers(std::size_t node, int count) {
+    MutexLock lock(&mutex_);
+    nodes_[node].lose_answers = count;
+  }
+  void ExpireSessions() {
+    MutexLock lock(&mutex_);
+    sessions_.clear();
+  }
+  void ExpireSessionsAfterNextSet() {
+    MutexLock lock(&mutex_);
+    expire_after_set_ = true;
+  }
+  int calls(std::size_t node) {
+    MutexLock lock(&mutex_);
+    return nodes_[node].calls;
+  }
+  int applied() {
+    MutexLock lock(&mutex_);
+    return applied_;
+  }
+  std::size_t open_sessions() {
+    MutexLock lock(&mutex_);
+    return sessions_.size();
+  }
+
+ private:
+  NodeChannel::Outcome Write(const kv::KvOperation& operation, const CallContext& context)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (std::holds_alternative<kv::OpenSession>(operation)) {
+      sessions_[SessionId(++version_)];
+      return {Answer(kv::WriteResult{Version(version_), {}}), true};
+    }
+    if (const auto* close = std::get_if<kv::CloseSession>(&operation)) {
+      sessions_.erase(close->session);
+      return {Answer(kv::WriteResult{Version(++version_), {}}), true};
+    }
+    if (context.session != SessionId()) {
+      const auto session = sessions_.find(context.session);
+      if (session == sessions_.end()) return {SessionExpiredError("no such session"), true};
+      const auto [answer, first] = session->second.try_emplace(context.sequence, version_ + 1);
+      if (!first) return {Answer(kv::WriteResult{Version(answer->second), {}}), true};
+    }
+    value_ = std::get<kv::Set>(operation).value;
+    ++applied_;
+    ++version_;
+    if (std::exchange(expire_after_set_, false)) sessions_.clear();
+    return {Answer(kv::WriteResult{Version(version_), {}}), true};
+  }
+
+  Mutex mutex_;
+  std::vector<Behaviour> nodes_ ABSL_GUARDED_BY(mutex_);
+  std::size_t leader_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;
+  int applied_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool expire_after_set_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string value_ ABSL_GUARDED_BY(mutex_);
+  std::map<SessionId, std::map<std::uint64_t, std::uint64_t>> sessions_ ABSL_GUARDED_BY(mutex_);
+};
+
+class FakeChannel final : public NodeChannel {
+ public:
+  FakeChannel(FakeCluster* cluster, std::size_t node, std::shared_ptr<IoLoop> loop)
+      : cluster_(cluster), node_(node), loop_(std::move(loop)) {}
+  std::shared_ptr<Call> Start(std::shared_ptr<const Request> request, const CallContext& context,
+                              Done done) override {
+    loop_->Post([this, request = std::move(request), context, done = std::move(done)]() mutable {
+      done(cluster_->Serve(node_, *request, context));
+    });
+    return nullptr;
+  }
+  void Close() override {}
+
+ private:
+  FakeCluster* const cluster_;
+  const std::size_t node_;
+  const std::shared_ptr<IoLoop> loop_;
+};
+
+class FailoverTest : public ::testing::Test {
+ protected:
+  void Make(CoreOptions options, std::size_t nodes = 3) {
+    options.follow_leader = true;
+    options.client.timeout = milliseconds(5'000);
+    options.client.retry.initial_backoff = milliseconds(1);
+    options.client.retry.max_backoff = milliseconds(4);
+    if (!options.nodes.breaker) options.nodes.breaker = CircuitBreakerOptions();
+    const auto loop = std::make_shared<IoLoop>();
+    options.stop = [loop] { loop->Stop(); };
+    std::vector<std::string> endpoints;
+    for (std::size_t i = 0; i < nodes; ++i) endpoints.push_back(EndpointOf(i));
+    const auto factory = [this, loop](const std::string& endpoint) {
+      const std::size_t node = std::stoul(endpoint.substr(endpoint.find(':') + 1)) - 9090;
+      return std::make_shared<FakeChannel>(&cluster_, node, loop);
+    };
+    core_ = ClientCore::Create(std::move(options), endpoints, factory, loop);
+  }
+  ~FailoverTest() override {
+    if (core_) core_->Close();
+  }
+  Result<Answer> Set(const std::string& value) {
+    RunOptions run;
+    run.deadline = core_->DeadlineIn({});
+    return core_->Execute(kv::KvOperation(kv::Set{"k", value, {}}), run);
+  }
+  Result<Answer> Get() {
+    RunOptions run;
+    run.deadline = core_->DeadlineIn({});
+    return core_->Execute(kv::KvOperation(kv::Get{"k", {}}), run);
+  }
+
+  FakeCluster cluster_{4};
+  std::shared_ptr<ClientCore> core_;
+};
+
+CoreOptions Strategy(ReadStrategy strategy) {
+  CoreOptions options;
+  options.nodes.strategy = strategy;
+  return options;
+}
+
+TEST_F(FailoverTest, WritesFollowTheLeader) {
+  Make(Strategy(ReadStrategy::kRoundRobin));
+  cluster_.SetLeader(2);
+  ASSERT_TRUE(Set("1").ok());
+  const int asked = cluster_.calls(0) + cluster_.calls(1);
+  ASSERT_TRUE(Set("2").ok());
+  EXPECT_EQ(cluster_.calls(0) + cluster_.calls(1), asked) << "the leader was known";
+  cluster_.SetLeader(1);
+  ASSERT_TRUE(Set("3").ok());
+  cluster_.SetLeader(3);  // of which the client was not told
+  ASSERT_TRUE(Set("4").ok());
+  EXPECT_EQ(core_->nodes().size(), 4U);
+  const auto leader = core_->DiscoverLeader();
+  ASSERT_TRUE(leader.ok()) << leader.status().ToString();
+  EXPECT_EQ(*leader, EndpointOf(3));
+}
+
+TEST_F(FailoverTest, AWriteWhoseAnswersAreLostIsAppliedOnce) {
+  Make({});
+  cluster_.LoseAnswers(0, 3);
+  const auto answer = Set("1");
+  ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+  EXPECT_EQ(cluster_.applied(), 1);
+}
+
+TEST_F(FailoverTest, WithoutASessionItIsNotSentAgain) {
+  CoreOptions options;
+  options.client.sessions = false;
+  Make(options);
+  cluster_.LoseAnswers(0, 1);
+  const auto answer = Set("1");
+  EXPECT_EQ(answer.status().code(), StatusCode::kUnavailable);
+  EXPECT_TRUE(answer.status().maybe_applied());
+  EXPECT_EQ(cluster_.applied(), 1);
+}
+
+TEST_F(FailoverTest, ANewSessionOnlyForWhatWasNotApplied) {
+  Make({});
+  ASSERT_TRUE(Set("1").ok());
+  cluster_.ExpireSessions();
+  ASSERT_TRUE(Set("2").ok());
+  EXPECT_EQ(cluster_.applied(), 2);
+  // Applied, its answer lost, its session gone: nobody can tell any more.
+  cluster_.ExpireSessionsAfterNextSet();
+  cluster_.LoseAnswers(0, 1);
+  const auto answer = Set("3");
+  EXPECT_EQ(answer.status().code(), StatusCode::kSessionExpired);
+  EXPECT_TRUE(answer.status().maybe_applied());
+  EXPECT_EQ(cluster_.applied(), 3);
+  core_->Close();
+  EXPECT_EQ(cluster_.open_sessions(), 0U);
+}
+
+TEST_F(FailoverTest, ReadsGoAroundANodeThatIsDown) {
+  Make(Strategy(ReadStrategy::kRoundRobin));
+  cluster_.SetDown(1, true);
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(Get().ok());
+  EXPECT_GT(cluster_.calls(0), 20);
+  EXPECT_GT(cluster_.calls(2), 10);
+  EXPECT_LT(cluster_.calls(1), 10) << "its breaker is open";
+  EXPECT_EQ(core_->nodes().States()[1].breaker, EndpointState::Breaker::kOpen);
+}
+
+TEST_F(FailoverTest, StickyReadsStay) {
+  CoreOptions options = Strategy(ReadStrategy::kSticky);
+  options.nodes.sticky_node = 2;
+  Make(options);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(Get().ok());
+  EXPECT_EQ(cluster_.calls(2), 10);
+  cluster_.SetDown(2, true);
+  ASSERT_TRUE(Get().ok());
+}
+
+TEST_F(FailoverTest, AllDownIsUnavailable) {
+  CoreOptions options;
+  options.client.retry.max_attempts = 4;
+  Make(options);
+  for (std::size_t node = 0; node < 3; ++node) cluster_.SetDown(node, true);
+  EXPECT_EQ(Get().status().code(), StatusCode::kUnavailable);
+}
+
+TEST_F(FailoverTest, ThreadsWriteUnderOneClient) {
+  CoreOptions options;
+  options.nodes.breaker = CircuitBreakerOptions();
+  options.nodes.breaker->failures_to_open = 1000;  // the one leader stays in reach
+  Make(options);
+  cluster_.LoseAnswers(0, 20);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) EXPECT_EQ(Set("v").status().ToString(), "OK");
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(cluster_.applied(), 200);
+}
+
+TEST(CircuitBreakerTest, OpensProbesAndCloses) {
+  CircuitBreakerOptions options;
+  CircuitBreaker breaker(options);
+  MonotonicTime now{1};
+  for (std::uint32_t i = 0; i < options.failures_to_open; ++i) {
+    ASSERT_TRUE(breaker.Allows(now));
+    breaker.OnFailure(now);
+  }
+  EXPECT_FALSE(breaker.Allows(now));
+  now = breaker.open_until();
+  ASSERT_TRUE(breaker.Allows(now));
+  breaker.Take(now);
+  EXPECT_FALSE(breaker.Allows(now)) << "one probe at a time";
+  breaker.OnFailure(now);
+  EXPECT_EQ(breaker.open_until() - now, Duration(options.open_for) * 2);
+  now = breaker.open_until();
+  breaker.Take(now);
+  breaker.OnSuccess();
+  EXPECT_TRUE(breaker.Allows(now));
+}
+
+}  // namespace
+}  // namespace cairn::client
