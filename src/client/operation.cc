@@ -292,6 +292,7 @@ void Operation::Finish(Result<Answer> result) {
   std::optional<Lease> lease;
   ClientCore::Done done;
   TimerId timer = 0;
+  std::optional<Result<Answer>> given(std::move(result));
   {
     MutexLock lock(&mutex_);
     if (finished_) return;
@@ -300,13 +301,13 @@ void Operation::Finish(Result<Answer> result) {
     timer = std::exchange(timer_, 0);
     call_.reset();
     done = std::move(done_);
-    if (!done) result_.emplace(std::move(result));
+    if (!done) result_.swap(given);
     changed_.SignalAll();
   }
   if (lease) core_->sessions().Return(*lease);
   if (timer != 0) core_->scheduler().CancelTimer(timer);
   Unpark();
-  if (done) done(std::move(result));
+  if (done) done(std::move(*given));
 }
 
 Result<Answer> Operation::Wait() {

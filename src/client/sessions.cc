@@ -30,10 +30,8 @@ void Sessions::AwaitLease(Leased done) {
   {
     MutexLock lock(&mutex_);
     lease = LeaseFromCurrent();
-    if (!lease) {
-      waiting_.push_back(std::move(done));
-      open = !std::exchange(opening_, true);
-    }
+    if (!lease) open = !std::exchange(opening_, true);
+    if (!lease) waiting_.emplace_back().swap(done);
   }
   if (lease) {
     done(*lease);

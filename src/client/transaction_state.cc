@@ -61,7 +61,7 @@ void TransactionState::WithReadVersion(GotVersion got) {
     MutexLock lock(&mutex_);
     known = read_version_;
     if (known == Version()) {
-      want_version_.push_back(std::move(got));
+      want_version_.emplace_back().swap(got);
       if (std::exchange(taking_version_, true)) return;
       life = life_;
     }

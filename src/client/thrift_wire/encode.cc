@@ -228,7 +228,7 @@ struct Encoder {
       FillFamily(*key.column_family, &wire);
       keys.push_back(std::move(wire));
     }
-    if (!keys.empty()) request.__set_scoped_read_conflict_keys(std::move(keys));
+    if (!keys.empty()) request.__set_scoped_read_conflict_keys(keys);
     std::vector<api::ConflictRange> ranges;
     for (const kv::ConflictRange& range : op.read_conflict_ranges) {
       api::ConflictRange wire;
@@ -237,7 +237,7 @@ struct Encoder {
       FillFamily(range.column_family, &wire);
       ranges.push_back(std::move(wire));
     }
-    if (!ranges.empty()) request.__set_read_conflict_ranges(std::move(ranges));
+    if (!ranges.empty()) request.__set_read_conflict_ranges(ranges);
     return Send("atomicCommit", std::move(request));
   }
   Result<std::string> operator()(const kv::CreateColumnFamily& op) const {
