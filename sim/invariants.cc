@@ -106,7 +106,11 @@ class Invariants::WatchedJournal final : public consensus::Journal {
     for (const Persist& persist : disk().unsynced) Invariants::Apply(persist, &disk());
     disk().unsynced.clear();
     run().synced = run().appended;
-    std::erase_if(run().promises, [&](const auto& p) { return p.first <= run().synced; });
+    std::erase_if(run().promises, [&](const auto& promise) {
+      if (promise.first > run().synced) return false;
+      run().due.insert(XXH3_64bits(promise.second.data(), promise.second.size()));
+      return true;
+    });
   }
 
   Invariants* const ledger_;
@@ -227,7 +231,12 @@ void Invariants::AfterStep(NodeId node, const consensus::Effects& effects) {
   Run& run = runs_[node.value()];
   if (effects.persist) Takes(node, *effects.persist);
   for (const consensus::Message& message : effects.messages) {
-    if (message.after > run.synced) run.promises.emplace_back(message.after, message.body);
+    const std::uint64_t digest = XXH3_64bits(message.body.data(), message.body.size());
+    if (message.after <= run.synced) {
+      run.due.insert(digest);
+    } else if (!run.due.contains(digest)) {
+      run.promises.emplace_back(message.after, message.body);
+    }
   }
   if (effects.committed) Commits(node, *effects.committed);
   if (effects.leadership) {

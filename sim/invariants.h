@@ -17,6 +17,7 @@
 #define CAIRN_SIM_INVARIANTS_H_
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <deque>
 #include <functional>
@@ -106,6 +107,8 @@ class Invariants {
     consensus::PersistToken appended;
     consensus::PersistToken synced;
     std::vector<std::pair<consensus::PersistToken, std::string>> promises;  // bodies not yet due
+    // Digests of bodies that were due once in this run: the same words again promise nothing new.
+    absl::flat_hash_set<std::uint64_t> due;
     consensus::Leadership leadership;
   };
 
