@@ -147,7 +147,7 @@ struct TransactionOptions {
 // (after Commit).
 //
 // Thread safety: all methods from any threads, but the order of a write and a concurrent read is
-// then open. A Transaction keeps its client's connections alive; the client itself may be gone.
+// then open. Once its client is closed, what a Transaction asks for fails with CANCELLED.
 class Transaction {
  public:
   Transaction(Transaction&&) noexcept;
