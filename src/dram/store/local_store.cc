@@ -1,0 +1,252 @@
+#include "src/dram/store/local_store.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "src/base/check.h"
+#include "src/base/codec.h"
+#include "src/dram/byte_range.h"
+
+namespace cairn::dram {
+namespace {
+
+bool Within(const Entry* entry, const KeyRange& range) {
+  return range.exclusive_max.empty() || entry->key() < range.exclusive_max;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LocalStore>> LocalStore::Make(const Options& options) {
+  CAIRN_CHECK(options.boot_id != 0);
+  const std::uint64_t capacity =
+      options.capacity_bytes / BlockAllocator::kPageBytes * BlockAllocator::kPageBytes;
+  if (capacity == 0 || capacity / BlockAllocator::kPageBytes >= UINT32_MAX) {
+    return InvalidArgumentError("capacity_bytes is " + std::to_string(options.capacity_bytes) +
+                                ": give 4096 or more, below 16 TiB");
+  }
+  CAIRN_ASSIGN_OR_RETURN(MappedMemory region, MappedMemory::Make(capacity, options.huge_pages));
+  auto memory = std::make_shared<StoreMemory>(std::move(region), capacity);
+  return std::unique_ptr<LocalStore>(new LocalStore(options, std::move(memory)));
+}
+
+LocalStore::~LocalStore() {
+  for (LockedShard& locked : shards_) {
+    MutexLock lock(&locked.mutex);
+    for (Entry* entry : locked.shard.ordered()) memory_->Release(entry);
+  }
+}
+
+HashedKey LocalStore::Hashed(std::string_view key) {
+  return {key, static_cast<std::uint32_t>(XXH3_64bits(key.data(), key.size()))};
+}
+
+bool LocalStore::Matches(const Entry* entry, Generation if_equal) const {
+  if (if_equal.IsUnknown()) return true;
+  if (entry == nullptr) return if_equal.IsNoValue();
+  return if_equal == Generation{options_.boot_id, entry->counter};
+}
+
+Result<LocalStore::Found> LocalStore::Read(const ReadRequest& request) {
+  reads_.fetch_add(1, std::memory_order_relaxed);
+  const HashedKey key = Hashed(request.key);
+  LockedShard& locked = ShardOf(key);
+  Found found;
+  MutexLock lock(&locked.mutex);
+  Entry* const entry = locked.shard.Find(key);
+  if (entry == nullptr) return found;
+  if (options_.evict_lru) locked.shard.Touch(entry, uses_.fetch_add(1));
+  found.generation = {options_.boot_id, entry->counter};
+  found.value_bytes = entry->value_bytes;
+  if (!Matches(entry, request.if_equal) || found.generation == request.if_not_equal) {
+    found.state = ReadState::kUnspecified;
+    return found;
+  }
+  CAIRN_ASSIGN_OR_RETURN(const ByteExtent extent, Resolve(request.range, entry->value_bytes));
+  found.state = ReadState::kValue;
+  if (extent.size > 0) {
+    found.value = Buffer(entry->value() + extent.offset, extent.size, PinEntry(memory_, entry));
+  }
+  return found;
+}
+
+Result<PendingValue> LocalStore::Prepare(std::string_view key, std::uint64_t value_bytes) {
+  if (key.empty() || key.size() > kMaxKeyBytes) {
+    return InvalidArgumentError("a key of " + std::to_string(key.size()) + " bytes: 1 to " +
+                                std::to_string(kMaxKeyBytes));
+  }
+  if (value_bytes > kMaxValueBytes) {
+    return InvalidArgumentError("a value of " + std::to_string(value_bytes) + " bytes: at most " +
+                                std::to_string(kMaxValueBytes));
+  }
+  for (;;) {
+    if (Entry* entry = memory_->Allocate(key, value_bytes)) {
+      entry->hash = Hashed(key).hash;
+      return PendingValue(memory_, entry);
+    }
+    const bool may_fit = value_bytes + key.size() + sizeof(Entry) <= memory_->region().size();
+    if (!options_.evict_lru || !may_fit || !EvictOne()) break;
+  }
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  const BlockAllocator::Usage usage = memory_->usage();
+  return Status(StatusCode::kResourceExhausted,
+                "no room for a value of " + std::to_string(value_bytes) +
+                    " bytes: " + std::to_string(usage.page_bytes) + " of " +
+                    std::to_string(memory_->region().size()) +
+                    " bytes are in use, the largest free piece is " +
+                    std::to_string(usage.largest_free_bytes) +
+                    "; delete keys, raise capacity_bytes or set eviction to lru");
+}
+
+Generation LocalStore::Commit(PendingValue value, Generation if_equal) {
+  writes_.fetch_add(1, std::memory_order_relaxed);
+  Entry* const entry = value.entry_;
+  const HashedKey key{entry->key(), entry->hash};
+  LockedShard& locked = ShardOf(key);
+  Entry* old = nullptr;
+  Generation generation = Generation::Unknown();
+  {
+    MutexLock lock(&locked.mutex);
+    old = locked.shard.Find(key);
+    if (!Matches(old, if_equal)) return Generation::Unknown();
+    entry->counter = counter_.fetch_add(1) + 1;
+    entry->last_use = uses_.fetch_add(1);
+    generation = {options_.boot_id, entry->counter};
+    locked.shard.Put(entry, old);
+    value.entry_ = nullptr;
+  }
+  if (old != nullptr) memory_->Release(old);
+  return generation;
+}
+
+Result<Generation> LocalStore::Write(const WriteRequest& request, std::string_view value) {
+  CAIRN_ASSIGN_OR_RETURN(PendingValue pending, Prepare(request.key, value.size()));
+  value.copy(pending.entry_->value(), value.size());
+  return Commit(std::move(pending), request.if_equal);
+}
+
+Generation LocalStore::Delete(const DeleteRequest& request) {
+  writes_.fetch_add(1, std::memory_order_relaxed);
+  const HashedKey key = Hashed(request.key);
+  LockedShard& locked = ShardOf(key);
+  Entry* entry = nullptr;
+  {
+    MutexLock lock(&locked.mutex);
+    entry = locked.shard.Find(key);
+    if (!Matches(entry, request.if_equal)) return Generation::Unknown();
+    if (entry == nullptr) return Generation::NoValue();
+    locked.shard.Remove(entry);
+  }
+  memory_->Release(entry);
+  return Generation::NoValue();
+}
+
+LocalStore::DeletedRange LocalStore::DeleteRange(const KeyRange& range, std::uint64_t limit) {
+  DeletedRange result;
+  std::vector<Entry*> removed;
+  for (LockedShard& locked : shards_) {
+    MutexLock lock(&locked.mutex);
+    for (;;) {
+      const auto it = locked.shard.ordered().lower_bound(std::string_view(range.inclusive_min));
+      if (it == locked.shard.ordered().end() || !Within(*it, range)) break;
+      if (removed.size() >= limit) {
+        // What was deleted is gone, so the rest is found from the start. No key is empty, so an
+        // empty start means the same as the first key there can be.
+        result.next = range.inclusive_min.empty() ? std::string(1, '\0') : range.inclusive_min;
+        break;
+      }
+      removed.push_back(*it);
+      locked.shard.Remove(removed.back());
+    }
+    if (!result.next.empty()) break;
+  }
+  for (Entry* entry : removed) memory_->Release(entry);
+  result.deleted = removed.size();
+  writes_.fetch_add(removed.size(), std::memory_order_relaxed);
+  return result;
+}
+
+LocalStore::Page LocalStore::List(const KeyRange& range, std::uint64_t limit,
+                                  std::size_t strip_prefix_bytes) {
+  // Each shard gives its first few keys. Up to the least key at which a shard stopped early, the
+  // union is complete.
+  const std::uint64_t quota = limit / kShards * 3 / 2 + 16;
+  std::vector<std::pair<std::string, std::uint64_t>> keys;
+  std::string horizon;
+  for (LockedShard& locked : shards_) {
+    MutexLock lock(&locked.mutex);
+    auto it = locked.shard.ordered().lower_bound(std::string_view(range.inclusive_min));
+    std::uint64_t taken = 0;
+    for (; it != locked.shard.ordered().end() && Within(*it, range); ++it) {
+      if (++taken > quota) {
+        if (horizon.empty() || keys.back().first < horizon) horizon = keys.back().first;
+        break;
+      }
+      keys.emplace_back((*it)->key(), (*it)->value_bytes);
+    }
+  }
+  std::sort(keys.begin(), keys.end());
+  Page page;
+  for (const auto& [key, value_bytes] : keys) {
+    if (!horizon.empty() && key > horizon) break;
+    if (page.count >= std::max<std::uint64_t>(limit, 1) || page.entries.size() > (1 << 20)) {
+      page.next = key;
+      return page;
+    }
+    AppendListedKey(std::string_view(key).substr(std::min(strip_prefix_bytes, key.size())),
+                    value_bytes, &page.entries);
+    ++page.count;
+  }
+  if (!horizon.empty()) page.next = KeyAfter(horizon);
+  return page;
+}
+
+bool LocalStore::EvictOne() {
+  // The oldest of the shards' oldest. Another thread may take it first; then the next look finds
+  // another.
+  LockedShard* victim = nullptr;
+  std::uint32_t age = 0;
+  const std::uint32_t now = uses_.load();
+  for (LockedShard& locked : shards_) {
+    MutexLock lock(&locked.mutex);
+    const Entry* oldest = locked.shard.Oldest();
+    if (oldest == nullptr || (victim != nullptr && now - oldest->last_use <= age)) continue;
+    victim = &locked;
+    age = now - oldest->last_use;
+  }
+  if (victim == nullptr) return false;
+  Entry* entry = nullptr;
+  {
+    MutexLock lock(&victim->mutex);
+    entry = victim->shard.Oldest();
+    if (entry != nullptr) victim->shard.Remove(entry);
+  }
+  if (entry == nullptr) return true;
+  memory_->Release(entry);
+  evicted_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+Figures LocalStore::figures() const {
+  std::uint64_t keys = 0;
+  std::uint64_t value_bytes = 0;
+  for (const LockedShard& locked : shards_) {
+    MutexLock lock(&locked.mutex);
+    keys += locked.shard.size();
+    value_bytes += locked.shard.value_bytes();
+  }
+  const BlockAllocator::Usage usage = memory_->usage();
+  return {{"keys", keys},
+          {"value_bytes", value_bytes},
+          {"capacity_bytes", memory_->region().size()},
+          {"used_bytes", usage.page_bytes},
+          {"largest_free_bytes", usage.largest_free_bytes},
+          {"reads", reads_.load()},
+          {"writes", writes_.load()},
+          {"evicted", evicted_.load()},
+          {"refused_for_room", refused_.load()}};
+}
+
+}  // namespace cairn::dram

@@ -1,0 +1,205 @@
+#include "src/dram/store/local_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <iostream>
+#include <thread>
+
+#include "src/base/clock.h"
+#include "src/base/sanitizers.h"
+
+namespace cairn::dram {
+namespace {
+
+std::unique_ptr<LocalStore> Make(std::uint64_t capacity, bool lru = false) {
+  LocalStore::Options options;
+  options.capacity_bytes = capacity;
+  options.evict_lru = lru;
+  options.boot_id = 77;
+  return *LocalStore::Make(options);
+}
+std::string Get(LocalStore& store, std::string_view key) {
+  const auto found = store.Read({key, {}, {}, {}});
+  return found.ok() && found->state == ReadState::kValue ? found->value.ToString() : "(none)";
+}
+Generation Put(LocalStore& store, std::string_view key, std::string_view value,
+               Generation if_equal = {}) {
+  const auto written = store.Write({key, if_equal}, value);
+  EXPECT_TRUE(written.ok()) << written.status().ToString();
+  return written.ok() ? *written : Generation::Unknown();
+}
+std::vector<std::string> ListAll(LocalStore& store, KeyRange range, std::uint64_t limit,
+                                 std::size_t strip = 0) {
+  std::vector<std::string> keys;
+  for (;;) {
+    const auto page = store.List(range, limit, strip);
+    const auto listed = DecodeListedKeys(page.count, page.entries);
+    for (const auto& key : *listed) keys.push_back(key.key);
+    if (page.next.empty()) return keys;
+    range.inclusive_min = page.next;
+  }
+}
+
+TEST(LocalStoreTest, WritesConditionsAndGenerations) {
+  const auto store = Make(1 << 20);
+  const Generation first = Put(*store, "k", "one", Generation::NoValue());
+  EXPECT_EQ(first.boot_id, 77u);
+  EXPECT_TRUE(Put(*store, "k", "two", Generation::NoValue()).IsUnknown());
+  EXPECT_EQ(Get(*store, "k"), "one");
+  const Generation second = Put(*store, "k", "two", first);
+  EXPECT_NE(second, first);
+  EXPECT_TRUE(Put(*store, "k", "three", first).IsUnknown());
+  EXPECT_TRUE(store->Delete({"k", first}).IsUnknown());
+  EXPECT_TRUE(store->Delete({"k", second}).IsNoValue());
+  EXPECT_TRUE(store->Delete({"k", Generation::NoValue()}).IsNoValue());
+  EXPECT_TRUE(store->Delete({"k", second}).IsUnknown());
+  // After a delete, the generations go on.
+  const Generation again = Put(*store, "k", "one");
+  EXPECT_NE(again, first);
+  EXPECT_GT(again.counter, second.counter);
+}
+
+TEST(LocalStoreTest, ReadsByRangeAndCondition) {
+  const auto store = Make(1 << 20);
+  const Generation g = Put(*store, "k", "0123456789");
+  EXPECT_EQ(store->Read({"k", {3, 7}, {}, {}})->value.view(), "3456");
+  EXPECT_EQ(store->Read({"k", {-3, -1}, {}, {}})->value.view(), "789");
+  EXPECT_EQ(store->Read({"k", {4, 4}, {}, {}})->value.view(), "");
+  for (const ByteRange bad : {ByteRange{0, 11}, {-11, -1}, {5, 4}, {11, -1}, {-3, 9}}) {
+    EXPECT_EQ(store->Read({"k", bad, {}, {}}).status().code(), StatusCode::kOutOfRange);
+  }
+  EXPECT_EQ(store->Read({"k", {}, {}, g})->state, ReadState::kUnspecified);
+  EXPECT_EQ(store->Read({"k", {}, {1, 2}, {}})->state, ReadState::kUnspecified);
+  EXPECT_EQ(store->Read({"k", {}, {1, 2}, {}})->generation, g);
+  EXPECT_EQ(store->Read({"k", {}, g, {1, 2}})->state, ReadState::kValue);
+  EXPECT_EQ(store->Read({"missing", {}, g, {}})->state, ReadState::kMissing);
+}
+
+TEST(LocalStoreTest, ReadersKeepWhatTheyRead) {
+  auto store = Make(256 << 10);
+  const std::string value(100'000, 'a');
+  Put(*store, "k", value);
+  Buffer held = store->Read({"k", {}, {}, {}})->value;
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(held.data()) % 64, 0u);
+  Put(*store, "k", std::string(100'000, 'b'));
+  EXPECT_EQ(held.view(), value);
+  // The memory is taken until the reader is gone.
+  EXPECT_EQ(store->Write({"j", {}}, value).status().code(), StatusCode::kResourceExhausted);
+  held = Buffer();
+  Put(*store, "j", value);
+  held = store->Read({"j", {}, {}, {}})->value;
+  store.reset();
+  EXPECT_EQ(held.view(), value);
+}
+
+TEST(LocalStoreTest, CapacityIsHardAndLosesNothing) {
+  const auto store = Make(1 << 20);
+  int written = 0;
+  while (store->Write({"key" + std::to_string(written), {}}, std::string(5000, 'v')).ok())
+    ++written;
+  EXPECT_GT(written, 180);
+  const auto refused = store->Write({"key0", {}}, std::string(5000, 'x'));
+  EXPECT_EQ(refused.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(refused.status().message(), ::testing::HasSubstr("capacity_bytes"));
+  for (int i = 0; i < written; ++i) {
+    EXPECT_EQ(Get(*store, "key" + std::to_string(i)), std::string(5000, 'v'));
+  }
+  EXPECT_TRUE(store->Delete({"key1", {}}).IsNoValue());
+  Put(*store, "key0", std::string(5000, 'x'));
+}
+
+TEST(LocalStoreTest, EvictionTakesTheLeastRecentlyUsed) {
+  const auto store = Make(1 << 20, /*lru=*/true);
+  for (int i = 0; i < 10; ++i) Put(*store, "k" + std::to_string(i), std::string(90'000, 'v'));
+  for (const int used : {0, 3, 7}) Get(*store, "k" + std::to_string(used));
+  for (int i = 0; i < 6; ++i) Put(*store, "new" + std::to_string(i), std::string(90'000, 'v'));
+  for (const int kept : {0, 3, 7}) EXPECT_NE(Get(*store, "k" + std::to_string(kept)), "(none)");
+  EXPECT_EQ(Get(*store, "k1"), "(none)");
+  // What can never fit evicts nothing.
+  const auto before = ListAll(*store, {}, 100);
+  EXPECT_FALSE(store->Write({"huge", {}}, std::string(2 << 20, 'v')).ok());
+  EXPECT_EQ(ListAll(*store, {}, 100), before);
+}
+
+TEST(LocalStoreTest, ListsInOrderWhateverThePageSize) {
+  const auto store = Make(8 << 20);
+  std::vector<std::string> expected;
+  for (int i = 0; i < 3000; ++i) {
+    const std::string key = "a/" + std::to_string(i * 7919 % 3000);
+    expected.push_back(key);
+    Put(*store, key, "v");
+  }
+  Put(*store, "b", "v");
+  std::sort(expected.begin(), expected.end());
+  for (const std::uint64_t limit : {1, 7, 100, 5000}) {
+    EXPECT_EQ(ListAll(*store, KeyRange::Prefix("a/"), limit), expected) << limit;
+  }
+  EXPECT_THAT(ListAll(*store, {"a/2998", "a/3"}, 10, 2), ::testing::ElementsAre("2998", "2999"));
+  EXPECT_EQ(ListAll(*store, {"c", ""}, 10).size(), 0u);
+}
+
+TEST(LocalStoreTest, DeletesRangesInSteps) {
+  const auto store = Make(8 << 20);
+  for (int i = 0; i < 1000; ++i) Put(*store, std::to_string(i), "v");
+  KeyRange range{"", "5"};
+  std::uint64_t deleted = 0;
+  for (;;) {
+    const auto step = store->DeleteRange(range, 100);
+    EXPECT_LE(step.deleted, 100u);
+    deleted += step.deleted;
+    if (step.next.empty()) break;
+    range.inclusive_min = step.next;
+  }
+  EXPECT_EQ(deleted, 445u);
+  EXPECT_EQ(ListAll(*store, {}, 1000).size(), 555u);
+}
+
+TEST(LocalStoreTest, OneConditionalWriteOfManyWins) {
+  const auto store = Make(8 << 20);
+  const int rounds = kSanitized ? 200 : 2000;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < rounds; ++i) {
+        for (;;) {
+          const auto now = store->Read({"n", {}, {}, {}});
+          const std::string next = now->state == ReadState::kMissing
+                                       ? "1"
+                                       : std::to_string(std::stoi(now->value.ToString()) + 1);
+          if (!Put(*store, "n", next, now->generation).IsUnknown()) break;
+        }
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(Get(*store, "n"), std::to_string(4 * rounds));
+}
+
+TEST(LocalStoreTest, OverheadOfASmallEntryIsBelow100Bytes) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's allocator pads and counts nothing";
+  constexpr int kEntries = 300'000;
+  const auto store = Make(256 << 20);
+  const std::size_t heap = mallinfo2().uordblks + mallinfo2().hblkhd;
+  std::uint64_t payload = 0;
+  for (int i = 0; i < kEntries; ++i) {
+    const std::string key = "metrics/host-" + std::to_string(i);
+    const std::string value(static_cast<std::size_t>(32 + i % 64), 'v');
+    payload += key.size() + value.size();
+    Put(*store, key, value);
+  }
+  const std::size_t directory = mallinfo2().uordblks + mallinfo2().hblkhd - heap;
+  std::uint64_t region = 0;
+  for (const auto& [name, number] : store->figures()) {
+    if (name == "used_bytes") region = number;
+  }
+  const double page_table = static_cast<double>(region) / 4096 * 16;
+  const double overhead =
+      (static_cast<double>(region + directory - payload) + page_table) / kEntries;
+  std::cout << "overhead of a small entry: " << overhead << " bytes\n";
+  EXPECT_LT(overhead, 100);
+}
+
+}  // namespace
+}  // namespace cairn::dram
