@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "src/base/codec.h"
+#include "src/base/planted_bug.h"
 #include "src/replication/state_keys.h"
 
 namespace cairn::replication {
@@ -37,12 +38,16 @@ Status CheckConflictKey(const storage::Engine& engine, FamilyId family, std::str
                         Version since) {
   const Result<storage::Lookup> newest = engine.Get(family, key, Version::Max(), nullptr);
   if (!newest.ok()) return EngineError(newest.status());
+  if (Planted(PlantedBug::kConflictKeyOffByOne) && newest->version == since.Next()) {
+    return Status::Ok();
+  }
   return newest->version > since ? Conflict(key, newest->version, since) : Status::Ok();
 }
 
 Status CheckConflictRange(const storage::Engine& engine, FamilyId family, std::string_view begin,
                           std::string_view end, Version since) {
   if (!end.empty() && begin >= end) return Status::Ok();
+  if (Planted(PlantedBug::kConflictRangeIgnored)) return Status::Ok();
   auto indexed = engine.NewSystemIterator(
       storage::SystemSpace::kVersionIndex,
       storage::KeyRange{state_keys::IndexVersion(since.Next()), std::string()});

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "src/base/log.h"
+#include "src/base/planted_bug.h"
 #include "src/replication/replica.h"
 
 namespace cairn::replication {
@@ -139,20 +140,22 @@ void Replica::AfterFlush() {
     return;
   }
   if (flushed->applied_slot.value() == 0) return;
-  PostTo(env_.journal, [this, slot = flushed->applied_slot, epoch = flushed->applied_epoch] {
-    // In a group the log is kept for peers that were away, as long as there is room for it.
-    bool alone = false;
-    {
-      MutexLock lock(&status_mutex_);
-      alone = alone_;
-    }
-    const bool roomy = journal_was_well_ && to_write_.empty() &&
-                       journal_->Figures().live_bytes <=
-                           std::max(options_.max_journal_bytes, options_.retain_journal_bytes);
-    if (!alone && roomy) return;
-    const Status status = journal_->Compact(slot, epoch);
-    if (!status.ok() && status.code() != StatusCode::kResourceExhausted) Fatal(status);
-  });
+  PostTo(
+      env_.journal, [this, slot = flushed->applied_slot, epoch = flushed->applied_epoch]() mutable {
+        // In a group the log is kept for peers that were away, as long as there is room for it.
+        bool alone = false;
+        {
+          MutexLock lock(&status_mutex_);
+          alone = alone_;
+        }
+        const bool roomy = journal_was_well_ && to_write_.empty() &&
+                           journal_->Figures().live_bytes <=
+                               std::max(options_.max_journal_bytes, options_.retain_journal_bytes);
+        if (!alone && roomy) return;
+        if (Planted(PlantedBug::kJournalCutTooFar)) slot = executor_->applied_slot();
+        const Status status = journal_->Compact(slot, epoch);
+        if (!status.ok() && status.code() != StatusCode::kResourceExhausted) Fatal(status);
+      });
   PostTo(env_.apply, [this] {
     if (Status status = executor_->ReleaseHistory(); !status.ok()) {
       CAIRN_LOG(kError, "replica: the watermark could not be passed on: {}", status.ToString());

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/planted_bug.h"
 #include "src/replication/replica.h"
 
 namespace cairn::replication {
@@ -104,7 +105,9 @@ void Replica::HandleCommitted(Slot committed) {
 void Replica::HandOverCommitted() {
   const auto ready = [this] {
     return !log_.empty() && log_.begin()->first == handed_over_.Next() &&
-           log_.begin()->first <= committed_slot_ && log_.begin()->second.token <= durable_token_;
+           log_.begin()->first <= committed_slot_ &&
+           (log_.begin()->second.token <= durable_token_ ||
+            Planted(PlantedBug::kApplyBeyondDurable));
   };
   if (!ready()) return;
   bool run = false;

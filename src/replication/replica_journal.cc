@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "src/base/log.h"
+#include "src/base/planted_bug.h"
 #include "src/replication/replica.h"
 
 namespace cairn::replication {
@@ -18,7 +19,9 @@ void Replica::RunPersists() {
   Status held;
   const std::optional<consensus::PersistToken> token = AppendPersists(&held);
   if (token) {
-    if (const Status synced = journal_->Sync(); !synced.ok()) return Fatal(synced);
+    if (!Planted(PlantedBug::kAnswerBeforeSync)) {
+      if (const Status synced = journal_->Sync(); !synced.ok()) return Fatal(synced);
+    }
     // Before anybody is answered: who was may write again at once.
     if (held.ok()) SetHealthFromReserve();
     PostTo(env_.core, [this, last = *token] { OnPersisted(last); });

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "src/base/log.h"
+#include "src/base/planted_bug.h"
 #include "src/replication/replica.h"
 
 namespace cairn::replication {
@@ -21,7 +22,7 @@ transport::Lane LaneOf(FrameKind kind) {
 
 void Replica::SendMessages(std::vector<consensus::Message> messages) {
   for (consensus::Message& message : messages) {
-    if (message.after > durable_token_) {
+    if (message.after > durable_token_ && !Planted(PlantedBug::kMessageBeforeToken)) {
       held_messages_.push_back(std::move(message));
       if (held_messages_.size() > kMaxHeldMessages) held_messages_.pop_front();
     } else {

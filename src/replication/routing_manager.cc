@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "src/base/check.h"
+#include "src/base/planted_bug.h"
 #include "src/replication/replica.h"
 #include "src/replication/state_machine_executor.h"
 
@@ -135,11 +136,13 @@ void RoutingManager::ExecuteRead(const RequestContext& context, MonotonicTime de
     const bool leads = replica_->status().leadership.role == consensus::Role::kLeader;
     if (!leads) needed = std::max(needed, at);
   }
-  const ReadLevel level =
+  if (Planted(PlantedBug::kIgnoreMinVersion)) needed = Version();
+  ReadLevel level =
       context.read_level == ReadLevel::kDefault ? options_.default_read_level : context.read_level;
+  if (Planted(PlantedBug::kReadWithoutBarrier)) level = ReadLevel::kLocal;
   PendingRead read{deadline, std::move(operation), context.read_on, std::move(done)};
   if (level == ReadLevel::kLocal) {
-    if (Status fresh = CheckStaleness(); !fresh.ok()) {
+    if (Status fresh = CheckStaleness(); !fresh.ok() && !Planted(PlantedBug::kStaleLocalRead)) {
       read.done(std::move(fresh));
       return;
     }

@@ -6,6 +6,7 @@
 
 #include "src/base/check.h"
 #include "src/base/codec.h"
+#include "src/base/planted_bug.h"
 #include "src/replication/state_keys.h"
 
 namespace cairn::replication {
@@ -140,7 +141,8 @@ SessionTable::Check SessionTable::Admit(SessionId id, std::uint64_t sequence,
   batch->SystemPut(SystemSpace::kState, state_keys::Session(id), session.Encode());
   if (sequence < session.first_outstanding) return {Verdict::kForgotten, {}};
   const auto answer = session.answers.find(sequence);
-  if (answer != session.answers.end()) return {Verdict::kDuplicate, answer->second};
+  if (answer != session.answers.end() && !Planted(PlantedBug::kDedupeOff))
+    return {Verdict::kDuplicate, answer->second};
   return {Verdict::kApply, {}};
 }
 
