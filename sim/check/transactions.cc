@@ -249,12 +249,22 @@ class Checker {
     }
   }
 
+  // It was acknowledged, or somebody saw what it appended. If not, what it read may be old: it may
+  // have been refused for just that.
+  bool Happened(const TransactionRecord& t) {
+    if (t.outcome != Outcome::kUnknown) return t.outcome == Outcome::kOk;
+    return std::any_of(t.appends.begin(), t.appends.end(), [this](const auto& append) {
+      const List& list = order_[append.first];
+      return std::find(list.begin(), list.end(), append.second) != list.end();
+    });
+  }
+
   // a -> b if a ended before b began, but only where no third one lies between: the others follow.
   void AddRealTime() {
     std::vector<std::tuple<std::uint64_t, bool, std::size_t>> events;
     for (std::size_t i = 0; i < transactions_.size(); ++i) {
       const TransactionRecord& t = transactions_[i];
-      if (!t.strict || t.outcome == Outcome::kFailed) continue;
+      if (!t.strict || !Happened(t)) continue;
       events.emplace_back(t.when.begin, true, i);
       if (t.outcome == Outcome::kOk) events.emplace_back(t.when.end, false, i);
     }

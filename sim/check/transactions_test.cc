@@ -106,6 +106,15 @@ TEST_F(TransactionsTest, AStaleReadIsWrongInRealTimeOnly) {
   ExpectRight();
 }
 
+TEST_F(TransactionsTest, OneOfUnknownFateThatNobodySawMayHaveReadAnOldState) {
+  Add({}, {{"x", 1}});
+  Add({{"x", {}}}, {{"x", 2}}, Outcome::kUnknown);
+  Add({{"x", {1}}}, {});
+  ExpectRight();
+  Add({{"x", {1, 2}}}, {});
+  ExpectWrong("G-single (");
+}
+
 TEST_F(TransactionsTest, AnAcknowledgedAppendThatNobodySeesIsLost) {
   Add({}, {{"x", 1}});
   Add({}, {{"x", 2}});
