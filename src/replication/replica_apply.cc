@@ -151,8 +151,9 @@ void Replica::AfterFlush() {
         const bool roomy = journal_was_well_ && to_write_.empty() &&
                            journal_->Figures().live_bytes <=
                                std::max(options_.max_journal_bytes, options_.retain_journal_bytes);
-        if (!alone && roomy) return;
-        if (Planted(PlantedBug::kJournalCutTooFar)) slot = executor_->applied_slot();
+        const bool cut_too_far = Planted(PlantedBug::kJournalCutTooFar);
+        if (!alone && roomy && !cut_too_far) return;
+        if (cut_too_far) slot = executor_->applied_slot();
         const Status status = journal_->Compact(slot, epoch);
         if (!status.ok() && status.code() != StatusCode::kResourceExhausted) Fatal(status);
       });
