@@ -129,9 +129,10 @@ TEST(DumpFormat, SaysWhatIsWrong) {
 
 TEST(DumpFormat, RandomBytesNeverBreakIt) {
   std::mt19937_64 random(5);
+  constexpr std::string_view kBytes = "{}\":#\\x0\t, endcoukyvalb1";
   for (int i = 0; i < 2000; ++i) {
     std::string line(random() % 40, '\0');
-    for (char& byte : line) byte = "{}\":#\\x0\t, endcoukyvalb1"[random() % 26];
+    for (char& byte : line) byte = kBytes[random() % kBytes.size()];
     Reader reader(std::nullopt);
     const auto taken = reader.Take(line);
     EXPECT_EQ(reader.count(), taken.ok() && taken->has_value() ? 1u : 0u);
