@@ -48,8 +48,11 @@ Result<ForwardRequest> DecodeForwardRequest(std::string_view bytes) {
   request.floor = d.Varint();
   const std::int64_t left_us = d.SignedVarint();
   // A day is more than anybody waits, and can't overflow.
-  if (left_us < 0 || left_us > 86'400'000'000) d.Fail();
-  request.time_left = std::chrono::microseconds(left_us);
+  if (left_us >= 0 && left_us <= 86'400'000'000) {
+    request.time_left = std::chrono::microseconds(left_us);
+  } else {
+    d.Fail();
+  }
   request.command = std::string(d.Bytes());
   if (!d.AtEnd()) return Damaged("a forwarded write", bytes);
   return request;
