@@ -161,9 +161,15 @@ void TestServer::OnRequest(std::unique_ptr<IncomingRequest> request) {
   const std::string word = header.substr(0, header.find(' '));
   if (word == "hold") return Hold(std::move(request));
   if (word == "keep") {
-    MutexLock lock(&mutex_);
-    held_.push_back(std::move(request));
-  } else if (word == "nudge") {
+    {
+      MutexLock lock(&mutex_);
+      held_.push_back(std::move(request));
+    }
+    return Count(header);
+  }
+  // Before the answer, so that whoever has the answer finds the request counted.
+  Count(header);
+  if (word == "nudge") {
     ReceiveKept();
     request->Reply(header, {});
   } else if (word == "refuse") {
@@ -173,7 +179,6 @@ void TestServer::OnRequest(std::unique_ptr<IncomingRequest> request) {
   } else {
     Echo(std::move(request));
   }
-  Count(header);
 }
 
 void TestServer::OnDisconnect(ConnectionId /*connection*/) {
