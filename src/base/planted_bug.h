@@ -15,44 +15,19 @@ namespace cairn {
 enum class PlantedBug : std::uint8_t {
   kNone,
 
-  // ---- Raft core
-  kCommitOldEpochByCounting,  // figure 8 of the Raft paper; libraft before December 2022
-  kVoteNotPersisted,          // a vote is given before, and without, being durable
-  kVoteForStaleLog,           // the candidate's log is not looked at
-  kVoteTwice,                 // one vote an epoch is not kept to
-  kAckBeforeDurable,          // an append is acknowledged before it is durable
-  kLeaderCountsUnsyncedSelf,  // the leader counts its own entries before they are durable
-  kBarrierWithoutQuorum,      // a barrier opens without asking anybody
-  kBarrierBeforeOwnEntry,     // a barrier opens before an entry of the leader's epoch is committed
-  kTruncateMatchingEntries,   // a late, short append cuts off what follows it
-  kCommitBeyondMatch,         // a follower commits up to the leader's commit, not up to the match
-  kSingleStepMembership,      // the voters are replaced at once, without a joint phase
-  kWipedVoterVotes,           // a new incarnation votes for the old one
-  kLeaseIgnoresTransfer,      // a lease outlives the transfer of leadership
-  kSnapshotRewindsCommit,     // an old snapshot is installed over a newer state
-
   // ---- Replica and routing
-  kAnswerBeforeSync,         // the journal says durable before its fdatasync
-  kMessageBeforeToken,       // a held message leaves before what it promises is durable
-  kApplyBeyondDurable,       // apply runs ahead of the local journal
-  kReadWithoutBarrier,       // linearizable reads skip the barrier
-  kBarrierBeforeApplied,     // a barrier is served before its slot is applied
-  kForwardTwice,             // a forwarded write is sent again although it may be applied
-  kStaleLocalRead,           // local reads ignore max_staleness
-  kIgnoreMinVersion,         // min_version is not waited for
-  kJournalCutTooFar,         // the journal is cut beyond what the engine has flushed
-  kSnapshotWithoutSessions,  // a snapshot is installed without the sessions in it
-  kAnswerWithoutEpochCheck,  // an overwritten proposal is answered with another one's outcome
+  kAnswerBeforeSync,    // the journal says durable before its fdatasync
+  kMessageBeforeToken,  // a held message leaves before what it promises is durable
+  kApplyBeyondDurable,  // apply runs ahead of the local journal
+  kReadWithoutBarrier,  // linearizable reads skip the barrier
+  kStaleLocalRead,      // local reads ignore max_staleness
+  kIgnoreMinVersion,    // min_version is not waited for
+  kJournalCutTooFar,    // the journal is cut beyond what the engine has flushed
 
   // ---- State machine
-  kDedupeOff,                  // retries under a session are applied again
-  kForgetAnswersEarly,         // a session forgets answers that may still be asked for
-  kConflictRangeIgnored,       // conflict ranges are not checked
-  kConflictKeyOffByOne,        // a commit right after the read version is not a conflict
-  kWatermarkTooEarly,          // versions are dropped before the watermark is replicated
-  kSessionExpiryByLocalClock,  // sessions expire by the replica's own clock
-
-  kCount
+  kDedupeOff,             // retries under a session are applied again
+  kConflictRangeIgnored,  // conflict ranges are not checked
+  kConflictKeyOffByOne,   // a commit right after the read version is not a conflict
 };
 
 namespace planted_bug_internal {

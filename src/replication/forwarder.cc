@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "src/base/check.h"
-#include "src/base/planted_bug.h"
 
 namespace cairn::replication {
 namespace {
@@ -197,11 +196,6 @@ void Forwarder::HandleAnswer(std::uint64_t id, Result<kv::WriteResult> result, M
   const bool numbered = item.own_session && item.numbered;
   if (numbered && code == StatusCode::kSessionExpired) {
     if (item.command.session == session_) session_ = SessionId();
-    if (Planted(PlantedBug::kForwardTwice)) {
-      item.numbered = false;
-      item.command.session = SessionId();
-      return Retry(it, now, false);
-    }
     return Finish(it, UnavailableError("the session under which this write was forwarded expired")
                           .WithMaybeApplied());
   }
@@ -217,7 +211,7 @@ void Forwarder::Retry(Items::iterator it, MonotonicTime now, bool may_be_applied
   const bool same_leader = item.sent_to == leader_;
   // Without a session a second copy could be applied too.
   const bool protected_by_session = item.command.session.value() != 0 || item.waiter == 0;
-  if (may_be_applied && !protected_by_session && !Planted(PlantedBug::kForwardTwice)) {
+  if (may_be_applied && !protected_by_session) {
     waiters_->AnswerWrite(
         item.waiter,
         UnavailableError("the leader changed before the answer was known").WithMaybeApplied());

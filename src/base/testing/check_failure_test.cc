@@ -26,12 +26,12 @@ TEST(Check, FailuresThrowWhereATestAskedForIt) {
 TEST(PlantedBug, IsSeenByItsThreadAndNoOther) {
   const PlantBug bug(PlantedBug::kDedupeOff);
   EXPECT_TRUE(Planted(PlantedBug::kDedupeOff));
-  EXPECT_FALSE(Planted(PlantedBug::kVoteTwice));
+  EXPECT_FALSE(Planted(PlantedBug::kConflictRangeIgnored));
   bool elsewhere = true;
   std::thread([&] { elsewhere = Planted(PlantedBug::kDedupeOff); }).join();
   EXPECT_FALSE(elsewhere);
   {
-    const PlantBug other(PlantedBug::kVoteTwice);
+    const PlantBug other(PlantedBug::kConflictRangeIgnored);
     EXPECT_FALSE(Planted(PlantedBug::kDedupeOff));
   }
   EXPECT_TRUE(Planted(PlantedBug::kDedupeOff));
