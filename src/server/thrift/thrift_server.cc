@@ -95,6 +95,7 @@ class ThriftServer::Impl {
   bool HandleAcceptError(int listening, int error);
   // Waits, shortly, for a connection to end.
   void PauseExhausted();
+  void Take(OwnedFd fd);  // a connection that was accepted
   void Admit(OwnedFd fd);
   int StartThread(Connection* connection);
   void LogRefusal(const std::string& why);
@@ -165,13 +166,17 @@ void ThriftServer::Impl::AcceptFrom(int listening) {
   for (int i = 0; i < kAcceptBatch && !stopping_.load(std::memory_order_relaxed); ++i) {
     OwnedFd fd(accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
     if (fd.valid()) {
-      accepted_.fetch_add(1, std::memory_order_relaxed);
-      ConfigureConnection(fd.get());
-      Admit(std::move(fd));
+      Take(std::move(fd));
     } else if (!HandleAcceptError(listening, errno)) {
       return;
     }
   }
+}
+
+void ThriftServer::Impl::Take(OwnedFd fd) {
+  accepted_.fetch_add(1, std::memory_order_relaxed);
+  ConfigureConnection(fd.get());
+  Admit(std::move(fd));
 }
 
 bool ThriftServer::Impl::HandleAcceptError(int listening, int error) {
@@ -184,11 +189,19 @@ bool ThriftServer::Impl::HandleAcceptError(int listening, int error) {
     // The spare descriptor lets us take the connection and close it, so that its client knows,
     // instead of leaving it to wait in the backlog.
     spare_.Close();
-    OwnedFd turned_away(accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
-    if (turned_away.valid()) refused_.fetch_add(1, std::memory_order_relaxed);
-    turned_away.Close();
+    OwnedFd taken(accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
     spare_ = OpenSpare();
-    return true;
+    if (taken.valid() && spare_.valid()) {
+      // There is room again. accept4 says EMFILE before it looks whether anybody waits, so this
+      // one may have come after descriptors did.
+      Take(std::move(taken));
+      return true;
+    }
+    const bool turned_away = taken.valid();
+    if (turned_away) refused_.fetch_add(1, std::memory_order_relaxed);
+    taken.Close();
+    if (!spare_.valid()) spare_ = OpenSpare();
+    return turned_away;  // Nobody waited, else: poll says when somebody does.
   }
   if (!spare_.valid()) spare_ = OpenSpare();
   PauseExhausted();
