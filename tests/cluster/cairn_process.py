@@ -71,6 +71,9 @@ class Node:
         command = [str(BIN / "cairnd"), "--data-dir", str(self.folder), *self.arguments]
         if port is not None:
             command += ["--port", str(port)]
+            # Tests run side by side: none may depend on gRPC's port of the defaults being free.
+            if "--grpc-port" not in self.arguments:
+                command += ["--grpc-port", "0"]
         self.output = ""
         self.port = None
         # Ended by its owner, never left behind: each test kills what it started.
