@@ -6,14 +6,18 @@
 #ifndef CAIRN_REMOTE_DRAM_H_
 #define CAIRN_REMOTE_DRAM_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "cairn/future.h"
 #include "cairn/status.h"
 
 namespace cairn::dram {
@@ -125,6 +129,185 @@ struct KeyRange {
 inline constexpr std::size_t kMaxKeyBytes = 4096;
 inline constexpr std::uint64_t kMaxValueBytes = std::uint64_t{4} << 30;
 
+// When an operation must have ended; unless given, the spec's `timeout_ms` from its start.
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+struct ReadOptions {
+  ByteRange byte_range;
+  // Give the value only if its generation is this one, or is not this one; unknown: no condition.
+  Generation if_equal;
+  Generation if_not_equal;
+  Deadline deadline;
+};
+
+struct ReadResult {
+  enum class State : std::uint8_t {
+    kUnspecified = 0,  // a condition did not hold; only the generation is known
+    kMissing = 1,      // the key has no value
+    kValue = 2,
+  };
+  State state = State::kMissing;
+  // The bytes asked for, pinned: in the server's own memory if the key is held by this process.
+  Buffer value;
+  Generation generation = Generation::NoValue();
+  std::uint64_t value_bytes = 0;  // of the whole value
+  // When the operation began: the key was as told here at some time that was not before.
+  std::chrono::system_clock::time_point time;
+};
+
+struct WriteOptions {
+  // Write only if the key's generation is this one; NoValue: only if it has no value; unknown: no
+  // condition.
+  Generation if_equal;
+  Deadline deadline;
+};
+
+struct WriteResult {
+  // Of the value written; NoValue after a delete; unknown if the condition did not hold, and then
+  // nothing was changed.
+  Generation generation;
+  // When the operation began.
+  std::chrono::system_clock::time_point time;
+};
+
+struct ListOptions {
+  KeyRange range;
+  // So many bytes are cut from the front of each key found.
+  std::size_t strip_prefix_bytes = 0;
+  Deadline deadline;
+};
+
+struct ListEntry {
+  std::string key;
+  std::uint64_t value_bytes = 0;
+  friend bool operator==(const ListEntry& a, const ListEntry& b) noexcept {
+    return a.key == b.key && a.value_bytes == b.value_bytes;
+  }
+};
+
+// The figures of one server, by name: "keys", "value_bytes", "capacity_bytes", "used_bytes",
+// "largest_free_bytes", "reads", "writes", "evicted", "refused_for_room", "connections". Later
+// servers may tell more.
+struct ServerStat {
+  std::string address;
+  Status status;  // why there are no figures
+  std::uint64_t boot_id = 0;
+  std::vector<std::pair<std::string, std::uint64_t>> figures;
+};
+
+// Where a key lives, and why.
+struct Route {
+  std::string server;
+  bool local = false;
+  std::string reason;
+};
+
+// One server of the pool as this process sees it now.
+struct PeerStatus {
+  std::string address;
+  bool local = false;
+  bool connected = false;  // always true for the local one
+  Status last_error;       // why it is not connected; OK if it never failed
+};
+
+struct ReadRequestItem {
+  std::string key;
+  ReadOptions options;
+};
+
+struct WriteRequestItem {
+  std::string key;
+  Buffer value;
+  WriteOptions options;
+};
+
 }  // namespace cairn::dram
+
+namespace cairn {
+
+// A pool of memory on one or many nodes, as the spec says (docs/remote-dram.md):
+//
+//   {"listen_addr": "0.0.0.0:12345"}                                     serves values
+//   {"remote_addr": "node1:12345"}                                       uses a server
+//   {"listen_addr": ..., "remote_addrs": [...], "key_routing": "hash"}   both: one of a pool
+//
+// Operations never block; their futures are ready when the operation has ended, and take
+// callbacks, which run on a thread of the pool or inside the call, and must not block. Errors:
+//
+//   kUnavailable         the server could not be reached, or went away
+//   kTimeout             the deadline passed; kCancelled: Future::Cancel came first
+//   kResourceExhausted   the server's capacity is reached; nothing stored is lost
+//   kInvalidArgument     a key or value beyond the bounds above
+//   kOutOfRange          a byte range that does not lie within the value
+//   kNotFound            no routing rule names a server for the key (not: the key has no value)
+//   kFailedPrecondition  the server routes keys differently; the message shows both tables
+//
+// A write that failed may have been applied if Status::maybe_applied() says so. An operation on a
+// server that is not connected waits for a connection, for up to two seconds and its deadline; the
+// connection is made anew by itself.
+//
+// Thread safety: all of it. Destroying it ends all operations with kUnavailable, waits for
+// callbacks that run, and must not be done in one. Buffers that reads gave stay valid.
+class RemoteDram {
+ public:
+  // Opens the pool that `spec`, a JSON object, describes. Does not wait for other nodes. kIoError
+  // if it can't listen; kInvalidArgument, saying what to change, for a spec that can't be.
+  static Result<std::unique_ptr<RemoteDram>> Open(std::string_view spec);
+
+  virtual ~RemoteDram() = default;
+
+  virtual Future<dram::ReadResult> Read(std::string_view key, dram::ReadOptions options) = 0;
+  // The bytes of a borrowed `value` must stay valid until the future is ready.
+  virtual Future<dram::WriteResult> Write(std::string_view key, dram::Buffer value,
+                                          dram::WriteOptions options) = 0;
+  virtual Future<dram::WriteResult> Delete(std::string_view key, dram::WriteOptions options) = 0;
+  // Gives how many keys were deleted. Not atomic over keys.
+  virtual Future<std::uint64_t> DeleteRange(dram::KeyRange range, dram::Deadline deadline) = 0;
+  // All keys of the range, in order, over all servers. No snapshot: a key that exists throughout
+  // is listed. Fails if any server does.
+  virtual Future<std::vector<dram::ListEntry>> List(dram::ListOptions options) = 0;
+  // Of every server of the pool; one that does not answer has a status that says why.
+  virtual Future<std::vector<dram::ServerStat>> Stat(dram::Deadline deadline) = 0;
+
+  Future<dram::ReadResult> Read(std::string_view key) { return Read(key, dram::ReadOptions()); }
+  Future<dram::WriteResult> Write(std::string_view key, dram::Buffer value) {
+    return Write(key, std::move(value), dram::WriteOptions());
+  }
+  Future<dram::WriteResult> Delete(std::string_view key) {
+    return Delete(key, dram::WriteOptions());
+  }
+  Future<std::uint64_t> DeleteRange(dram::KeyRange range) {
+    return DeleteRange(std::move(range), dram::Deadline());
+  }
+  Future<std::vector<dram::ServerStat>> Stat() { return Stat(dram::Deadline()); }
+
+  // Several operations at once, on their way together. Each has its own result; together they are
+  // not atomic.
+  std::vector<Future<dram::ReadResult>> ReadBatch(const std::vector<dram::ReadRequestItem>& items) {
+    std::vector<Future<dram::ReadResult>> futures;
+    futures.reserve(items.size());
+    for (const auto& item : items) futures.push_back(Read(item.key, item.options));
+    return futures;
+  }
+  std::vector<Future<dram::WriteResult>> WriteBatch(std::vector<dram::WriteRequestItem> items) {
+    std::vector<Future<dram::WriteResult>> futures;
+    futures.reserve(items.size());
+    for (auto& item : items) {
+      futures.push_back(Write(item.key, std::move(item.value), item.options));
+    }
+    return futures;
+  }
+
+  // Which server holds a key. kNotFound if the routing names none.
+  [[nodiscard]] virtual Result<dram::Route> RouteOf(std::string_view key) const = 0;
+  // All servers of the pool, sorted by address.
+  [[nodiscard]] virtual std::vector<dram::PeerStatus> Peers() const = 0;
+  // The routing table in words, as servers compare it; empty if there is none.
+  [[nodiscard]] virtual std::string RoutingTable() const = 0;
+  // The address where this process serves, with its real port; empty if it does not.
+  [[nodiscard]] virtual std::string listen_address() const = 0;
+};
+
+}  // namespace cairn
 
 #endif  // CAIRN_REMOTE_DRAM_H_

@@ -10,6 +10,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::uint64_t kMaxTimeoutMs = 86'400'000;
+
 Status Bad(const std::string& field, const std::string& what) {
   return InvalidArgumentError("remote_dram spec: " + field + ": " + what);
 }
@@ -227,8 +229,8 @@ class Reader {
     }
     if (object_.contains("timeout_ms")) {
       const json& value = object_["timeout_ms"];
-      if (!value.is_number_unsigned() || value == 0) {
-        return Bad("timeout_ms", "expected a number of milliseconds, 1 or more");
+      if (!value.is_number_unsigned() || value == 0 || value > kMaxTimeoutMs) {
+        return Bad("timeout_ms", "expected a number of milliseconds, 1 to 86400000 (a day)");
       }
       spec_->timeout_ms = value.get<std::uint64_t>();
     }

@@ -1,0 +1,85 @@
+// RemoteDram over UCX: the store contract as a client and as one of three nodes, and what happens
+// when a server is killed, stopped or comes back.
+#include "cairn/remote_dram.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "src/dram/pool/testing/store_conformance.h"
+
+namespace cairn::dram {
+namespace {
+
+// "127.0.0.1:port" of a port that was free a moment ago.
+std::string FreeAddress() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ::close(fd);
+  return "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+}
+
+std::unique_ptr<RemoteDram> Open(const std::string& spec) {
+  auto store = RemoteDram::Open(spec);
+  EXPECT_TRUE(store.ok()) << store.status().ToString();
+  return std::move(*store);
+}
+
+class Harness final : public StoreHarness {
+ public:
+  // A server and its client, or three nodes.
+  explicit Harness(bool pool) {
+    if (pool) {
+      std::vector<std::string> nodes;
+      for (int i = 0; i < 3; ++i) nodes.push_back(FreeAddress());
+      for (int i = 2; i >= 0; --i) stores_.push_back(Open(NodeSpec(nodes[i], nodes)));
+    } else {
+      stores_.push_back(Open(NodeSpec("127.0.0.1:0", {})));
+      stores_.push_back(Open(R"({"remote_addr": ")" + stores_[0]->listen_address() + "\"}"));
+    }
+  }
+  ~Harness() override {
+    while (!stores_.empty()) stores_.pop_back();
+  }
+  RemoteDram& store() override { return *stores_.back(); }
+
+ private:
+  std::vector<std::unique_ptr<RemoteDram>> stores_;
+};
+
+const bool kRegistered = [] {
+  RegisterStoreConformance("UcxClientConformance", [] { return std::make_unique<Harness>(false); });
+  RegisterStoreConformance("UcxPoolConformance", [] { return std::make_unique<Harness>(true); });
+  return true;
+}();
+
+TEST(RemoteDramTest, SuitesAreRegistered) { EXPECT_TRUE(kRegistered); }
+
+TEST(RemoteDramTest, LoopbackByTheSpec) {
+  const auto server = Open(R"({"listen_addr": "here:0", "transport": "loopback"})");
+  const auto client =
+      Open(R"({"transport": "loopback", "remote_addr": ")" + server->listen_address() + "\"}");
+  EXPECT_TRUE(Put(*client, "k", "v").ok());
+  EXPECT_EQ(Value(*server, "k"), "v");
+}
+
+TEST(RemoteDramTest, SpecsAreRefusedWithAdvice) {
+  const auto nothing = RemoteDram::Open("{}");
+  EXPECT_EQ(nothing.status().code(), StatusCode::kInvalidArgument);
+  const auto copies = RemoteDram::Open(R"({"remote_addr": "a:1", "replication_factor": 3})");
+  EXPECT_EQ(copies.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(copies.status().message(), testing::HasSubstr("set it to 1"));
+  const auto taken = Open(NodeSpec("127.0.0.1:0", {}));
+  EXPECT_EQ(RemoteDram::Open(NodeSpec(taken->listen_address(), {})).status().code(),
+            StatusCode::kIoError);
+}
+
+}  // namespace
+}  // namespace cairn::dram

@@ -1,0 +1,215 @@
+#include "src/dram/pool/request_server.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "src/base/log.h"
+
+namespace cairn::dram {
+namespace {
+
+// A routing table with a rule for each of many keys.
+constexpr std::uint64_t kMaxTableBytes = 16 << 20;
+constexpr std::uint64_t kMaxRangeBytes = 2 * (kMaxKeyBytes + 16);
+// What one request about a range may do before others have their turn.
+constexpr std::uint64_t kMaxKeysAtOnce = 4096;
+
+void Fail(const std::unique_ptr<IncomingRequest>& request, const Status& status) {
+  request->Reply(EncodeFailure(status), Buffer());
+}
+
+void Succeed(const std::unique_ptr<IncomingRequest>& request, const AnswerBody& body,
+             Buffer payload = {}) {
+  request->Reply(EncodeAnswer(body), std::move(payload));
+}
+
+}  // namespace
+
+Status CompareTables(const TableInfo& own, const TableInfo& other, const std::string& peer) {
+  if (own.hash == 0 || other.hash == 0 || own.hash == other.hash) return {};
+  return FailedPreconditionError(peer + " routes keys differently. This side: {" + own.text +
+                                 "}. " + peer + ": {" + other.text +
+                                 "}. Give all processes of the pool the same servers and rules.");
+}
+
+void RequestServer::Start(TableInfo table, std::string address) {
+  MutexLock lock(&mutex_);
+  table_ = std::move(table);
+  address_ = std::move(address);
+  started_ = true;
+}
+
+void RequestServer::OnRequest(std::unique_ptr<IncomingRequest> request) {
+  const auto decoded = DecodeRequest(request->header());
+  if (!decoded.ok()) {
+    CAIRN_LOG(kWarn, "dram: a request is refused: {}", decoded.status().message());
+    Fail(request, decoded.status());
+    return;
+  }
+  if (!std::holds_alternative<HelloRequest>(*decoded)) {
+    if (Status status = Admitted(request->connection()); !status.ok()) {
+      Fail(request, status);
+      return;
+    }
+  }
+  std::visit([&](const auto& body) { Serve(std::move(request), body); }, *decoded);
+}
+
+void RequestServer::OnDisconnect(ConnectionId connection) {
+  MutexLock lock(&mutex_);
+  peers_.erase(connection);
+}
+
+std::uint64_t RequestServer::admitted() const {
+  MutexLock lock(&mutex_);
+  return static_cast<std::uint64_t>(
+      std::count_if(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.ok(); }));
+}
+
+Figures RequestServer::figures() const {
+  Figures figures = store_->figures();
+  figures.emplace_back("connections", admitted());
+  figures.emplace_back("turned_away", turned_away_.load());
+  return figures;
+}
+
+Status RequestServer::Admitted(ConnectionId connection) const {
+  MutexLock lock(&mutex_);
+  const auto it = peers_.find(connection);
+  if (it != peers_.end()) return it->second;
+  return FailedPreconditionError("the first request of a connection must be a hello");
+}
+
+void RequestServer::WithPayload(Incoming request, std::uint64_t limit,
+                                absl::AnyInvocable<void(Incoming, std::string_view)> then) {
+  const std::uint64_t size = request->payload_size();
+  if (size > limit) {
+    Fail(request, Status(StatusCode::kCorruption, "a payload of " + std::to_string(size) +
+                                                      " bytes: at most " + std::to_string(limit)));
+    return;
+  }
+  if (size == 0) {
+    then(std::move(request), {});
+    return;
+  }
+  const std::shared_ptr<char[]> bytes(new char[size]);
+  IncomingRequest* const raw = request.get();
+  raw->Receive({bytes.get(), size, bytes}, [request = std::move(request), bytes, size,
+                                            then = std::move(then)](const Status& status) mutable {
+    if (status.ok()) then(std::move(request), {bytes.get(), size});
+  });
+}
+
+void RequestServer::Serve(Incoming request, const HelloRequest& hello) {
+  WithPayload(std::move(request), kMaxTableBytes,
+              [this, hash = hello.table_hash, address = std::string(hello.address)](
+                  Incoming received, std::string_view text) {
+                Admit(received, {hash, address}, {hash, std::string(text)});
+              });
+}
+
+void RequestServer::Admit(const Incoming& request, const HelloRequest& hello,
+                          const TableInfo& table) {
+  Status status;
+  HelloAnswer answer;
+  std::string address;
+  std::string text;
+  {
+    MutexLock lock(&mutex_);
+    if (!started_) {
+      Fail(request, UnavailableError("the server is about to start; try again"));
+      return;
+    }
+    status = CompareTables(table_, table, "the peer");
+    const bool misled = table_.hash != 0 && table.hash != 0 && hello.address != address_;
+    if (status.ok() && misled) {
+      status = FailedPreconditionError("this server is " + address_ + ", not " +
+                                       std::string(hello.address) +
+                                       ": correct the address or advertise_addr");
+    }
+    peers_[request->connection()] = status;
+    address = address_;
+    text = table_.text;
+    answer = {store_->boot_id(), table_.hash, address};
+  }
+  if (!status.ok()) {
+    turned_away_.fetch_add(1);
+    CAIRN_LOG(kWarn, "dram: a peer is turned away: {}", status.message());
+  }
+  // Peers with another table are told this one, so that they can say what differs.
+  if (status.ok() || answer.table_hash != table.hash) {
+    Succeed(request, answer, Buffer::Take(std::move(text)));
+  } else {
+    Fail(request, status);
+  }
+}
+
+void RequestServer::Serve(Incoming request, const ReadRequest& read) {
+  auto found = store_->Read(read);
+  if (!found.ok()) {
+    Fail(request, found.status());
+    return;
+  }
+  Succeed(request, ReadAnswer{found->state, found->generation, found->value_bytes},
+          std::move(found->value));
+}
+
+void RequestServer::Serve(Incoming request, const WriteRequest& write) {
+  auto pending = store_->Prepare(write.key, request->payload_size());
+  if (!pending.ok()) {
+    Fail(request, pending.status());
+    return;
+  }
+  if (request->payload_size() == 0) {
+    Succeed(request, WriteAnswer{store_->Commit(std::move(*pending), write.if_equal)});
+    return;
+  }
+  const MutableBuffer place = pending->place();
+  IncomingRequest* const raw = request.get();
+  raw->Receive(place, [this, request = std::move(request), pending = std::move(*pending),
+                       if_equal = write.if_equal](const Status& status) mutable {
+    // If the peer is gone, its room is free again.
+    if (!status.ok()) return;
+    Succeed(request, WriteAnswer{store_->Commit(std::move(pending), if_equal)});
+  });
+}
+
+void RequestServer::Serve(Incoming request, const DeleteRequest& del) {
+  Succeed(request, WriteAnswer{store_->Delete(del)});
+}
+
+void RequestServer::Serve(Incoming request, const DeleteRangeRequest& del) {
+  WithPayload(std::move(request), kMaxRangeBytes,
+              [this, limit = std::min(del.limit, kMaxKeysAtOnce)](Incoming received,
+                                                                  std::string_view payload) {
+                const auto range = DecodeRange(payload);
+                if (!range.ok()) {
+                  Fail(received, range.status());
+                  return;
+                }
+                const auto result = store_->DeleteRange(*range, std::max<std::uint64_t>(limit, 1));
+                Succeed(received, DeleteRangeAnswer{result.deleted, result.next});
+              });
+}
+
+void RequestServer::Serve(Incoming request, const ListRequest& list) {
+  WithPayload(
+      std::move(request), kMaxRangeBytes,
+      [this, limit = std::min(list.limit, kMaxKeysAtOnce), strip = list.strip_prefix_bytes](
+          Incoming received, std::string_view payload) {
+        const auto range = DecodeRange(payload);
+        if (!range.ok()) {
+          Fail(received, range.status());
+          return;
+        }
+        auto page = store_->List(*range, limit, strip);
+        Succeed(received, ListAnswer{page.count, page.next}, Buffer::Take(std::move(page.entries)));
+      });
+}
+
+void RequestServer::Serve(Incoming request, const StatRequest&) {
+  Succeed(request, StatAnswer{store_->boot_id()}, Buffer::Take(EncodeFigures(figures())));
+}
+
+}  // namespace cairn::dram
