@@ -52,6 +52,8 @@ using NodeId = StrongId<struct NodeIdTag, std::uint32_t>;
 using IncarnationId = StrongId<struct IncarnationIdTag, std::uint64_t>;
 // A replicated state machine on a node. One a node for now; the number is in every format.
 using GroupId = StrongId<struct GroupIdTag, std::uint32_t>;
+// A cluster: random, made when its first members agree. 0 is "none yet".
+using ClusterId = StrongId<struct ClusterIdTag, std::uint64_t>;
 // A position in the replicated log (Raft: log index; Paxos: instance). The first one is 1.
 using Slot = StrongId<struct SlotTag, std::uint64_t>;
 // A term of leadership in the neutral vocabulary (Raft: term; Paxos: ballot). 0 is "none".

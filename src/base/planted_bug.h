@@ -15,6 +15,37 @@ namespace cairn {
 enum class PlantedBug : std::uint8_t {
   kNone,
 
+  // ---- Raft core
+  kCommitOldEpochByCounting,   // figure 8 of the Raft paper; libraft before December 2022
+  kVoteNotPersisted,           // a vote is given before, and without, being durable
+  kVoteForStaleLog,            // the candidate's log is not looked at
+  kVoteTwice,                  // one vote an epoch is not kept to
+  kAckBeforeDurable,           // an append is acknowledged before it is durable
+  kLeaderCountsUnsyncedSelf,   // the leader counts its own entries before they are durable
+  kBarrierWithoutQuorum,       // a barrier opens without asking anybody
+  kBarrierBeforeOwnEntry,      // a barrier opens before an entry of the leader's epoch is committed
+  kTruncateMatchingEntries,    // a late, short append cuts off what follows it
+  kCommitBeyondMatch,          // a follower commits up to the leader's commit, not up to the match
+  kSingleStepMembership,       // the voters are replaced at once, without a joint phase
+  kWipedVoterVotes,            // a new incarnation votes for the old one
+  kLeaseIgnoresTransfer,       // a lease outlives the transfer of leadership
+  kSnapshotRewindsCommit,      // an old snapshot is installed over a newer state
+  kVoteByLengthAlone,          // the longer log is taken for the newer one
+  kVoteOutlivesEpoch,          // the vote of an epoch is kept in the next
+  kPreVotesCountAsVotes,       // a late answer to a pre-vote counts in the election
+  kNoPreVote,                  // whoever hears nothing raises its epoch
+  kNoCheckQuorum,              // a leader that nobody answers goes on leading
+  kNoStickiness,               // a node that hears from a leader votes for another
+  kRestartForgetsLease,        // a restarted node votes while it is bound by a lease
+  kBarrierOfFormerRun,         // an answer to a former run of the process opens a barrier
+  kBarrierOnRoundUnderWay,     // a barrier is confirmed by heartbeats sent before it was asked for
+  kNoPrevCheck,                // entries are taken without looking at what they follow
+  kDurableSurvivesTruncation,  // what was durable before a truncation counts as durable behind it
+  kSnapshotCutsLongerLog,      // installing a snapshot drops acknowledged entries behind it
+  kVotesBeforeCaughtUp,        // a new voter votes before it has the log
+  kOverlappingChanges,         // a change of membership begins before the former is committed
+  kMembershipOutlivesTruncation,  // a truncated membership stays in force
+
   // ---- Replica and routing
   kAnswerBeforeSync,    // the journal says durable before its fdatasync
   kMessageBeforeToken,  // a held message leaves before what it promises is durable

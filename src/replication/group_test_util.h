@@ -99,6 +99,7 @@ class Group {
     environment.fatal = [raw](const Status& why) { raw->fatal = why; };
     consensus::raft::RaftOptions raft_options = raft;
     raft_options.self = id;
+    raft_options.incarnation = m.incarnation;
     ReplicaOptions replica = options;
     replica.node = id;
     replica.incarnation = m.incarnation;

@@ -1,4 +1,5 @@
-// Bytes from a peer, taken for a Raft message or a membership: nothing may crash, and what decodes
+// Bytes from a peer or a record, taken for a Raft message, a membership, a formation message or a
+// formation record: nothing may crash, and what decodes
 // must encode to the same bytes.
 #include <cstddef>
 #include <cstdint>
@@ -6,6 +7,8 @@
 
 #include "src/base/check.h"
 #include "src/consensus/core/core.h"
+#include "src/consensus/formation/messages.h"
+#include "src/consensus/formation/record.h"
 #include "src/consensus/raft/messages.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -15,6 +18,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto membership = cairn::consensus::Membership::Decode(bytes); membership.ok()) {
     CAIRN_CHECK(membership->Encode() == bytes);
+  }
+  namespace formation = cairn::consensus::formation;
+  if (const auto message = formation::DecodeMessage(bytes); message.ok()) {
+    CAIRN_CHECK(formation::Encode(*message) == bytes);
+  }
+  if (const auto record = formation::DecodeRecord(bytes); record.ok()) {
+    CAIRN_CHECK(formation::Encode(*record) == bytes);
   }
   return 0;
 }

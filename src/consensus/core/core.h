@@ -12,8 +12,14 @@
 //   3. Apply every entry up to `committed`, in slot order, but never one that is not yet durable in
 //      the local journal. Report progress with Applied.
 //   4. Answer proposals and read barriers as told. A barrier that opens at slot s may be served
-//   once
-//      everything up to s is applied.
+//      once everything up to s is applied.
+//   5. Install a snapshot only when `install_snapshot` says so, behind all persists handed over so
+//      far, and step SnapshotInstalled before any other event is taken that came after it.
+//
+// Who speaks. A node is known by its number and its incarnation together (PeerId). Messages are
+// addressed to a number, as transports are; their bodies name the incarnations of both ends, and a
+// core drops what is meant for, or comes from, another life than it knows. The driver need not
+// look.
 //
 // Every event carries the monotonic time at which the driver took it from its queue, so that a
 // process that was stopped wakes up knowing it. Randomness is an input: the driver hands the core a
@@ -38,6 +44,7 @@
 #include "cairn/status.h"
 #include "src/base/clock.h"
 #include "src/base/ids.h"
+#include "src/consensus/core/membership.h"
 
 namespace cairn::consensus {
 
@@ -63,32 +70,6 @@ using BarrierId = StrongId<struct BarrierIdTag, std::uint64_t>;
 // Order of persists: 1, 2, 3, ... in one run. 0 means "nothing to wait for".
 using PersistToken = StrongId<struct PersistTokenTag, std::uint64_t>;
 
-// Who replicates a group.
-struct Membership {
-  struct Member {
-    NodeId node;
-    IncarnationId incarnation;
-    bool voter = true;  // false: a learner, which gets the log and has no vote
-    friend bool operator==(const Member&, const Member&) = default;
-  };
-  std::vector<Member> members;  // sorted by node, each node once
-  // While one membership replaces another: the voters of the one that goes. A decision then needs a
-  // majority of these as well.
-  std::vector<NodeId> outgoing_voters;  // sorted
-
-  [[nodiscard]] std::vector<NodeId> Voters() const;
-  [[nodiscard]] bool IsJoint() const { return !outgoing_voters.empty(); }
-  // In either set of voters.
-  [[nodiscard]] bool IsVoter(NodeId node) const;
-  // Every node that the log is sent to: members, and voters on their way out.
-  [[nodiscard]] std::vector<NodeId> Nodes() const;
-
-  // As it stands in entries of kind kMembership: docs/formats/membership.md.
-  [[nodiscard]] std::string Encode() const;
-  static Result<Membership> Decode(std::string_view bytes);
-  friend bool operator==(const Membership&, const Membership&) = default;
-};
-
 // ---- Events --------------------------------------------------------------------------------
 
 // First event of a core's life: what the journal and the engine hold.
@@ -98,15 +79,18 @@ struct Recovered {
   // Everything up to here is in the engine's flushed state and may be gone from the journal.
   Slot snapshot_slot;
   Epoch snapshot_epoch;
-  Membership membership;  // as of snapshot_slot
+  Membership membership;  // as of `applied`
   // The journal's entries after snapshot_slot, in slot order (possibly with holes, for Paxos).
+  // Those up to `applied` may come without payload: they are fetched when a peer needs them.
   std::vector<Entry> entries;
+  // What the engine holds; at least snapshot_slot (and taken for it if lower).
+  Slot applied;
 };
 
 // Time passed. Sent when Effects::wake_at is due, or at any other time.
 struct Tick {};
 
-// A frame from a peer, as its core made it.
+// A frame from a peer, as its core made it. Who it says it is from is checked by the core.
 struct MessageReceived {
   NodeId from;
   std::string body;
@@ -129,7 +113,7 @@ struct ReadBarrier {
 // The journal's answer to Effects::fetches: entries from the slot that was asked for, as many as
 // the bound allows; empty if they are no longer there (the peer then needs a snapshot).
 struct Fetched {
-  NodeId peer;
+  PeerId peer;
   Slot first;
   std::vector<Entry> entries;
 };
@@ -139,7 +123,16 @@ struct Compacted {
   Slot slot;
 };
 
-// The driver installed a snapshot that it received: engine and journal now begin at `slot`.
+// A snapshot arrived and lies complete and durable beside the state. Effects::install_snapshot says
+// whether to install it; if not, it is dropped (the state is ahead of it, or the log holds it).
+struct SnapshotReceived {
+  Slot slot;
+  Epoch epoch;
+  Membership membership;
+};
+
+// The driver installed a snapshot as it was told: engine and journal now begin at `slot`. Between
+// the telling and this the core acknowledges no entries. An installation that fails ends the node.
 struct SnapshotInstalled {
   Slot slot;
   Epoch epoch;
@@ -149,7 +142,7 @@ struct SnapshotInstalled {
 // How the transfer of a snapshot to `peer` ended (see Effects::snapshots). `slot` is the
 // snapshot's.
 struct SnapshotSent {
-  NodeId peer;
+  PeerId peer;
   bool ok = false;
   Slot slot;
 };
@@ -164,7 +157,12 @@ struct Applied {
   Slot slot;
 };
 
-// Wants the membership changed to `target`, in as many steps as the core needs.
+// Wants the membership changed to `target`, in as many steps as the core needs: voters that are new
+// join as learners, catch up, and are made voters by whichever node leads by then. `accepted` names
+// the first step; Effects::membership shows the others. Rejected if another change is under way, if
+// a member of `target` was removed before (Membership::removed), or if it would replace an
+// incarnation that still answers. `target.outgoing_voters` and `target.removed` are the core's
+// business and ignored.
 struct ChangeMembership {
   ProposalId id;
   Membership target;
@@ -178,8 +176,8 @@ struct TransferLeadership {
 struct Event {
   MonotonicTime now;
   std::variant<Recovered, Tick, MessageReceived, Propose, ReadBarrier, Persisted, Applied,
-               ChangeMembership, TransferLeadership, Fetched, Compacted, SnapshotInstalled,
-               SnapshotSent>
+               ChangeMembership, TransferLeadership, Fetched, Compacted, SnapshotReceived,
+               SnapshotInstalled, SnapshotSent>
       what;
 };
 
@@ -225,7 +223,7 @@ struct FailedBarrier {
 
 // Entries that the core needs for a peer and no longer holds in memory; answered by Fetched.
 struct Fetch {
-  NodeId peer;
+  PeerId peer;
   Slot first;
   std::uint64_t max_bytes = 0;
 };
@@ -250,12 +248,16 @@ struct Effects {
   std::vector<OpenBarrier> open_barriers;
   std::vector<FailedBarrier> failed_barriers;
   std::vector<Fetch> fetches;
-  // Peers that need a snapshot: they lack slots that are gone from the journal. Answered by
-  // SnapshotSent.
-  std::vector<NodeId> snapshots;
+  // Peers that need a snapshot: they lack slots that are gone from the journal. It must reach this
+  // incarnation or none. Answered by SnapshotSent.
+  std::vector<PeerId> snapshots;
+  // Install the snapshot of this slot that SnapshotReceived announced.
+  std::optional<Slot> install_snapshot;
   // Set when the membership in force changed.
   std::optional<Membership> membership;
   std::optional<Leadership> leadership;  // set when it changed
+  // This incarnation was removed from the group, for good: the core does nothing more of itself.
+  bool removed = false;
   // Send Tick at this time; nothing set: no timer wanted.
   std::optional<MonotonicTime> wake_at;
 };

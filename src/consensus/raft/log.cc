@@ -22,7 +22,10 @@ void Log::Reset(Slot base_slot, Epoch base_epoch) {
 void Log::Append(const Entry& entry) {
   CAIRN_CHECK(entry.slot == last_slot().Next());
   CAIRN_CHECK(entry.epoch >= last_epoch());
-  CAIRN_CHECK(entry.payload != nullptr);
+  if (entry.payload == nullptr) {
+    CAIRN_CHECK(first_cached_ == entry.slot, "a payload is missing at " + ToString(entry.slot));
+    first_cached_ = entry.slot.Next();
+  }
   entries_.push_back(entry);
   cached_bytes_ += SizeOf(entry);
 }

@@ -22,7 +22,7 @@ class Log {
  public:
   // Starts anew behind a snapshot.
   void Reset(Slot base_slot, Epoch base_epoch);
-  // The entry must follow last_slot().
+  // The entry must follow last_slot(). Without payload it may only follow others without.
   void Append(const Entry& entry);
   // Forgets `slot` and all after it. Must be above base_slot().
   void TruncateFrom(Slot slot);

@@ -22,10 +22,13 @@ enum class Tag : std::uint8_t {
 
 struct Writer {
   Encoder& e;
+  const Framed& framed;
 
   void Head(Tag tag, Epoch epoch) const {
     e.U8(kFormat);
     e.U8(static_cast<std::uint8_t>(tag));
+    e.Fixed64(framed.from.value());
+    e.Fixed64(framed.to.value());
     e.Varint(epoch.value());
   }
   void operator()(const VoteRequest& m) const {
@@ -39,6 +42,7 @@ struct Writer {
     Head(Tag::kVoteResponse, m.epoch);
     e.U8(m.pre ? 1 : 0);
     e.U8(m.granted ? 1 : 0);
+    e.U8(m.removed ? 1 : 0);
   }
   void operator()(const AppendRequest& m) const {
     Head(Tag::kAppendRequest, m.epoch);
@@ -64,10 +68,12 @@ struct Writer {
   void operator()(const TimeoutNow& m) const { Head(Tag::kTimeoutNow, m.epoch); }
   void operator()(const BarrierRequest& m) const {
     Head(Tag::kBarrierRequest, m.epoch);
+    e.Fixed64(m.run);
     e.Varint(m.id);
   }
   void operator()(const BarrierResponse& m) const {
     Head(Tag::kBarrierResponse, m.epoch);
+    e.Fixed64(m.run);
     e.Varint(m.id);
     e.Varint(m.slot.value());
   }
@@ -106,6 +112,28 @@ AppendRequest ReadAppend(Epoch epoch, Decoder& d) {
   return m;
 }
 
+RaftMessage ReadMessage(Tag tag, Epoch epoch, Decoder& d) {
+  switch (tag) {
+    case Tag::kVoteRequest:
+      return VoteRequest{epoch, Slot(d.Varint()), Epoch(d.Varint()), Flag(d), Flag(d)};
+    case Tag::kVoteResponse:
+      return VoteResponse{epoch, Flag(d), Flag(d), Flag(d)};
+    case Tag::kAppendRequest:
+      return ReadAppend(epoch, d);
+    case Tag::kAppendResponse:
+      return AppendResponse{
+          epoch, Flag(d), Slot(d.Varint()), Slot(d.Varint()), Epoch(d.Varint()), d.Varint()};
+    case Tag::kTimeoutNow:
+      return TimeoutNow{epoch};
+    case Tag::kBarrierRequest:
+      return BarrierRequest{epoch, d.Fixed64(), d.Varint()};
+    case Tag::kBarrierResponse:
+      return BarrierResponse{epoch, d.Fixed64(), d.Varint(), Slot(d.Varint())};
+  }
+  d.Fail();
+  return TimeoutNow{epoch};
+}
+
 struct EpochReader {
   template <class M>
   Epoch operator()(const M& m) const {
@@ -122,7 +150,7 @@ struct Describer {
   }
   std::string operator()(const VoteResponse& m) const {
     return std::string(m.pre ? "PreVoteAnswer" : "VoteAnswer") + " e" + ToString(m.epoch) +
-           (m.granted ? " granted" : " refused");
+           (m.granted ? " granted" : " refused") + (m.removed ? " removed" : "");
   }
   std::string operator()(const AppendRequest& m) const {
     std::string text = "Append e" + ToString(m.epoch) + " prev " + Text(m.prev_slot, m.prev_epoch) +
@@ -152,14 +180,14 @@ struct Describer {
 
 }  // namespace
 
-std::string Encode(const RaftMessage& message) {
+std::string Encode(const Framed& framed) {
   std::string out;
   Encoder e(&out);
-  std::visit(Writer{e}, message);
+  std::visit(Writer{e, framed}, framed.message);
   return out;
 }
 
-Result<RaftMessage> Decode(std::string_view bytes) {
+Result<Framed> Decode(std::string_view bytes) {
   Decoder d(bytes);
   const std::uint8_t format = d.U8();
   const std::uint8_t tag = d.U8();
@@ -167,39 +195,16 @@ Result<RaftMessage> Decode(std::string_view bytes) {
     return UnimplementedError("a peer speaks a later version of Cairn; upgrade this node");
   }
   if (format == 0) d.Fail();
+  Framed framed;
+  framed.from = IncarnationId(d.Fixed64());
+  framed.to = IncarnationId(d.Fixed64());
   const Epoch epoch(d.Varint());
-  RaftMessage message;
-  switch (static_cast<Tag>(tag)) {
-    case Tag::kVoteRequest:
-      message = VoteRequest{epoch, Slot(d.Varint()), Epoch(d.Varint()), Flag(d), Flag(d)};
-      break;
-    case Tag::kVoteResponse:
-      message = VoteResponse{epoch, Flag(d), Flag(d)};
-      break;
-    case Tag::kAppendRequest:
-      message = ReadAppend(epoch, d);
-      break;
-    case Tag::kAppendResponse:
-      message = AppendResponse{
-          epoch, Flag(d), Slot(d.Varint()), Slot(d.Varint()), Epoch(d.Varint()), d.Varint()};
-      break;
-    case Tag::kTimeoutNow:
-      message = TimeoutNow{epoch};
-      break;
-    case Tag::kBarrierRequest:
-      message = BarrierRequest{epoch, d.Varint()};
-      break;
-    case Tag::kBarrierResponse:
-      message = BarrierResponse{epoch, d.Varint(), Slot(d.Varint())};
-      break;
-    default:
-      d.Fail();
-  }
+  framed.message = ReadMessage(static_cast<Tag>(tag), epoch, d);
   if (!d.AtEnd()) {
     return CorruptionError("a message of " + std::to_string(bytes.size()) +
                            " bytes does not decode: " + Printable(bytes, 32));
   }
-  return message;
+  return framed;
 }
 
 Epoch EpochOf(const RaftMessage& message) { return std::visit(EpochReader{}, message); }

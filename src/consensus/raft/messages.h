@@ -1,7 +1,8 @@
 // What Raft nodes say to each other. Format: docs/formats/raft_messages.md.
 //
-// A message is the body of a consensus::Message: the transport adds who it is from, the group and
-// the identity of the cluster. Decoding faces the network: lengths are checked before use.
+// A message is the body of a consensus::Message: the transport adds the number of the node that it
+// is from, the group and the identity of the cluster; the body itself names the incarnations of
+// both ends. Decoding faces the network: lengths are checked before use.
 //
 // Thread safety: plain values and pure functions.
 #ifndef CAIRN_SRC_CONSENSUS_RAFT_MESSAGES_H_
@@ -35,6 +36,8 @@ struct VoteResponse {
   Epoch epoch;  // that of the request if granted, else the voter's own
   bool pre = false;
   bool granted = false;
+  // The one who asks was removed from the group by a committed change.
+  bool removed = false;
   friend bool operator==(const VoteResponse&, const VoteResponse&) = default;
 };
 
@@ -69,15 +72,18 @@ struct TimeoutNow {
   friend bool operator==(const TimeoutNow&, const TimeoutNow&) = default;
 };
 
-// A follower's read barrier, put to the leader.
+// Followers' read barriers, put to the leader: all that were asked for before this was sent.
 struct BarrierRequest {
   Epoch epoch;
-  std::uint64_t id = 0;
+  std::uint64_t run = 0;  // random, of the follower's present run: numbers begin anew with each
+  std::uint64_t id = 0;   // grows within a run
   friend bool operator==(const BarrierRequest&, const BarrierRequest&) = default;
 };
 
+// Opens every barrier of that run up to `id`.
 struct BarrierResponse {
   Epoch epoch;
+  std::uint64_t run = 0;
   std::uint64_t id = 0;
   Slot slot;
   friend bool operator==(const BarrierResponse&, const BarrierResponse&) = default;
@@ -86,9 +92,16 @@ struct BarrierResponse {
 using RaftMessage = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse,
                                  TimeoutNow, BarrierRequest, BarrierResponse>;
 
-std::string Encode(const RaftMessage& message);
+// A message and the lives of its two ends.
+struct Framed {
+  IncarnationId from;
+  IncarnationId to;
+  RaftMessage message;
+};
+
+std::string Encode(const Framed& framed);
 // kCorruption for bytes that are no message, kUnimplemented for one of a later version.
-Result<RaftMessage> Decode(std::string_view bytes);
+Result<Framed> Decode(std::string_view bytes);
 // The epoch of any message.
 Epoch EpochOf(const RaftMessage& message);
 // One line for traces: "Append e3 prev 7/2 commit 6 round 4 [8/3 9/3]".

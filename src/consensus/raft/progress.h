@@ -32,8 +32,10 @@ struct Progress {
   bool fetching = false;
   // kReplicate: the last slots of appends that are not answered.
   std::deque<Slot> in_flight;
-  // When the peer last answered in this epoch, and the newest round that it answered.
+  // When the peer last answered in this epoch (or when this progress began, and it has not
+  // answered), and the newest round that it answered.
   MonotonicTime last_heard{0};
+  bool answered = false;
   std::uint64_t round = 0;
 
   void BecomeProbe(Slot from) {

@@ -5,13 +5,19 @@
 // for an election timeout steps down) and leader stickiness (a node that hears from a leader gives
 // no vote); a no-op when leadership is taken; commits counted in the current epoch only (figure 8);
 // batched and pipelined appends with a window; fast back-up on mismatch; learners; membership
-// changes by joint consensus; leadership transfer; batched read barriers; leases, as an option.
+// changes by joint consensus; leadership transfer; batched read barriers; leases, as an option; a
+// leader whose disk hangs hands over.
+//
+// A peer is a node and its incarnation. Votes, acknowledgements and leadership belong to a peer;
+// what another life of the same node says never counts for it, and what is meant for another life
+// of this node is dropped.
 //
 // In the neutral words of core.h a term is an epoch and a log index is a slot.
 //
 // What must be durable before it is promised: a vote and the epoch before the answer that grants it
-// and before a candidate asks; entries before the answer that acknowledges them. The leader counts
-// itself only for what its own journal holds, but sends to its peers while its disk still writes.
+// and before a candidate asks or counts its own; entries before the answer that acknowledges them.
+// The leader counts itself only for what its own journal holds, but sends to its peers while its
+// disk still writes. Answers to heartbeats promise nothing durable and don't wait for the disk.
 //
 // Thread safety: owned by one serial executor. Deterministic: time comes with events, chance from
 // the Random that is handed in.
@@ -38,6 +44,7 @@ namespace cairn::consensus::raft {
 
 struct RaftOptions {
   NodeId self;
+  IncarnationId incarnation;  // of this node's data folder
   // An election starts after between one and two of these without a leader.
   Duration election_timeout = std::chrono::milliseconds(5000);
   Duration heartbeat_interval = std::chrono::milliseconds(1000);
@@ -50,12 +57,15 @@ struct RaftOptions {
   // election timeout less `max_clock_drift_ppm`. All members must agree on this option.
   bool leases = false;
   std::uint32_t max_clock_drift_ppm = 50'000;
+  // A learner that is to vote is made a voter when it lacks at most so many committed slots.
+  std::uint64_t promote_within = 64;
 };
 
 class RaftCore final : public Core {
  public:
   // `random` must outlive the core and belongs to the same executor.
-  RaftCore(const RaftOptions& options, Random* random) : options_(options), random_(random) {}
+  RaftCore(const RaftOptions& options, Random* random)
+      : options_(options), self_{options.self, options.incarnation}, random_(random) {}
 
   Effects Step(const Event& event) override;
 
@@ -65,8 +75,9 @@ class RaftCore final : public Core {
   [[nodiscard]] Slot committed() const { return committed_; }
   [[nodiscard]] const Log& log() const { return log_; }
   [[nodiscard]] const Membership& membership() const { return memberships_.back().second; }
-  [[nodiscard]] const std::map<NodeId, Progress>& peers() const { return peers_; }
-  [[nodiscard]] std::optional<NodeId> voted_for() const { return voted_for_; }
+  [[nodiscard]] const std::map<PeerId, Progress>& peers() const { return peers_; }
+  [[nodiscard]] std::optional<PeerId> voted_for() const { return voted_for_; }
+  [[nodiscard]] bool lease_is_valid() const { return role_ == Role::kLeader && LeaseIsValid(); }
 
  private:
   // ---- Events
@@ -81,20 +92,21 @@ class RaftCore final : public Core {
   void On(const TransferLeadership& event);
   void On(const Fetched& event);
   void On(const Compacted& event);
+  void On(const SnapshotReceived& event);
   void On(const SnapshotInstalled& event);
   void On(const SnapshotSent& event);
 
   // ---- Messages
-  void Receive(NodeId from, const VoteRequest& m);
-  void Receive(NodeId from, const VoteResponse& m);
-  void Receive(NodeId from, AppendRequest m);
-  void Receive(NodeId from, const AppendResponse& m);
-  void Receive(NodeId from, const TimeoutNow& m);
-  void Receive(NodeId from, const BarrierRequest& m);
-  void Receive(NodeId from, const BarrierResponse& m);
+  void Receive(const PeerId& from, const VoteRequest& m);
+  void Receive(const PeerId& from, const VoteResponse& m);
+  void Receive(const PeerId& from, const AppendRequest& m);
+  void Receive(const PeerId& from, const AppendResponse& m);
+  void Receive(const PeerId& from, const TimeoutNow& m);
+  void Receive(const PeerId& from, const BarrierRequest& m);
+  void Receive(const PeerId& from, const BarrierResponse& m);
 
   // ---- Roles and elections (election.cc)
-  void BecomeFollower(Epoch epoch, std::optional<NodeId> leader);
+  void BecomeFollower(Epoch epoch, std::optional<PeerId> leader);
   void Campaign(bool pre, bool transfer);
   void CountVotesSoFar();
   // A voter of the membership in force, or of one that may still be: as long as the entry that
@@ -102,55 +114,67 @@ class RaftCore final : public Core {
   // without its log (dissertation, 4.2.2). Its own vote counts only where it is a voter.
   [[nodiscard]] bool MayCampaign() const;
   void BecomeLeader();
-  void SetLeadership(Role role, std::optional<NodeId> leader);
   void ResetElectionTimer();
   [[nodiscard]] bool HearsFromLeader() const;
   [[nodiscard]] bool IsUpToDate(Slot last_slot, Epoch last_epoch) const;
   void CheckQuorum();
+  void CheckDisk();
 
-  // ---- Replication (replication.cc)
+  // ---- Replication: the leader's side (replication.cc)
   Slot AppendOwn(EntryKind kind, std::shared_ptr<const std::string> payload);
   void Broadcast();
   void StartRound();
   // Sends what the peer's progress allows; with `heartbeat` at least an empty append.
-  void SendAppend(NodeId peer, bool heartbeat);
-  void SendEntries(NodeId peer, Progress& progress, std::vector<Entry> entries);
+  void SendAppend(const PeerId& peer, bool heartbeat);
+  void SendEntries(const PeerId& peer, Progress& progress, std::vector<Entry> entries);
   void MaybeCommit();
   void CommitTo(Slot slot);
-  void Acknowledged(NodeId from, Progress& progress, Slot slot);
-  void Refused(NodeId from, Progress& progress, const AppendResponse& m);
+  void Acknowledged(const PeerId& from, Progress& progress, Slot slot);
+  void Refused(const PeerId& from, Progress& progress, const AppendResponse& m);
+  // The follower's side (follower.cc)
   void TakeEntries(const std::vector<Entry>& entries);
+  void Acknowledge(const PeerId& leader, const AppendRequest& m, Slot match);
 
   // ---- Membership and transfer (membership_change.cc)
+  [[nodiscard]] Status MayChangeTo(const Membership& target) const;
+  [[nodiscard]] bool Answers(const PeerId& peer) const;
+  Slot AppendMembership(Membership next);
   void SetMembership(Slot slot, Membership membership);
   void ForgetMembershipsFrom(Slot slot);
+  [[nodiscard]] const Membership& CommittedMembership() const;
   void AfterMembershipCommitted();
+  void PromoteIfCaughtUp();
   void UpdatePeers();
   void MaybeFinishTransfer();
+  [[nodiscard]] std::optional<PeerId> MostCaughtUp() const;
+  void HandOverTo(const std::optional<PeerId>& peer);
 
   // ---- Read barriers (barriers.cc)
   struct Waiting {
-    std::optional<NodeId> peer;  // who asked; nothing: this node
+    std::optional<PeerId> peer;  // who asked; nothing: this node
+    std::uint64_t run = 0;       // of a peer
     std::uint64_t id = 0;
     Slot slot;
   };
-  void AddBarrier(std::optional<NodeId> peer, std::uint64_t id);
+  void AskLeader();
+  void AskLeaderAgain();
   void OpenBarriers();
-  void Open(const Waiting& barrier);
+  void OpenAll(const std::vector<Waiting>& barriers);
   void FailBarriers(const Status& status);
   [[nodiscard]] std::uint64_t RoundOfQuorum() const;
   [[nodiscard]] bool LeaseIsValid() const;
 
   // ---- Effects
-  void Send(NodeId to, const RaftMessage& message);
+  void Send(const PeerId& to, RaftMessage message);
   // Leaves once everything handed to the journal so far, this step included, is durable.
-  void SendAfterPersist(NodeId to, const RaftMessage& message);
+  void SendAfterPersist(const PeerId& to, RaftMessage message);
   void Finish();
-  [[nodiscard]] Membership MembershipAt(Slot slot) const;
+  void ReportLeadership();
   [[nodiscard]] std::string EncodeHardState() const;
   void DecodeHardState(const std::string& bytes);
 
   const RaftOptions options_;
+  const PeerId self_;
   Random* const random_;
 
   // Of the step that runs.
@@ -162,23 +186,32 @@ class RaftCore final : public Core {
 
   // Durable.
   Epoch epoch_;
-  std::optional<NodeId> voted_for_;
+  std::optional<PeerId> voted_for_;
   Log log_;
 
-  // What is on its way to the journal: token, and the last slot that is durable with it.
+  // What is on its way to the journal: in the order of tokens.
+  struct Writing {
+    PersistToken token;
+    Slot last_slot;  // durable with it; 0 if no entries
+    MonotonicTime handed_over;
+  };
   PersistToken next_token_{1};
   PersistToken durable_token_;
-  std::deque<std::pair<PersistToken, Slot>> persists_;
+  PersistToken hard_state_token_;  // of the last change of epoch or vote
+  std::deque<Writing> persists_;
   Slot durable_slot_;
 
   bool recovered_ = false;
   MonotonicTime recovered_at_;
+  std::uint64_t run_ = 0;  // random: tells answers to this run from those to a former one
   Role role_ = Role::kFollower;
-  std::optional<NodeId> leader_;
+  std::optional<PeerId> leader_;
+  std::optional<Leadership> reported_;
   Slot committed_;
-  Slot applied_;
   MonotonicTime heard_from_leader_{INT64_MIN / 2};
   MonotonicTime election_at_;
+  bool removed_ = false;            // for good
+  std::optional<Slot> installing_;  // the snapshot that is being installed
 
   // By the slot of the entry that brought it; the first is that of the snapshot. The last is in
   // force, committed or not.
@@ -186,23 +219,27 @@ class RaftCore final : public Core {
 
   // Of a candidate.
   bool pre_voting_ = false;
-  std::map<NodeId, Vote> votes_;
+  PersistToken own_vote_;  // with it, its own vote is durable
+  std::map<PeerId, Vote> votes_;
 
   // Of a leader.
-  std::map<NodeId, Progress> peers_;
+  std::map<PeerId, Progress> peers_;
   MonotonicTime heartbeat_at_;
   Slot first_own_slot_;  // the no-op of this leadership
   std::uint64_t round_ = 0;
   std::deque<std::pair<std::uint64_t, MonotonicTime>> rounds_;  // when each began
-  std::optional<std::pair<NodeId, MonotonicTime>> transfer_;    // to whom, and until when
+  std::optional<std::pair<PeerId, MonotonicTime>> transfer_;    // to whom, and until when
   bool lease_void_ = false;  // another node may have been told to take over
 
-  // Barriers: of the round that is under way, of the next one, and (on followers) those put to the
-  // leader.
+  // Barriers of the round that is under way, and of the next one: at most one of each peer in each.
   std::vector<Waiting> barriers_;
   std::uint64_t barriers_round_ = 0;
   std::vector<Waiting> next_barriers_;
-  std::vector<std::uint64_t> asked_barriers_;
+  // On followers: barriers with the numbers under which the leader is asked, and the numbers that
+  // were asked for and are not answered.
+  std::deque<std::pair<std::uint64_t, BarrierId>> asked_barriers_;
+  std::deque<std::uint64_t> asks_in_flight_;
+  std::uint64_t next_ask_ = 1;
 };
 
 }  // namespace cairn::consensus::raft

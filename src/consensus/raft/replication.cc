@@ -1,15 +1,13 @@
-// Log replication: sections 5.3, 5.4.2 and 7 of the Raft paper.
+// Log replication, the leader's side: sections 5.3, 5.4.2 and 7 of the Raft paper.
 #include <algorithm>
 #include <functional>
 #include <memory>
 #include <utility>
 
-#include "src/base/check.h"
+#include "src/base/planted_bug.h"
 #include "src/consensus/raft/raft_core.h"
 
 namespace cairn::consensus::raft {
-
-// ---- Leader
 
 void RaftCore::On(const Propose& event) {
   if (role_ != Role::kLeader || transfer_) {
@@ -45,7 +43,7 @@ void RaftCore::StartRound() {
   OpenBarriers();
 }
 
-void RaftCore::SendAppend(NodeId peer, bool heartbeat) {
+void RaftCore::SendAppend(const PeerId& peer, bool heartbeat) {
   Progress& progress = peers_.at(peer);
   const Slot prev = progress.next.Prev();
   const bool window_full = progress.state == Progress::State::kProbe
@@ -77,7 +75,7 @@ void RaftCore::SendAppend(NodeId peer, bool heartbeat) {
                  epoch_, at, log_.EpochAt(at).value_or(log_.base_epoch()), committed_, round_, {}});
 }
 
-void RaftCore::SendEntries(NodeId peer, Progress& progress, std::vector<Entry> entries) {
+void RaftCore::SendEntries(const PeerId& peer, Progress& progress, std::vector<Entry> entries) {
   const Slot prev = progress.next.Prev();
   const Slot last = entries.back().slot;
   Send(peer,
@@ -119,12 +117,13 @@ void RaftCore::On(const SnapshotSent& event) {
   if (event.ok) SendAppend(event.peer, true);
 }
 
-void RaftCore::Receive(NodeId from, const AppendResponse& m) {
+void RaftCore::Receive(const PeerId& from, const AppendResponse& m) {
   if (m.epoch > epoch_) return BecomeFollower(m.epoch, std::nullopt);
   const auto it = peers_.find(from);
   if (role_ != Role::kLeader || m.epoch < epoch_ || it == peers_.end()) return;
   Progress& progress = it->second;
   progress.last_heard = now_;
+  progress.answered = true;
   progress.round = std::max(progress.round, m.round);
   if (m.ok) {
     Acknowledged(from, progress, m.slot);
@@ -134,7 +133,7 @@ void RaftCore::Receive(NodeId from, const AppendResponse& m) {
   if (role_ == Role::kLeader) OpenBarriers();
 }
 
-void RaftCore::Acknowledged(NodeId from, Progress& progress, Slot slot) {
+void RaftCore::Acknowledged(const PeerId& from, Progress& progress, Slot slot) {
   // A slot beyond the log can't be ours.
   slot = std::min(slot, log_.last_slot());
   const bool grew = slot > progress.match;
@@ -148,13 +147,14 @@ void RaftCore::Acknowledged(NodeId from, Progress& progress, Slot slot) {
       progress.state == Progress::State::kSnapshot && progress.match >= log_.base_slot() && grew;
   if (found || caught_up) progress.BecomeReplicate();
   if (grew) MaybeCommit();
+  if (role_ == Role::kLeader) PromoteIfCaughtUp();
   // A commit may have ended this leadership, or this peer's membership.
   if (role_ != Role::kLeader || peers_.count(from) == 0) return;
   SendAppend(from, false);
   MaybeFinishTransfer();
 }
 
-void RaftCore::Refused(NodeId from, Progress& progress, const AppendResponse& m) {
+void RaftCore::Refused(const PeerId& from, Progress& progress, const AppendResponse& m) {
   // An answer to what was sent before the last change of course says nothing new.
   if (m.slot <= progress.match || progress.state == Progress::State::kSnapshot) return;
   if (progress.state == Progress::State::kProbe && m.slot != progress.next.Prev()) return;
@@ -168,14 +168,19 @@ void RaftCore::Refused(NodeId from, Progress& progress, const AppendResponse& m)
 }
 
 void RaftCore::MaybeCommit() {
-  const std::function<Slot(NodeId)> match_of = [this](NodeId node) {
-    if (node == options_.self) return std::min(durable_slot_, log_.last_slot());
+  const std::function<Slot(const PeerId&)> match_of = [this](const PeerId& node) {
+    if (node == self_) {
+      return Planted(PlantedBug::kLeaderCountsUnsyncedSelf)
+                 ? log_.last_slot()
+                 : std::min(durable_slot_, log_.last_slot());
+    }
     const auto it = peers_.find(node);
     return it == peers_.end() ? Slot() : it->second.match;
   };
   const Slot slot = ReachedByQuorum<Slot>(membership(), match_of);
   // Only an entry of this epoch commits by counting, and takes those before it along (figure 8).
-  if (slot == Slot::Max() || slot <= committed_ || log_.EpochAt(slot) != epoch_) return;
+  if (slot == Slot::Max() || slot <= committed_) return;
+  if (log_.EpochAt(slot) != epoch_ && !Planted(PlantedBug::kCommitOldEpochByCounting)) return;
   CommitTo(slot);
   // Followers learn of it with the next append; an idle group should not wait for a heartbeat.
   for (auto& [peer, progress] : peers_) {
@@ -188,68 +193,6 @@ void RaftCore::MaybeCommit() {
 void RaftCore::CommitTo(Slot slot) {
   committed_ = slot;
   effects_.committed = committed_;
-}
-
-// ---- Follower
-
-void RaftCore::Receive(NodeId from, AppendRequest m) {
-  if (m.epoch < epoch_) {
-    // Tells a leader of the past, and a node that pre-vote kept quiet, where the epoch is.
-    SendAfterPersist(from, AppendResponse{epoch_, false, m.prev_slot, Slot(), Epoch(), m.round});
-    return;
-  }
-  CAIRN_CHECK(role_ != Role::kLeader || m.epoch > epoch_, "two leaders in one epoch");
-  if (m.epoch > epoch_ || leader_ != from || role_ != Role::kFollower)
-    BecomeFollower(m.epoch, from);
-  heard_from_leader_ = now_;
-  ResetElectionTimer();
-  // What was asked and not answered by the time of a heartbeat may be lost: ask again.
-  if (m.entries.empty()) {
-    for (const std::uint64_t id : asked_barriers_) Send(from, BarrierRequest{epoch_, id});
-  }
-
-  if (m.prev_slot < log_.base_slot()) {
-    // Older than the snapshot here: what was compacted was committed, so it matches.
-    SendAfterPersist(from, AppendResponse{epoch_, true, log_.base_slot(), {}, {}, m.round});
-    return;
-  }
-  if (log_.EpochAt(m.prev_slot) != m.prev_epoch) {
-    const Slot hint = log_.LastSlotUpTo(m.prev_slot.Prev(), m.prev_epoch);
-    SendAfterPersist(from, AppendResponse{epoch_, false, m.prev_slot, hint,
-                                          log_.EpochAt(hint).value_or(Epoch()), m.round});
-    return;
-  }
-  TakeEntries(m.entries);
-  const Slot match = m.prev_slot.Plus(m.entries.size());
-  if (const Slot commit = std::min(m.committed, match); commit > committed_) CommitTo(commit);
-  if (m.entries.empty() && !hard_state_dirty_ && persists_.empty()) {
-    Send(from, AppendResponse{epoch_, true, match, {}, {}, m.round});
-  } else {
-    SendAfterPersist(from, AppendResponse{epoch_, true, match, {}, {}, m.round});
-  }
-}
-
-void RaftCore::TakeEntries(const std::vector<Entry>& entries) {
-  for (const Entry& entry : entries) {
-    const std::optional<Epoch> held = log_.EpochAt(entry.slot);
-    if (held == entry.epoch) continue;
-    if (held) {
-      CAIRN_CHECK(entry.slot > committed_,
-                  "a leader wants to change committed slot " + ToString(entry.slot));
-      log_.TruncateFrom(entry.slot);
-      ForgetMembershipsFrom(entry.slot);
-      persist_.truncate_from = entry.slot;
-      durable_slot_ = std::min(durable_slot_, entry.slot.Prev());
-      for (auto& [token, slot] : persists_) slot = std::min(slot, entry.slot.Prev());
-    }
-    log_.Append(entry);
-    persist_.entries.push_back(entry);
-    if (entry.kind == EntryKind::kMembership) {
-      const Result<Membership> membership = Membership::Decode(*entry.payload);
-      CAIRN_CHECK(membership.ok(), membership.status().message());
-      SetMembership(entry.slot, *membership);
-    }
-  }
 }
 
 }  // namespace cairn::consensus::raft

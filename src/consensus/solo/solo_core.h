@@ -35,6 +35,7 @@ class SoloCore final : public Core {
   void On(const TransferLeadership&, Effects*) {}
   void On(const Fetched&, Effects*) {}
   void On(const Compacted&, Effects*) {}
+  void On(const SnapshotReceived&, Effects*) {}
   void On(const SnapshotInstalled&, Effects*) {}
   void On(const SnapshotSent&, Effects*) {}
 

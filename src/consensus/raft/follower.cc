@@ -1,0 +1,98 @@
+// Log replication, the follower's side: section 5.3 of the Raft paper.
+#include <algorithm>
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/base/planted_bug.h"
+#include "src/consensus/raft/raft_core.h"
+
+namespace cairn::consensus::raft {
+
+void RaftCore::Receive(const PeerId& from, const AppendRequest& m) {
+  if (m.epoch < epoch_) {
+    // Tells a leader of the past, and a node that pre-vote kept quiet, where the epoch is.
+    SendAfterPersist(from, AppendResponse{epoch_, false, m.prev_slot, Slot(), Epoch(), m.round});
+    return;
+  }
+  CAIRN_CHECK(role_ != Role::kLeader || m.epoch > epoch_,
+              "two leaders in epoch " + ToString(epoch_));
+  if (m.epoch > epoch_ || leader_ != from || role_ != Role::kFollower) {
+    BecomeFollower(m.epoch, from);
+  }
+  heard_from_leader_ = now_;
+  ResetElectionTimer();
+  if (m.entries.empty()) AskLeaderAgain();
+
+  if (installing_) {
+    // The log is about to be replaced: nothing new is promised. What is committed is in the
+    // snapshot.
+    SendAfterPersist(
+        from, AppendResponse{epoch_, true, std::min(committed_, durable_slot_), {}, {}, m.round});
+    return;
+  }
+  if (m.prev_slot < log_.base_slot()) {
+    // Older than the snapshot here: what was compacted was committed, so it matches.
+    SendAfterPersist(from, AppendResponse{epoch_, true, log_.base_slot(), {}, {}, m.round});
+    return;
+  }
+  if (log_.EpochAt(m.prev_slot) != m.prev_epoch && !Planted(PlantedBug::kNoPrevCheck)) {
+    const Slot hint = log_.LastSlotUpTo(m.prev_slot.Prev(), m.prev_epoch);
+    SendAfterPersist(from, AppendResponse{epoch_, false, m.prev_slot, hint,
+                                          log_.EpochAt(hint).value_or(Epoch()), m.round});
+    return;
+  }
+  if (m.prev_slot > log_.last_slot()) return;
+  TakeEntries(m.entries);
+  const Slot match = m.prev_slot.Plus(m.entries.size());
+  const Slot known = Planted(PlantedBug::kCommitBeyondMatch) ? log_.last_slot() : match;
+  if (const Slot commit = std::min(m.committed, known); commit > committed_) {
+    CommitTo(commit);
+    AfterMembershipCommitted();
+  }
+  Acknowledge(from, m, match);
+}
+
+void RaftCore::Acknowledge(const PeerId& leader, const AppendRequest& m, Slot match) {
+  const AppendResponse durable{epoch_, true, match, {}, {}, m.round};
+  if (Planted(PlantedBug::kAckBeforeDurable)) return Send(leader, durable);
+  if (!m.entries.empty()) return SendAfterPersist(leader, durable);
+  // A heartbeat is answered whatever the disk does, for as much as is durable; the epoch must be.
+  if (hard_state_dirty_ || hard_state_token_ > durable_token_) {
+    return SendAfterPersist(leader, durable);
+  }
+  Send(leader, AppendResponse{epoch_, true, std::min(match, durable_slot_), {}, {}, m.round});
+  if (match > durable_slot_) SendAfterPersist(leader, durable);
+}
+
+void RaftCore::TakeEntries(const std::vector<Entry>& entries) {
+  const Slot last = entries.empty() ? Slot() : entries.back().slot;
+  for (const Entry& entry : entries) {
+    const std::optional<Epoch> held = log_.EpochAt(entry.slot);
+    const bool cut = Planted(PlantedBug::kTruncateMatchingEntries) && entry.slot == last &&
+                     last < log_.last_slot() && entry.slot > committed_;
+    if (held == entry.epoch && !cut) continue;
+    if (held) {
+      CAIRN_CHECK(entry.slot > committed_,
+                  "a leader wants to change committed slot " + ToString(entry.slot));
+      log_.TruncateFrom(entry.slot);
+      ForgetMembershipsFrom(entry.slot);
+      persist_.truncate_from = entry.slot;
+      if (!Planted(PlantedBug::kDurableSurvivesTruncation)) {
+        // What is on its way to the disk behind the cut is not what will stand there.
+        durable_slot_ = std::min(durable_slot_, entry.slot.Prev());
+        for (Writing& writing : persists_) {
+          writing.last_slot = std::min(writing.last_slot, entry.slot.Prev());
+        }
+      }
+    }
+    log_.Append(entry);
+    persist_.entries.push_back(entry);
+    if (entry.kind == EntryKind::kMembership) {
+      const Result<Membership> membership = Membership::Decode(*entry.payload);
+      CAIRN_CHECK(membership.ok(), membership.status().message());
+      SetMembership(entry.slot, *membership);
+    }
+  }
+}
+
+}  // namespace cairn::consensus::raft
