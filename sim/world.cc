@@ -63,6 +63,7 @@ SimNodeOptions World::NodeOptions(NodeId id) {
   node.routing.allow_stale_reads = plan_.stale_reads;
   node.routing.max_staleness = plan_.max_staleness;
   node.raft.self = id;
+  node.raft.incarnation = replica.incarnation;
   node.raft.election_timeout = milliseconds(300);
   node.raft.heartbeat_interval = milliseconds(80);
   node.raft.max_in_flight = static_cast<std::uint32_t>(1 + random.Below(16));
@@ -90,7 +91,7 @@ void World::SetUpStory() {
     const auto message = consensus::raft::Decode(body);
     StoryLine line{StoryLine::Kind::kMessage, scheduler_.now(), static_cast<int>(from.value()),
                    static_cast<int>(to.value()), ""};
-    line.text = message.ok() ? consensus::raft::Describe(*message) : "a message";
+    line.text = message.ok() ? consensus::raft::Describe(message->message) : "a message";
     options_.story(line);
   });
 }
