@@ -154,8 +154,13 @@ void Client::TryWrite(const std::shared_ptr<Write>& write) {
   request.context.allow_forwarding = !random_.OneIn(1, 4);
   request.timeout = milliseconds(300 + random_.Below(2500));
   ++write->attempt;
-  door_->Call(options_.number, AnyNode(), std::move(request),
-              [this, write](const Answer& answer) { OnWriteAnswer(write, answer); });
+  const NodeId node = AnyNode();
+  Trace("asks n" + ToString(node) + " for try " + std::to_string(write->attempt) + " of session " +
+        ToString(write->session) + " sequence " + std::to_string(write->sequence));
+  door_->Call(options_.number, node, std::move(request), [this, write](const Answer& answer) {
+    if (!answer.ok()) Trace("is told " + answer.status().ToString());
+    OnWriteAnswer(write, answer);
+  });
 }
 
 void Client::OnWriteAnswer(const std::shared_ptr<Write>& write, const Answer& answer) {

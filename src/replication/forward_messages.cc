@@ -22,6 +22,7 @@ std::string Encode(const ForwardRequest& request) {
   e.Fixed64(request.boot);
   e.Varint(request.id);
   e.Varint(request.floor);
+  e.Varint(request.epoch.value());
   e.SignedVarint(std::chrono::duration_cast<std::chrono::microseconds>(request.time_left).count());
   e.Bytes(request.command);
   return out;
@@ -46,6 +47,7 @@ Result<ForwardRequest> DecodeForwardRequest(std::string_view bytes) {
   request.boot = d.Fixed64();
   request.id = d.Varint();
   request.floor = d.Varint();
+  request.epoch = Epoch(d.Varint());
   const std::int64_t left_us = d.SignedVarint();
   // A day is more than anybody waits, and can't overflow.
   if (left_us >= 0 && left_us <= 86'400'000'000) {

@@ -22,6 +22,7 @@ struct ForwardRequest {
   std::uint64_t boot = 0;   // random, of the sender's process: its ids are its own
   std::uint64_t id = 0;     // 1, 2, 3, ... of that process
   std::uint64_t floor = 0;  // it waits for no answer below this id
+  Epoch epoch;              // of the leadership that it is put to; all copies name the same
   Duration time_left{0};    // until the deadline, when it was sent
   std::string command;      // as kv::EncodeCommand makes it; the leader puts its own time in
 };

@@ -183,6 +183,31 @@ TEST(ForwardTest, ADoubledRequestIsNotRefusedWhileItsFirstCopyIsInTheLog) {
   EXPECT_EQ(CountKeys(&group, next, "log/"), acknowledged);
 }
 
+// The copy that the restarted node refuses is the second one: the first was applied.
+TEST(ForwardTest, ALeaderThatWasRestartedDoesNotSayThatNothingWasApplied) {
+  Group group(3);
+  group.raft.election_timeout = seconds(2);
+  group.StartAll();
+  const NodeId leader = group.AwaitAgreement();
+  const NodeId other = group.Other(leader);
+  ASSERT_TRUE(group.Set(other, "warm", "up").ok());
+  group.network().Cut(leader, other);
+  const Slot before = group.replica(leader)->status().applied_slot;
+  RequestContext context;
+  context.deadline = group.time.Now() + milliseconds(1200);
+  const auto later = group.Begin(other, kv::Set{"k", "v", ""}, context);
+  ASSERT_TRUE(
+      group.time.RunUntil([&] { return group.replica(leader)->status().applied_slot > before; }));
+  group.Crash(leader);
+  group.Start(leader);
+  group.network().Heal();
+  const auto answer = group.Await(later);
+  EXPECT_EQ(answer.status().code(), StatusCode::kTimeout) << answer.status().ToString();
+  EXPECT_TRUE(answer.status().maybe_applied());
+  group.AwaitAgreement();
+  EXPECT_EQ(group.Get(other, "k", ReadLevel::kReadIndex), "v");
+}
+
 TEST(ForwardTest, WithoutALeaderAForwardedWriteEndsAtItsDeadline) {
   Group group(3);
   group.StartAll();

@@ -28,6 +28,8 @@ bool IsRefusal(StatusCode code) {
 
 }  // namespace
 
+bool IsRefusalByNode(StatusCode code) { return IsForTheNextLeader(code) || IsRefusal(code); }
+
 void Forwarder::Add(Waiters::Id waiter, kv::Command command, MonotonicTime deadline,
                     MonotonicTime now) {
   Item item;
@@ -40,9 +42,10 @@ void Forwarder::Add(Waiters::Id waiter, kv::Command command, MonotonicTime deadl
   Send(id, now);
 }
 
-void Forwarder::OnLeader(std::optional<NodeId> leader, MonotonicTime now) {
-  if (leader == leader_) return;
+void Forwarder::OnLeader(std::optional<NodeId> leader, Epoch epoch, MonotonicTime now) {
+  if (leader == leader_ && epoch == epoch_) return;
   leader_ = leader;
+  epoch_ = epoch;
   SendAll(now);
 }
 
@@ -126,10 +129,10 @@ void Forwarder::Send(std::uint64_t id, MonotonicTime now) {
   auto it = items_.find(id);
   if (it == items_.end() || !leader_) return;
   if (it->second.sent_to == options_.self) return;  // Its answer comes, whoever leads.
-  if (it->second.sent_to == *leader_) {
+  if (it->second.sent_to == *leader_ && it->second.sent_in == epoch_) {
     if (now < it->second.resend_at) return;
   } else if (it->second.sent_to) {
-    // Put to a leader that does not lead any more. Its answer is not waited for: a new id, so that
+    // Put to a leadership that is over. Its answer is not waited for: a new id, so that
     // the two are not confused.
     Retry(it, now, true);
     return;
@@ -144,11 +147,13 @@ void Forwarder::Send(std::uint64_t id, MonotonicTime now) {
     return;
   }
   item.sent_to = *leader_;
+  item.sent_in = epoch_;
   item.resend_at = now + options_.resend_after;
   ForwardRequest request;
   request.boot = options_.boot;
   request.id = id;
   request.floor = items_.begin()->first;
+  request.epoch = epoch_;
   request.time_left = std::max(item.deadline - now, Duration::zero());
   kv::EncodeCommand(item.command, &request.command);
   hooks_.send(*leader_, request);

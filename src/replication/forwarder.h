@@ -6,9 +6,10 @@
 //
 // What the client is told. An answer that the state machine gave is passed on. A refusal means that
 // nothing was applied only if no other copy can be in a log: the leader answers all copies of a
-// request alike (forward_table.h), so it does if the request was put to one leader only; else the
-// refusal says maybe_applied(). A refusal that another leader could take back (not the leader any
-// more) is not passed on: the request goes to the next leader until its deadline. If the node's own
+// request alike (forward_table.h), so it does if the request was put to one leadership only; else
+// the refusal says maybe_applied(). A leader that was restarted says it by itself
+// (ForwardRequest::epoch). A refusal that another leader could take back (not the leader any more)
+// is not passed on: the request goes to the next leader until its deadline. If the node's own
 // session has expired, nobody can know whether the command was applied before; it is not sent
 // again.
 //
@@ -42,6 +43,9 @@ struct ForwarderOptions {
   Duration resend_after = std::chrono::milliseconds(500);
 };
 
+// Whether an error says that a node did not take a write, rather than what became of it.
+[[nodiscard]] bool IsRefusalByNode(StatusCode code);
+
 class Forwarder {
  public:
   using LocalAnswer = std::function<void(Result<kv::WriteResult>)>;
@@ -56,8 +60,8 @@ class Forwarder {
 
   // Takes over a command whose waiter is in `waiters`.
   void Add(Waiters::Id waiter, kv::Command command, MonotonicTime deadline, MonotonicTime now);
-  // Who leads now; nothing: nobody known.
-  void OnLeader(std::optional<NodeId> leader, MonotonicTime now);
+  // Who leads now, and in which epoch; no leader: nobody known.
+  void OnLeader(std::optional<NodeId> leader, Epoch epoch, MonotonicTime now);
   void OnResponse(NodeId from, ForwardResponse response, MonotonicTime now);
   // Sends what is due and forgets what was given up. Call it every few milliseconds while !empty().
   void Tick(MonotonicTime now);
@@ -72,6 +76,7 @@ class Forwarder {
     bool numbered = false;   // own_session: session and sequence are in
     bool ambiguous = false;  // it was put to a leader before, whose answer is not known
     std::optional<NodeId> sent_to;
+    Epoch sent_in;  // the epoch that it led in
     MonotonicTime resend_at;
     MonotonicTime not_before;  // after a refusal
   };
@@ -97,6 +102,7 @@ class Forwarder {
   Waiters* const waiters_;
 
   std::optional<NodeId> leader_;
+  Epoch epoch_;
   std::uint64_t next_id_ = 1;
   Items items_;
   SessionId session_;           // this node's; 0: none

@@ -269,7 +269,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void HandleFrame(NodeId from, const FrameHeader& header, std::string body);
   void OnForwardRequest(NodeId from, const std::string& body);
   void OnForwardResponse(NodeId from, const std::string& body);
-  void AnswerForward(NodeId from, const ForwardResponse& response);
+  // `epoch`: what the request names.
+  void AnswerForward(NodeId from, Epoch epoch, ForwardResponse response);
 
   // Any thread.
   void ScheduleIntake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(intake_mutex_);
@@ -353,6 +354,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::deque<consensus::Message> held_messages_;  // wait for their token
   std::optional<MonotonicTime> core_timer_;
   consensus::Leadership leadership_;
+  // Known when this process started. An earlier one may have led in it, or before.
+  std::optional<Epoch> epoch_at_start_;
   consensus::Membership membership_;
 
   // Handed from core to journal.

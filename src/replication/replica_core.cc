@@ -41,6 +41,7 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
   }
   if (!effects.leadership) return;
   leadership_ = *effects.leadership;
+  if (!epoch_at_start_) epoch_at_start_ = leadership_.epoch;
   {
     MutexLock lock(&status_mutex_);
     status_.leadership = leadership_;
@@ -49,7 +50,7 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
     MutexLock lock(&intake_mutex_);
     led_elsewhere_ = leadership_.leader && *leadership_.leader != options_.node;
   }
-  forwarder_.OnLeader(leadership_.leader, env_.clock->Now());
+  forwarder_.OnLeader(leadership_.leader, leadership_.epoch, env_.clock->Now());
   if (!leadership_.leader) return;
   if (!parked_barriers_.empty()) StartBarrier(std::exchange(parked_barriers_, {}));
   Dispatch();

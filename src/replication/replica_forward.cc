@@ -84,25 +84,30 @@ void Replica::OnForwardRequest(NodeId from, const std::string& body) {
   if (refused.ok() && !leads()) refused = NotLeaderError("this node does not lead");
   if (!refused.ok()) {
     response.status = std::move(refused);
-    return AnswerForward(from, response);
+    return AnswerForward(from, request->epoch, std::move(response));
   }
   {
     MutexLock lock(&status_mutex_);
     ++status_.forwarded;
   }
   Propose(*std::move(command), env_.clock->Now() + request->time_left,
-          [this, from, response](Result<kv::WriteResult> result) mutable {
+          [this, from, epoch = request->epoch, response](Result<kv::WriteResult> result) mutable {
             if (result.ok()) {
               response.result = *std::move(result);
             } else {
               response.status = std::move(result).status();
             }
-            PostTo(env_.core,
-                   [this, from, response = std::move(response)] { AnswerForward(from, response); });
+            PostTo(env_.core, [this, from, epoch, response = std::move(response)]() mutable {
+              AnswerForward(from, epoch, std::move(response));
+            });
           });
 }
 
-void Replica::AnswerForward(NodeId from, const ForwardResponse& response) {
+void Replica::AnswerForward(NodeId from, Epoch epoch, ForwardResponse response) {
+  // An earlier process of this node may have led in that epoch, and have taken another copy.
+  if (IsRefusalByNode(response.status.code()) && epoch <= epoch_at_start_) {
+    response.status = std::move(response.status).WithMaybeApplied();
+  }
   forward_table_.Answered(from, response);
   SendFrame(from, FrameKind::kForwardResponse, Encode(response));
 }
