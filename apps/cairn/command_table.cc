@@ -11,8 +11,9 @@ namespace {
 const std::vector<Command>& Commands() {
   static const std::vector<Command> commands = [] {
     std::vector<Command> all;
-    for (std::vector<Command> some : {PointCommands(), RangeCommands(), TxnCommands(),
-                                      BulkCommands(), AdminCommands(), MetaCommands()}) {
+    for (std::vector<Command> some :
+         {PointCommands(), RangeCommands(), TxnCommands(), BulkCommands(), AdminCommands(),
+          DramCommands(), MetaCommands()}) {
       all.insert(all.end(), std::make_move_iterator(some.begin()),
                  std::make_move_iterator(some.end()));
     }
@@ -63,7 +64,7 @@ ProgramDef MakeProgram() {
            "Options may stand before or behind the command. A word that starts with - and is no "
            "option stands behind --."},
       .common = CommonOptionDefs(),
-      .groups = {},
+      .groups = {{"dram", "Values in the memory of other processes (docs/remote-dram.md)"}},
       .exit_codes = {{kSuccess, "Done"},
                      {kKeyNotFound, "get: there is no such key"},
                      {kUsage, "Wrong options, arguments or input"},

@@ -40,6 +40,7 @@ std::vector<Command> TxnCommands();    // txn
 std::vector<Command> BulkCommands();   // dump, load
 std::vector<Command> AdminCommands();  // status
 std::vector<Command> MetaCommands();   // completion, man
+std::vector<Command> DramCommands();   // dram serve, put, get, delete, list, stat, route, bench
 
 // Names of common options, for CommandDef::common: those of every command that asks a node, and
 // those of the ones that read and show keys or values.

@@ -1,9 +1,6 @@
 #include "src/dram/pool/pool.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "src/base/check.h"
@@ -23,16 +20,6 @@ Future<T> Ready(Result<T> result) {
   Future<T> future = Promise<T>(promise).GetFuture();
   promise.Fulfil(std::move(result));
   return future;
-}
-
-// How others reach a server that listens on every address of its host.
-Result<std::string> AdvertisedHost(const std::string& host) {
-  if (host != "0.0.0.0" && host != "::") return host;
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) {
-    return IoError("the host has no name: set advertise_addr in the spec");
-  }
-  return std::string(name.data());
 }
 
 Result<ReadResult> ToReadResult(Result<Answer> answer, system_clock::time_point time) {
@@ -79,11 +66,7 @@ Status Pool::Serve() {
   CAIRN_ASSIGN_OR_RETURN(listener_, transport_->Listen(*spec_.listen, server_.get()));
   const Endpoint endpoint = listener_->address();
   listen_address_ = endpoint.ToString();
-  self_ = spec_.advertise;
-  if (self_.empty()) {
-    CAIRN_ASSIGN_OR_RETURN(const std::string host, AdvertisedHost(endpoint.host));
-    self_ = Endpoint{host, endpoint.port}.ToString();
-  }
+  CAIRN_ASSIGN_OR_RETURN(self_, AdvertisedAddress(spec_, endpoint));
   CAIRN_LOG(kInfo, "dram: serving {} bytes at {} as {} over {}", store_->region().size(),
             listen_address_, self_, transport_->name());
   return {};

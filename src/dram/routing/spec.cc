@@ -1,6 +1,9 @@
 #include "src/dram/routing/spec.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -278,6 +281,34 @@ std::optional<std::uint64_t> ParseBytes(std::string_view text) {
   if (unit == "TiB") shift = 40;
   if (shift < 0 || number > (UINT64_MAX >> shift)) return std::nullopt;
   return number << shift;
+}
+
+Result<std::string> AdvertisedAddress(const Spec& spec, const Endpoint& listening) {
+  if (!spec.advertise.empty()) return spec.advertise;
+  if (listening.host != "0.0.0.0" && listening.host != "::") return listening.ToString();
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) {
+    return IoError("the host has no name: set advertise_addr in the spec");
+  }
+  return Endpoint{name.data(), listening.port}.ToString();
+}
+
+Result<std::string> ClientSpecOf(std::string_view text) {
+  CAIRN_ASSIGN_OR_RETURN(const Spec spec, ParseSpec(text));
+  if (!spec.listen.has_value()) return std::string(text);
+  if (spec.listen->port == 0 && spec.advertise.empty()) {
+    return Bad("listen_addr", "has port 0, so clients can't know where it serves: name the port");
+  }
+  CAIRN_ASSIGN_OR_RETURN(const std::string self, AdvertisedAddress(spec, *spec.listen));
+  json object = json::parse(text);
+  for (const char* name : {"listen_addr", "advertise_addr", "capacity_bytes", "eviction",
+                           "remote_addr", "enable_server_to_server"}) {
+    object.erase(name);
+  }
+  std::set<std::string> servers(spec.remotes.begin(), spec.remotes.end());
+  servers.insert(self);
+  object["remote_addrs"] = servers;
+  return object.dump();
 }
 
 Result<Spec> ParseSpec(std::string_view text) {

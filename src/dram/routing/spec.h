@@ -47,6 +47,14 @@ struct Spec {
 // kInvalidArgument that names the field and says what to change.
 Result<Spec> ParseSpec(std::string_view json);
 
+// How others call a server that listens at `listening`: the spec's advertise_addr, or that address
+// with the host's name in place of a wildcard.
+Result<std::string> AdvertisedAddress(const Spec& spec, const Endpoint& listening);
+
+// The spec of a client of the pool that a node's spec describes; that of a client as it is.
+// kInvalidArgument also for a node whose port is not known before it listens.
+Result<std::string> ClientSpecOf(std::string_view json);
+
 // "8GiB", "512MiB", "4096": bytes.
 std::optional<std::uint64_t> ParseBytes(std::string_view text);
 

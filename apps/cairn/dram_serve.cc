@@ -1,0 +1,91 @@
+// cairn dram serve: a node of the memory plane in the foreground.
+#include <pthread.h>
+
+#include <csignal>
+#include <iostream>
+#include <utility>
+
+#include "apps/cairn/dram_store.h"
+
+namespace cairn::cli {
+namespace {
+
+// The spec of the node, from --spec and what stands beside it.
+Result<nlohmann::json> NodeSpec(const Invocation& in) {
+  CAIRN_ASSIGN_OR_RETURN(nlohmann::json spec, DramSpec(in));
+  if (in.Has("listen")) spec["listen_addr"] = in.Required("listen");
+  if (in.Has("capacity")) spec["capacity_bytes"] = *in.Number("capacity");
+  if (in.Has("remote")) {
+    spec.erase("remote_addr");
+    spec["remote_addrs"] = DramRemotes(in);
+  }
+  if (!spec.contains("listen_addr")) {
+    return InvalidArgumentError(
+        "where to serve? Give --listen HOST:PORT, or listen_addr in --spec");
+  }
+  return spec;
+}
+
+ExitCode RunServe(Context& context, const Invocation& in) {
+  const auto spec = NodeSpec(in);
+  if (!spec.ok()) return context.Fail(UsageFailure(spec.status()));
+  // Before there are threads, which inherit the mask: the wait below takes these signals.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const auto store = RemoteDram::Open(spec->dump());
+  if (!store.ok()) {
+    return context.Fail(store.status().code() == StatusCode::kInvalidArgument
+                            ? UsageFailure(store.status())
+                            : DramFailure(store.status()));
+  }
+  std::string self;
+  std::string others;
+  for (const dram::PeerStatus& peer : (*store)->Peers()) {
+    if (peer.local) self = peer.address;
+    if (!peer.local) others += " " + peer.address;
+  }
+  std::cout << "serving at " << (*store)->listen_address() << " as " << self;
+  if (!others.empty()) std::cout << " with" << others;
+  std::cout << std::endl;
+  int signal = 0;
+  sigwait(&signals, &signal);
+  return kSuccess;
+}
+
+}  // namespace
+
+std::vector<Command> DramServeCommands() {
+  return {
+      {{.name = "dram serve",
+        .summary = "Serves memory to others, until it is told to stop",
+        .description = {"What is stored is gone when it ends. With --remote, or remote_addrs in "
+                        "the spec, it is one node of a pool. SIGINT and SIGTERM end it."},
+        .options = {{.name = "listen",
+                     .kind = ValueKind::kText,
+                     .value_name = "HOST:PORT",
+                     .help = "Where to serve; port 0 takes a free one, which is shown"},
+                    {.name = "capacity",
+                     .kind = ValueKind::kSize,
+                     .value_name = "BYTES",
+                     .help = "How much to hold; unless given, 1GiB",
+                     .min = 4096,
+                     .max = std::uint64_t{16} << 40},
+                    {.name = "spec",
+                     .kind = ValueKind::kText,
+                     .value_name = "JSON|FILE",
+                     .help = "The node and its pool, as JSON or a file of it"},
+                    {.name = "remote",
+                     .kind = ValueKind::kEndpoints,
+                     .value_name = "HOST:PORT,...",
+                     .help = "The other nodes of the pool"}},
+        .examples = {{"cairn dram serve --listen 127.0.0.1:12345 --capacity 8GiB",
+                      "Serve 8 GiB on this machine"},
+                     {"cairn dram serve --listen node1:12345 --remote node2:12345,node3:12345",
+                      "Serve as one of three nodes"}}},
+       RunServe}};
+}
+
+}  // namespace cairn::cli
