@@ -308,6 +308,50 @@ class RemoteDram {
   [[nodiscard]] virtual std::string listen_address() const = 0;
 };
 
+// A server and a client of each of its peers, for programs that say themselves on which node a
+// value lives; a RemoteDram with `key_routing` decides that by itself.
+//
+//   cairn::DistributedServerNode node1;
+//   node1.Initialize("0.0.0.0:12345", {"192.168.1.100:12345", "192.168.1.101:12345"});
+//   node1.GetServerStore().Write("local_key", cairn::dram::Buffer::Copy("local data")).Get();
+//   node1.WriteToServer("192.168.1.100:12345", "key", cairn::dram::Buffer::Copy("data")).Get();
+//   auto read = node1.ReadFromServer("192.168.1.101:12345", "some_key").Get();
+//
+// Thread safety: after Initialize, all of it. Destroying it is as with RemoteDram.
+class DistributedServerNode {
+ public:
+  DistributedServerNode();
+  ~DistributedServerNode();
+  DistributedServerNode(const DistributedServerNode&) = delete;
+  DistributedServerNode& operator=(const DistributedServerNode&) = delete;
+
+  // Serves `capacity_bytes` at `listen_addr`, and begins to connect to the peers; they need not run
+  // yet. Once: kFailedPrecondition afterwards. kInvalidArgument for an address that is none,
+  // kIoError if it can't listen; it can be called again then.
+  Status Initialize(const std::string& listen_addr, const std::vector<std::string>& peer_addrs,
+                    std::uint64_t capacity_bytes = std::uint64_t{1} << 30);
+
+  // The values of this node. Aborts before Initialize.
+  RemoteDram& GetServerStore();
+
+  // On one of the peers, named as in Initialize, or on this node, by its listen address. kNotFound
+  // for any other.
+  Future<dram::WriteResult> WriteToServer(const std::string& server_addr, std::string_view key,
+                                          dram::Buffer value);
+  Future<dram::ReadResult> ReadFromServer(const std::string& server_addr, std::string_view key);
+
+  // The peers, in the order of Initialize.
+  [[nodiscard]] std::vector<dram::PeerStatus> GetPeerStatus() const;
+  // Where it serves, with the real port; empty before Initialize.
+  [[nodiscard]] std::string listen_address() const;
+
+ private:
+  RemoteDram* Find(const std::string& server_addr) const;
+
+  std::unique_ptr<RemoteDram> server_;
+  std::vector<std::pair<std::string, std::unique_ptr<RemoteDram>>> peers_;
+};
+
 }  // namespace cairn
 
 #endif  // CAIRN_REMOTE_DRAM_H_
