@@ -7,6 +7,8 @@
 
 #include <chrono>
 #include <functional>
+#include <future>
+#include <list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,15 +24,44 @@ inline constexpr std::chrono::seconds kHandshakeLimit{5};
 // A peer that owes something and says nothing is asked once a tick, and is dead after some.
 inline constexpr std::chrono::milliseconds kWatchTick{500};
 inline constexpr int kSilentTicks = 6;
+// A client that was let in by the door and gave up may still have an endpoint on its way.
+inline constexpr std::chrono::milliseconds kUnsettledTime{200};
 
 // Thread safe.
 struct Core {
   Core(std::shared_ptr<Context> context_in, std::unique_ptr<Engine> engine, std::size_t eager_bytes)
       : context(std::move(context_in)), links(std::move(engine), eager_bytes) {}
+  // Waits for what was retired.
+  ~Core() {
+    std::promise<void> done;
+    std::future<void> future = done.get_future();
+    engine().Post([this, &done] {
+      none_retired = [&done] { done.set_value(); };
+      if (retired.empty()) std::exchange(none_retired, nullptr)();
+    });
+    future.wait();
+  }
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
   Engine& engine() { return links.engine(); }
+
+  // Keeps a listener that nobody uses any more until `until`. A connection that UCX is making for
+  // it points to it until the request for it was delivered (uct_tcp_sockcm_ep_t::listener in UCX
+  // 1.13), and would call it after its end. On the engine.
+  void Retire(std::unique_ptr<ConnectionListener> listener, MonotonicTime until) {
+    listener->RejectAll();
+    const auto it = retired.insert(retired.end(), std::move(listener));
+    engine().RunAt(until, [this, it] {
+      retired.erase(it);
+      if (retired.empty() && none_retired) std::exchange(none_retired, nullptr)();
+    });
+  }
 
   const std::shared_ptr<Context> context;
   LinkSet links;
+  // On the engine.
+  std::list<std::unique_ptr<ConnectionListener>> retired;
+  Task none_retired;
   // Looks names up, which blocks. Ends before the engine that its tasks post to.
   SystemClock clock;
   ThreadExecutor resolver{"dram-resolve", &clock};

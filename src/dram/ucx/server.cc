@@ -182,7 +182,11 @@ Status Server::Open(const Endpoint& address) {
   core_->engine().RunAndWait([this, &bound, &status] {
     auto listener = ConnectionListener::Create(
         &core_->engine().worker(), bound.get(), bound.size, [this](ucp_conn_request* request) {
-          core_->engine().Post([this, request] { OnEndpoint(request); });
+          ++requests_;
+          core_->engine().Post([this, request, listener = listener_.get()] {
+            --requests_;
+            OnEndpoint(listener, request);
+          });
         });
     if (!listener.ok()) {
       status =
@@ -225,10 +229,9 @@ void Server::PauseKnocks() {
   });
 }
 
-void Server::OnEndpoint(ucp_conn_request* request) {
-  if (closed_) return;
-  if (strangers_.size() >= kMaxStrangers) {
-    listener_->Reject(request);
+void Server::OnEndpoint(ConnectionListener* listener, ucp_conn_request* request) {
+  if (closed_ || strangers_.size() >= kMaxStrangers) {
+    listener->Reject(request);
     return;
   }
   auto link = core_->links.Accept(request, this);
@@ -283,7 +286,11 @@ void Server::Forget(Peer* peer, bool attached, bool had_requests) {
   const ConnectionId id = peer->id();
   expected_.erase(peer->token());
   peers_.erase(id);
-  if (attached) open_.fetch_sub(1);
+  if (attached) {
+    open_.fetch_sub(1);
+  } else {
+    unsettled_until_ = core_->engine().Now() + kUnsettledTime;
+  }
   if (had_requests) handler_->OnDisconnect(id);
 }
 
@@ -292,7 +299,6 @@ void Server::CloseAndWait() {
     closed_ = true;
     core_->engine().RemoveFd(knock_fd_);
     ::close(knock_fd_);
-    listener_.reset();
     std::vector<std::shared_ptr<Peer>> peers;
     for (const auto& [id, peer] : peers_) peers.push_back(peer);
     for (const auto& peer : peers) peer->Break(UnavailableError("the listener was closed"));
@@ -300,6 +306,13 @@ void Server::CloseAndWait() {
       core_->engine().Cancel(stranger.second);
       stranger.first->SetUser(nullptr);
       stranger.first->Break(UnavailableError("the listener was closed"));
+    }
+    const MonotonicTime now = core_->engine().Now();
+    if (requests_ > 0) unsettled_until_ = now + kUnsettledTime;
+    if (unsettled_until_ > now) {
+      core_->Retire(std::move(listener_), unsettled_until_);
+    } else {
+      listener_.reset();
     }
   });
 }

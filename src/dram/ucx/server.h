@@ -70,7 +70,7 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
  private:
   friend class Peer;
   void OnKnock();
-  void OnEndpoint(ucp_conn_request* request);
+  void OnEndpoint(ConnectionListener* listener, ucp_conn_request* request);
   void PauseKnocks();
   void Forget(Peer* peer, bool attached, bool had_requests);
 
@@ -86,6 +86,10 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   absl::flat_hash_map<std::string, Peer*> expected_;
   // Endpoints that have not said whose they are, and until when they may.
   absl::flat_hash_map<Link*, std::pair<std::shared_ptr<Link>, Engine::TimerId>> strangers_;
+  // Requests for endpoints that wait for their task.
+  std::size_t requests_ = 0;
+  // Until then an endpoint may be on its way that no peer waits for.
+  MonotonicTime unsettled_until_;
   bool closed_ = false;
 };
 

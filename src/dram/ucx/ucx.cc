@@ -163,7 +163,12 @@ Result<std::unique_ptr<ConnectionListener>> ConnectionListener::Create(Worker* w
   params.sockaddr.addr = address;
   params.sockaddr.addrlen = static_cast<socklen_t>(address_size);
   params.conn_handler.cb = [](ucp_conn_request_h request, void* self) {
-    static_cast<ConnectionListener*>(self)->on_request_(request);
+    auto* const me = static_cast<ConnectionListener*>(self);
+    if (me->on_request_) {
+      me->on_request_(request);
+    } else {
+      me->Reject(request);
+    }
   };
   params.conn_handler.arg = listener.get();
   if (ucs_status_t s = ucp_listener_create(worker->get(), &params, &listener->listener_);

@@ -110,10 +110,12 @@ class ConnectionListener {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   void Reject(ucp_conn_request* request);
+  // From now on rejects what comes by itself.
+  void RejectAll() { on_request_ = nullptr; }
 
  private:
   explicit ConnectionListener(OnRequest on_request) : on_request_(std::move(on_request)) {}
-  const OnRequest on_request_;
+  OnRequest on_request_;
   ucp_listener* listener_ = nullptr;
   std::uint16_t port_ = 0;
 };
