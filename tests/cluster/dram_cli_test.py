@@ -3,55 +3,22 @@
 brought back."""
 import json
 import os
-import select
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import unittest
 
-from cairn_process import BIN, wait_until
+from cairn_process import wait_until
+from dram_process import BIN, DramServer, free_addresses
 
 DONE, NOT_FOUND, USAGE, REFUSED, UNREACHABLE, TIMED_OUT = range(6)
-START_SECONDS = 60
-
-
-def free_ports(count):
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-class Server:
-    """A `cairn dram serve`; serving when made."""
-
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen(
-            [str(BIN / "cairn"), "dram", "serve", *arguments], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        readable, _, _ = select.select([self.process.stdout], [], [], START_SECONDS)
-        self.line = self.process.stdout.readline() if readable else ""
-        if not self.line.startswith("serving at "):
-            self.process.kill()
-            raise AssertionError(f"no server: {self.line!r} {self.process.communicate()}")
-        self.address = self.line.split()[2]
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        self.process.communicate(timeout=60)
-        return self.process.returncode
 
 
 class DramTestCase(unittest.TestCase):
     def serve(self, *arguments):
-        server = Server(*arguments)
-        self.addCleanup(lambda: server.process.poll() is None and server.end(signal.SIGKILL))
+        server = DramServer(*arguments)
+        self.addCleanup(lambda: server.process.poll() is None and server.end())
         return server
 
     def run_dram(self, command, *arguments, stdin=b"", expect=DONE):
@@ -116,7 +83,7 @@ class OneServerTest(DramTestCase):
 
 class PoolTest(DramTestCase):
     def setUp(self):
-        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(3)]
+        self.addresses = free_addresses(3)
         self.pool = ("--remote", ",".join(self.addresses))
         self.servers = [self.start(i) for i in range(3)]
 

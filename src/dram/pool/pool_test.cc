@@ -165,6 +165,25 @@ TEST(PoolTest, WaitingOperationsCanBeCancelledAndEndWithThePool) {
   cancel_later();
 }
 
+// A batch of more operations than may be in flight takes turns.
+TEST(PoolTest, ABatchThatWouldOverrunTheServer) {
+  Loopback loopback;
+  const auto server = loopback.Open(NodeSpec("n1:1", {}));
+  const auto client = loopback.Open(R"({"remote_addr": "n1:1"})");
+  std::vector<WriteRequestItem> writes;
+  const std::size_t count = kMaxUnansweredRequests * 2;
+  for (std::size_t i = 0; i < count; ++i) {
+    writes.push_back({std::to_string(i), Buffer::Copy("v"), {}});
+  }
+  auto futures = client->WriteBatch(std::move(writes));
+  // One of the last is given up before its turn.
+  futures[count - 1].Cancel();
+  std::size_t written = 0;
+  for (auto& future : futures) written += future.Get().ok() ? 1 : 0;
+  EXPECT_GE(written, count - 1);
+  EXPECT_EQ(client->List({}).Get().value().size(), written);
+}
+
 TEST(PoolTest, OtherTablesAreRefusedAndBothAreShown) {
   Loopback loopback;
   const auto one = loopback.Open(NodeSpec("n1:1", {"n1:1", "n2:1"}));

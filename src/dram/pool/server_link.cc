@@ -54,6 +54,7 @@ void ServerLink::Connect() {
   if (state_ != State::kDown) return;
   state_ = State::kConnecting;
   const std::uint64_t epoch = ++epoch_;
+  in_flight_ = 0;
   connection_ = transport_->Connect(options_.endpoint,
                                     [this, epoch](const Status& why) { OnClosed(epoch, why); });
   Call hello;
@@ -82,7 +83,7 @@ void ServerLink::OnHello(std::uint64_t epoch, Result<Answer> answer) {
       state_ = State::kUp;
       refused_ = false;
       backoff_ = kFirstBackoff;
-      for (const auto& ticket : std::exchange(waiting_, {})) Submit(ticket);
+      SubmitWaiting();
       return;
     }
     if (status.code() == StatusCode::kFailedPrecondition) {
@@ -109,19 +110,51 @@ void ServerLink::OnClosed(std::uint64_t epoch, const Status& why) {
     last_error_ = why;
   }
   state_ = State::kDown;
+  const MonotonicTime patience_ends = clock_->Now() + options_.patience;
+  for (const auto& ticket : waiting_) ticket->give_up = std::min(ticket->give_up, patience_ends);
+  if (!waiting_.empty()) ArmGiveUp(patience_ends);
   const MonotonicTime when = clock_->Now() + backoff_;
   backoff_ = std::min(backoff_ * 2, kMaxBackoff);
   executor_->PostAt(when, [self = shared_from_this()] { self->Connect(); });
 }
 
 void ServerLink::Submit(const std::shared_ptr<Ticket>& ticket) {
+  ++in_flight_;
   ticket->epoch = epoch_;
+  ticket->call.done = [self = shared_from_this(), epoch = epoch_,
+                       done = std::move(ticket->call.done)](Result<Answer> answer) mutable {
+    self->OnEnded(epoch);
+    done(std::move(answer));
+  };
   ticket->id = connection_->Start(std::move(ticket->call));
+}
+
+void ServerLink::SubmitWaiting() {
+  while (!waiting_.empty() && in_flight_ < kMaxInFlight) {
+    const std::shared_ptr<Ticket> next = std::move(waiting_.front());
+    waiting_.pop_front();
+    Submit(next);
+  }
+  for (const auto& ticket : waiting_) ticket->give_up = ticket->call.deadline;
+}
+
+void ServerLink::OnEnded(std::uint64_t epoch) {
+  MutexLock lock(&mutex_);
+  if (epoch != epoch_) return;
+  --in_flight_;
+  if (state_ != State::kUp || waiting_.empty()) return;
+  const std::shared_ptr<Ticket> next = std::move(waiting_.front());
+  waiting_.pop_front();
+  Submit(next);
 }
 
 Status ServerLink::NotConnected() const {
   if (state_ == State::kClosed) return UnavailableError("the pool was closed");
   if (refused_) return last_error_;
+  if (state_ == State::kUp) {
+    return TimeoutError("no answer from " + options_.address +
+                        " in time: " + std::to_string(in_flight_) + " operations were before it");
+  }
   return UnavailableError("no connection to " + options_.address +
                           (last_error_.ok() ? " yet" : ": " + last_error_.message()));
 }
@@ -131,12 +164,14 @@ std::shared_ptr<ServerLink::Ticket> ServerLink::Start(Call call) {
   Status failure;
   {
     MutexLock lock(&mutex_);
-    if (state_ == State::kUp) {
+    const bool up = state_ == State::kUp;
+    if (up && in_flight_ < kMaxInFlight) {
       Submit(ticket);
       return ticket;
     }
     if (state_ != State::kClosed && !refused_) {
-      ticket->give_up = std::min(ticket->call.deadline, clock_->Now() + options_.patience);
+      ticket->give_up = ticket->call.deadline;
+      if (!up) ticket->give_up = std::min(ticket->give_up, clock_->Now() + options_.patience);
       waiting_.push_back(ticket);
       ArmGiveUp(ticket->give_up);
       return ticket;

@@ -3,7 +3,9 @@
 //
 // While there is no connection, calls wait for one, for up to `patience` and their deadline, and
 // then fail with kUnavailable: the server was never asked. Calls in flight when a connection breaks
-// fail at once and are not sent again: a write may have been applied.
+// fail at once and are not sent again: a write may have been applied. At most kMaxInFlight calls
+// are in flight; more wait their turn, in order, so that no client overruns its server (rule 7 of
+// transport.h).
 //
 //   kConnecting --hello--> kUp --break--> kDown --backoff--> kConnecting
 //
@@ -24,6 +26,8 @@
 #include "src/dram/transport.h"
 
 namespace cairn::dram {
+
+inline constexpr std::size_t kMaxInFlight = kMaxUnansweredRequests / 4;
 
 class ServerLink : public std::enable_shared_from_this<ServerLink> {
  public:
@@ -64,6 +68,10 @@ class ServerLink : public std::enable_shared_from_this<ServerLink> {
   Status CheckHello(const Result<Answer>& answer) const;
   void OnClosed(std::uint64_t epoch, const Status& why);
   void Submit(const std::shared_ptr<Ticket>& ticket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Submits what waits, as far as there is room.
+  void SubmitWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A call of that connection has ended.
+  void OnEnded(std::uint64_t epoch);
   void ArmGiveUp(MonotonicTime when) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnGiveUp();
   [[nodiscard]] Status NotConnected() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -80,6 +88,8 @@ class ServerLink : public std::enable_shared_from_this<ServerLink> {
   std::uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
   // Destroyed without the lock, on the executor or in Shutdown, never in a callback of its own.
   std::unique_ptr<Connection> connection_ ABSL_GUARDED_BY(mutex_);
+  std::size_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  // For a connection, or for their turn on it.
   Waiting waiting_ ABSL_GUARDED_BY(mutex_);
   MonotonicTime armed_ ABSL_GUARDED_BY(mutex_) = MonotonicTime::Max();
   Duration backoff_ ABSL_GUARDED_BY(mutex_);

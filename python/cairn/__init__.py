@@ -1,0 +1,12 @@
+"""Cairn from Python.
+
+    import cairn
+    store = cairn.RemoteDram({"remote_addr": "node1:12345"})
+    store["key"] = b"value"
+"""
+from .errors import (CapacityError, DramError, InvalidArgumentError, OutOfRangeError, TimedOutError,
+                     UnavailableError)
+from .remote_dram import Generation, RemoteDram
+
+__all__ = ["RemoteDram", "Generation", "DramError", "UnavailableError", "TimedOutError",
+           "CapacityError", "InvalidArgumentError", "OutOfRangeError"]

@@ -1,0 +1,157 @@
+"""RemoteDram as a mapping."""
+import json
+from collections.abc import MutableMapping
+from typing import NamedTuple
+
+from . import _remote_dram
+
+
+class Generation(NamedTuple):
+    """Which write made a value; never the same twice for a key."""
+    boot_id: int
+    counter: int
+
+
+#: As a condition of `write`: only if the key has no value.
+NO_VALUE = Generation(0, 1)
+
+
+def _to_bytes(key):
+    if isinstance(key, str):
+        return key.encode()
+    if isinstance(key, (bytes, bytearray, memoryview)):
+        return bytes(key)
+    raise TypeError(f"a key is str or bytes, not {type(key).__name__}")
+
+
+def _to_key(raw):
+    """As str if it is UTF-8, as bytes otherwise."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+class RemoteDram(MutableMapping):
+    """A key-value store in the memory of other processes, as a mapping of str or bytes keys to bytes.
+
+        store = cairn.RemoteDram({"remote_addr": "node1:12345"})
+        store["weights"] = array                         # any contiguous buffer, not copied
+        store["weights"]                                 # bytes
+        numpy.frombuffer(store.buffer("weights"))        # without a copy, read only
+
+    The spec is documented in docs/remote-dram.md. A str key means its UTF-8 bytes; iteration gives keys
+    in order, as str where they are UTF-8. Iterating, len() and `in` of whole pools ask all servers.
+
+    Thread safe. Other threads run while an operation waits. Must not be used in a forked child.
+    """
+
+    def __init__(self, spec):
+        self._store = _remote_dram.Store(json.dumps(spec))
+        self.spec = dict(spec)
+
+    # The mapping.
+
+    def __getitem__(self, key):
+        state, value, _ = self._store.read(_to_bytes(key))
+        if state != 2:
+            raise KeyError(key)
+        return bytes(value)
+
+    def __setitem__(self, key, value):
+        self._store.write(_to_bytes(key), value)
+
+    def __delitem__(self, key):
+        if not self._store.delete(_to_bytes(key)):
+            raise KeyError(key)
+
+    def __contains__(self, key):
+        return self._store.read(_to_bytes(key), 0, 0)[0] == 2
+
+    def __iter__(self):
+        return iter([_to_key(key) for key, _ in self._store.list(b"")])
+
+    def __len__(self):
+        return len(self._store.list(b""))
+
+    def clear(self):
+        """Deletes all keys."""
+        self._store.delete_range(b"", b"")
+
+    # What a mapping can't say.
+
+    def buffer(self, key, start=0, stop=-1):
+        """The value, or its bytes from `start` to `stop` (-1: the end; a negative start counts from
+        there), as a read-only memoryview of pinned memory. KeyError if there is none."""
+        state, value, _ = self._store.read(_to_bytes(key), start, stop)
+        if state != 2:
+            raise KeyError(key)
+        return memoryview(value)
+
+    def read(self, key):
+        """(memoryview, Generation), or (None, NO_VALUE) if the key has no value."""
+        state, value, generation = self._store.read(_to_bytes(key))
+        return (memoryview(value) if state == 2 else None), Generation(*generation)
+
+    def write(self, key, value, if_equal=None):
+        """Writes, only if the key's generation is `if_equal` where that is given (NO_VALUE: if it has
+        no value). The new Generation; None if the condition did not hold."""
+        generation = self._store.write(_to_bytes(key), value, if_equal)
+        return None if generation is None else Generation(*generation)
+
+    def get_many(self, keys):
+        """{key: memoryview} of those keys that have a value; all are asked for at once."""
+        raw = {_to_bytes(key): key for key in keys}
+        return {raw[key]: memoryview(value)
+                for key, value in self._store.read_many(list(raw)).items()}
+
+    def set_many(self, items):
+        """Writes all items of a mapping at once. Not atomic."""
+        self._store.write_many([(_to_bytes(key), value) for key, value in items.items()])
+
+    def delete_prefix(self, prefix):
+        """Deletes all keys that begin with `prefix`; how many."""
+        low = _to_bytes(prefix)
+        high = low.rstrip(b"\xff")
+        high = high[:-1] + bytes([high[-1] + 1]) if high else b""
+        return self._store.delete_range(low, high)
+
+    def list(self, prefix=""):
+        """[(key, size of its value)] of the keys that begin with `prefix`, in order."""
+        return [(_to_key(key), size) for key, size in self._store.list(_to_bytes(prefix))]
+
+    def stat(self):
+        """The figures of each server, as a list of dicts."""
+        return self._store.stat()
+
+    def route(self, key):
+        """(server, whether that is this process, why)."""
+        return self._store.route(_to_bytes(key))
+
+    def peers(self):
+        """[(address, whether that is this process, connected, last error)]"""
+        return self._store.peers()
+
+    @property
+    def listen_address(self):
+        """Where this process serves; empty if it does not."""
+        return self._store.listen_address
+
+    def zarr(self):
+        """This store for zarr, with whole groups of chunks read and written at once. (zarr takes the
+        mapping itself too, and then asks for one chunk at a time.)"""
+        from .zarr_store import DramStore  # zarr is needed here alone
+        return DramStore(self)
+
+    def close(self):
+        """Stops serving and disconnects. What was read stays readable."""
+        self._store.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def __repr__(self):
+        return f"RemoteDram({self.spec!r})"

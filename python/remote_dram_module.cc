@@ -1,0 +1,303 @@
+// The module cairn._remote_dram: RemoteDram for Python, without its comforts, which are in
+// remote_dram.py. Keys are bytes here.
+//
+// The interpreter's lock is released while an operation is waited for, and no callback of the pool
+// takes it: nothing of this can deadlock with Python. Values go in as any contiguous buffer, which
+// is held, not copied, until the write has ended, and come out as Value, which lends its bytes to
+// numpy and memoryview.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cairn/remote_dram.h"
+#include "src/base/log.h"
+
+namespace py = pybind11;
+
+namespace cairn {
+namespace {
+
+// How long a wait lasts before Python may look for signals (Ctrl-C).
+constexpr std::chrono::milliseconds kSlice{100};
+
+struct StatusException {
+  Status status;
+};
+
+void Check(const Status& status) {
+  if (!status.ok()) throw StatusException{status};
+}
+
+template <class T>
+Result<T> Wait(Future<T> future) {
+  while (!future.ready()) {
+    bool ready = false;
+    {
+      const py::gil_scoped_release release;
+      ready = future.WaitFor(kSlice);
+    }
+    if (!ready && PyErr_CheckSignals() != 0) {
+      future.Cancel();
+      const py::gil_scoped_release release;
+      (void)future.Get();
+      break;
+    }
+  }
+  if (!future.valid()) throw py::error_already_set();
+  return future.Get();
+}
+
+// A value that was read, pinned while this lives.
+class Value {
+ public:
+  explicit Value(dram::Buffer buffer) : buffer_(std::move(buffer)) {}
+  [[nodiscard]] py::buffer_info Lend() const {
+    // An empty buffer must have an address all the same.
+    static const char nothing = 0;
+    void* const data = const_cast<char*>(buffer_.data() == nullptr ? &nothing : buffer_.data());
+    return py::buffer_info(data, 1, "B", 1, {static_cast<py::ssize_t>(buffer_.size())}, {1},
+                           /*readonly=*/true);
+  }
+  [[nodiscard]] std::size_t size() const { return buffer_.size(); }
+
+ private:
+  const dram::Buffer buffer_;
+};
+
+// A contiguous buffer of Python, held while this lives.
+class Held {
+ public:
+  explicit Held(const py::handle& object) {
+    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_C_CONTIGUOUS) != 0) {
+      throw py::error_already_set();
+    }
+  }
+  ~Held() { PyBuffer_Release(&view_); }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  [[nodiscard]] dram::Buffer Borrow() const {
+    return dram::Buffer::Borrow(
+        {static_cast<const char*>(view_.buf), static_cast<std::size_t>(view_.len)});
+  }
+
+ private:
+  Py_buffer view_{};
+};
+
+using GenerationPair = std::pair<std::uint64_t, std::uint64_t>;
+
+dram::Generation ToGeneration(const std::optional<GenerationPair>& pair) {
+  if (!pair.has_value()) return dram::Generation::Unknown();
+  return {pair->first, pair->second};
+}
+GenerationPair FromGeneration(const dram::Generation& g) { return {g.boot_id, g.counter}; }
+
+// (state, Value or None, generation)
+py::tuple FromRead(const Result<dram::ReadResult>& read) {
+  Check(read.status());
+  py::object value = py::none();
+  if (read->state == dram::ReadResult::State::kValue) value = py::cast(Value(read->value));
+  return py::make_tuple(static_cast<int>(read->state), value, FromGeneration(read->generation));
+}
+
+class Store {
+ public:
+  explicit Store(const std::string& spec) {
+    Result<std::unique_ptr<RemoteDram>> store = [&] {
+      const py::gil_scoped_release release;
+      return RemoteDram::Open(spec);
+    }();
+    Check(store.status());
+    store_ = std::move(*store);
+  }
+  ~Store() { Close(); }
+
+  void Close() {
+    const py::gil_scoped_release release;
+    const std::shared_ptr<RemoteDram> last = std::move(store_);
+  }
+
+  py::tuple Read(const std::string& key, std::int64_t start, std::int64_t stop,
+                 const std::optional<GenerationPair>& if_equal,
+                 const std::optional<GenerationPair>& if_not_equal) {
+    dram::ReadOptions options;
+    options.byte_range = {start, stop};
+    options.if_equal = ToGeneration(if_equal);
+    options.if_not_equal = ToGeneration(if_not_equal);
+    return FromRead(Wait(open()->Read(key, options)));
+  }
+
+  // Values of the keys that have one, by key; all are asked for at once.
+  py::dict ReadMany(const std::vector<std::string>& keys) {
+    const std::shared_ptr<RemoteDram> store = open();
+    std::vector<dram::ReadRequestItem> items;
+    items.reserve(keys.size());
+    for (const std::string& key : keys) items.push_back({key, {}});
+    auto futures = store->ReadBatch(items);
+    py::dict values;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const auto read = Wait(std::move(futures[i]));
+      Check(read.status());
+      if (read->state != dram::ReadResult::State::kValue) continue;
+      values[py::bytes(keys[i])] = py::cast(Value(read->value));
+    }
+    return values;
+  }
+
+  // None if the condition did not hold.
+  std::optional<GenerationPair> Write(const std::string& key, const py::object& value,
+                                      const std::optional<GenerationPair>& if_equal) {
+    const Held held(value);
+    const auto written = Wait(open()->Write(key, held.Borrow(), {ToGeneration(if_equal), {}}));
+    Check(written.status());
+    if (written->generation.IsUnknown()) return std::nullopt;
+    return FromGeneration(written->generation);
+  }
+
+  void WriteMany(const std::vector<std::pair<std::string, py::object>>& items) {
+    const std::shared_ptr<RemoteDram> store = open();
+    // What is held must outlast all writes, the failed ones too.
+    std::vector<std::unique_ptr<Held>> held;
+    std::vector<Future<dram::WriteResult>> futures;
+    for (const auto& [key, value] : items) held.push_back(std::make_unique<Held>(value));
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      futures.push_back(store->Write(items[i].first, held[i]->Borrow()));
+    }
+    Status first;
+    bool interrupted = false;
+    for (auto& future : futures) {
+      if (interrupted) {
+        future.Cancel();
+        const py::gil_scoped_release release;
+        (void)future.Get();
+        continue;
+      }
+      try {
+        const auto written = Wait(std::move(future));
+        if (first.ok()) first = written.status();
+      } catch (py::error_already_set& error) {
+        error.restore();
+        interrupted = true;
+      }
+    }
+    if (interrupted) throw py::error_already_set();
+    Check(first);
+  }
+
+  // True if the key had a value.
+  bool Delete(const std::string& key) {
+    for (;;) {
+      const auto now = Wait(open()->Read(key, {{0, 0}, {}, {}, {}}));
+      Check(now.status());
+      if (now->state == dram::ReadResult::State::kMissing) return false;
+      const auto deleted = Wait(open()->Delete(key, {now->generation, {}}));
+      Check(deleted.status());
+      // Somebody else wrote it meanwhile: that value is deleted then.
+      if (!deleted->generation.IsUnknown()) return true;
+    }
+  }
+
+  std::uint64_t DeleteRange(const std::string& min, const std::string& max) {
+    const auto deleted = Wait(open()->DeleteRange({min, max}));
+    Check(deleted.status());
+    return *deleted;
+  }
+
+  py::list List(const std::string& prefix) {
+    const auto listed = Wait(open()->List({dram::KeyRange::Prefix(prefix), 0, {}}));
+    Check(listed.status());
+    py::list entries;
+    for (const auto& entry : *listed) {
+      entries.append(py::make_tuple(py::bytes(entry.key), entry.value_bytes));
+    }
+    return entries;
+  }
+
+  py::list Stat() {
+    const auto stats = Wait(open()->Stat());
+    Check(stats.status());
+    py::list servers;
+    for (const auto& stat : *stats) {
+      py::dict server;
+      server["address"] = stat.address;
+      if (!stat.status.ok()) server["error"] = stat.status.ToString();
+      for (const auto& [name, value] : stat.figures) server[py::str(name)] = value;
+      servers.append(server);
+    }
+    return servers;
+  }
+
+  py::tuple RouteOf(const std::string& key) {
+    const auto route = open()->RouteOf(key);
+    Check(route.status());
+    return py::make_tuple(route->server, route->local, route->reason);
+  }
+
+  py::list Peers() {
+    py::list peers;
+    for (const auto& peer : open()->Peers()) {
+      peers.append(py::make_tuple(peer.address, peer.local, peer.connected,
+                                  peer.last_error.ok() ? "" : peer.last_error.ToString()));
+    }
+    return peers;
+  }
+
+  std::string listen_address() { return open()->listen_address(); }
+
+ private:
+  // Shared, so that a close by another thread leaves alone what runs.
+  std::shared_ptr<RemoteDram> open() const {
+    if (store_ == nullptr) throw py::value_error("this RemoteDram was closed");
+    return store_;
+  }
+  std::shared_ptr<RemoteDram> store_;
+};
+
+void Translate(std::exception_ptr pointer) {
+  try {
+    if (pointer) std::rethrow_exception(pointer);
+  } catch (const StatusException& e) {
+    const py::object make = py::module_::import("cairn.errors").attr("from_code");
+    const py::object error = make(std::string(StatusCodeName(e.status.code())), e.status.message(),
+                                  e.status.maybe_applied());
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+  }
+}
+
+}  // namespace
+}  // namespace cairn
+
+PYBIND11_MODULE(_remote_dram, module) {
+  using cairn::Store;
+  using cairn::Value;
+  // A library says nothing about what goes well.
+  cairn::LoggingOptions logging;
+  logging.level = cairn::LogLevel::kError;
+  (void)cairn::InitLogging(logging);
+  py::register_exception_translator(cairn::Translate);
+  py::class_<Value>(module, "Value", py::buffer_protocol())
+      .def_buffer(&Value::Lend)
+      .def("__len__", &Value::size);
+  py::class_<Store>(module, "Store")
+      .def(py::init<const std::string&>())
+      .def("close", &Store::Close)
+      .def("read", &Store::Read, py::arg("key"), py::arg("start") = 0, py::arg("stop") = -1,
+           py::arg("if_equal") = py::none(), py::arg("if_not_equal") = py::none())
+      .def("read_many", &Store::ReadMany)
+      .def("write", &Store::Write, py::arg("key"), py::arg("value"),
+           py::arg("if_equal") = py::none())
+      .def("write_many", &Store::WriteMany)
+      .def("delete", &Store::Delete)
+      .def("delete_range", &Store::DeleteRange)
+      .def("list", &Store::List)
+      .def("stat", &Store::Stat)
+      .def("route", &Store::RouteOf)
+      .def("peers", &Store::Peers)
+      .def_property_readonly("listen_address", &Store::listen_address);
+}

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""cairn.RemoteDram as a mapping, with numpy, with threads, and when it fails."""
+import gc
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+import numpy
+
+import cairn
+from cairn.remote_dram import NO_VALUE
+from dram_support import ROOT, PoolTestCase, ServerTestCase, free_addresses
+
+
+class MappingTest(ServerTestCase):
+    def test_as_a_dict(self):
+        store = self.store
+        self.assertEqual(([], 0), (list(store), len(store)))
+        store["b"] = b"2"
+        store["a"] = b"1"
+        store[b"\xff\x00"] = b"raw"
+        store["\u00e4"] = b"umlaut"
+        self.assertEqual(["a", "b", "\u00e4", b"\xff\x00"], list(store))
+        self.assertEqual(b"1", store["a"])
+        self.assertEqual(b"umlaut", store["\u00e4".encode()])
+        self.assertIsInstance(store["a"], bytes)
+        self.assertTrue("a" in store and b"\xff\x00" in store and "c" not in store)
+        self.assertEqual(b"none", store.get("c", b"none"))
+        self.assertEqual(b"2", store.pop("b"))
+        with self.assertRaises(KeyError):
+            del store["b"]
+        with self.assertRaises(KeyError):
+            store["b"]  # pylint: disable=pointless-statement
+        store.update({"x": b"", "y": bytearray(b"y")})
+        self.assertEqual({"a": b"1", "x": b"", "y": b"y"},
+                         {key: store[key] for key in store if isinstance(key, str) and key < "z"})
+        store.clear()
+        self.assertEqual(0, len(store))
+
+    def test_keys_and_values_of_other_types(self):
+        with self.assertRaises(TypeError):
+            self.store[1] = b"v"
+        with self.assertRaises(TypeError):
+            self.store["k"] = "text"
+        with self.assertRaises((BufferError, ValueError)):
+            self.store["k"] = numpy.arange(10)[::2]  # not contiguous
+        with self.assertRaises(ValueError):
+            self.store[""] = b"v"
+
+    def test_arrays_in_and_out(self):
+        array = numpy.random.default_rng(1).standard_normal((300, 1000))
+        self.store["a"] = array
+        view = self.store.buffer("a")
+        again = numpy.frombuffer(view, "f8").reshape(300, 1000)
+        numpy.testing.assert_array_equal(array, again)
+        self.assertFalse(again.flags.owndata or again.flags.writeable)
+        row = numpy.frombuffer(self.store.buffer("a", 8000, 16000), "f8")
+        numpy.testing.assert_array_equal(array[1], row)
+        self.assertEqual(array.tobytes()[-5:], bytes(self.store.buffer("a", -5)))
+        with self.assertRaises(IndexError):
+            self.store.buffer("a", 0, array.nbytes + 1)
+
+    def test_what_was_read_stays(self):
+        self.store["k"] = bytes(1 << 20)
+        view = self.store.buffer("k")
+        self.store["k"] = b"\x01" * (1 << 20)
+        del self.store["k"]
+        self.store.close()
+        gc.collect()
+        self.assertEqual(bytes(1 << 20), view)
+        with self.assertRaisesRegex(ValueError, "closed"):
+            len(self.store)
+
+    def test_conditions(self):
+        first = self.store.write("k", b"1", NO_VALUE)
+        self.assertIsNotNone(first)
+        self.assertIsNone(self.store.write("k", b"2", NO_VALUE))
+        value, generation = self.store.read("k")
+        self.assertEqual((b"1", first), (value, generation))
+        self.assertIsNotNone(self.store.write("k", b"2", first))
+        self.assertIsNone(self.store.write("k", b"3", first))
+        self.assertEqual((None, NO_VALUE), self.store.read("none"))
+
+    def test_many_at_once(self):
+        self.store.set_many({f"k{i}": str(i).encode() for i in range(1000)})
+        found = self.store.get_many([f"k{i}" for i in range(2000)])
+        self.assertEqual({f"k{i}": str(i).encode() for i in range(1000)}, found)
+        self.assertEqual(111, self.store.delete_prefix("k1"))
+        self.assertEqual([("k2", 1), ("k20", 2)], self.store.list("k2")[:2])
+
+
+class FailureTest(ServerTestCase):
+    def test_a_spec_that_cannot_be(self):
+        for spec, advice in [({}, "listen_addr"),
+                             ({"remote_addr": "a:1", "replication_factor": 2}, "set it to 1"),
+                             ({"remote_adr": "a:1"}, "remote_adr")]:
+            with self.assertRaisesRegex(cairn.InvalidArgumentError, advice):
+                cairn.RemoteDram(spec)
+
+    def test_a_server_that_is_gone(self):
+        self.store["k"] = b"v"
+        self.server.end()
+        with self.assertRaises(ConnectionError) as caught:
+            for _ in range(3):  # the first may still be in flight when the connection breaks
+                self.store["k"]  # pylint: disable=pointless-statement
+        self.assertEqual("UNAVAILABLE", caught.exception.code)
+
+    def test_a_full_server(self):
+        with self.assertRaises(cairn.CapacityError):
+            self.store["k"] = bytes(257 << 20)
+        self.store["k"] = b"v"
+
+    def test_others_run_while_one_waits(self):
+        nowhere = cairn.RemoteDram({"remote_addr": free_addresses(1)[0]})
+        waiting = threading.Thread(target=lambda: self.assertRaises(
+            cairn.UnavailableError, lambda: nowhere["k"]))
+        waiting.start()
+        rounds = 0
+        while waiting.is_alive() and rounds < 100:
+            self.store["k"] = b"v"
+            rounds += 1
+        self.assertTrue(waiting.is_alive(), "a hundred writes are done before it gives up")
+        waiting.join(60)
+        self.assertFalse(waiting.is_alive())
+        nowhere.close()
+
+    def test_an_interrupt_ends_a_wait(self):
+        self.server.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.server.process.send_signal, signal.SIGCONT)
+        before = signal.signal(signal.SIGUSR1, self.interrupt)
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        begin = time.monotonic()
+        with self.assertRaises(KeyboardInterrupt):
+            self.store["k"] = bytes(1 << 20)
+        self.assertLess(time.monotonic() - begin, 10)
+
+    @staticmethod
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+
+class PoolTest(PoolTestCase):
+    def test_all_nodes_hold_some_and_find_all(self):
+        for i in range(60):
+            self.store[f"k{i}"] = str(i).encode()
+        client = self.client()
+        self.assertEqual({f"k{i}": str(i).encode() for i in range(60)}, dict(client))
+        for stat in self.store.stat():
+            self.assertGreater(stat["keys"], 0, stat)
+        self.assertEqual(1, sum(local for _, local, _, _ in self.store.peers()))
+        server, local, why = self.store.route("k1")
+        self.assertIn(server, self.addresses)
+        self.assertEqual(server == self.addresses[0], local)
+        self.assertIn("hash", why)
+
+    def test_threads(self):
+        failures = []
+
+        def work(number):
+            try:
+                for i in range(100):
+                    self.store[f"{number}/{i}"] = bytes([number]) * (i * 100)
+                    if self.store[f"{number}/{i}"] != bytes([number]) * (i * 100):
+                        failures.append((number, i))
+            except Exception as error:  # pylint: disable=broad-except
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        self.assertEqual([], failures)
+        self.assertEqual(400, len(self.store))
+
+    def test_the_checkpoint_example(self):
+        def run(action):
+            return subprocess.run(
+                [sys.executable, str(ROOT / "examples/dram/checkpoint.py"), action,
+                 ",".join(self.addresses), "model"], capture_output=True, text=True, timeout=120,
+                check=True)
+        saved, restored = run("save"), run("restore")
+        self.assertRegex(saved.stdout, r"^7 tensors, digest [0-9a-f]{16}\n$")
+        self.assertEqual(saved.stdout, restored.stdout)
+        self.assertTrue(re.search(r"save model: 100%", saved.stderr), saved.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

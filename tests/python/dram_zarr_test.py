@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Debian's zarr over a pool of three nodes: as the plain mapping, and through RemoteDram.zarr()."""
+import subprocess
+import sys
+import threading
+import unittest
+
+import numpy
+import zarr
+
+import cairn
+from dram_support import PoolTestCase
+
+WRITER = """
+import sys, zarr, cairn
+addresses, part = sys.argv[1].split(","), int(sys.argv[2])
+store = cairn.RemoteDram({"remote_addrs": addresses})
+array = zarr.open(store.zarr(), path="shared", mode="r+")
+array[part * 100:(part + 1) * 100, :] = part + 1
+store.close()
+"""
+
+
+class ZarrOnTheMapping(PoolTestCase):
+    """zarr wraps a mapping by itself and asks it for one chunk at a time."""
+
+    def zarr_store(self, dram):
+        return dram
+
+    def setUp(self):
+        super().setUp()
+        self.zarr = self.zarr_store(self.store)
+
+    def test_a_chunked_array(self):
+        data = numpy.random.default_rng(1).integers(0, 1000, (500, 700), dtype="i4")
+        array = zarr.open(self.zarr, mode="w", shape=data.shape, chunks=(100, 100), dtype="i4")
+        array[:] = data
+        again = zarr.open(self.zarr_store(self.client()), mode="r")
+        self.assertEqual((500, 700), again.shape)
+        numpy.testing.assert_array_equal(data, again[:])
+        numpy.testing.assert_array_equal(data[37:422:3, 650], again[37:422:3, 650])
+        self.assertEqual(35 + 1, len(self.store))
+        for stat in self.store.stat():
+            self.assertGreater(stat["keys"], 3, "chunks are spread")
+
+    def test_compressors_filters_and_missing_chunks(self):
+        for compressor in (None, "default"):
+            self.store.clear()
+            array = zarr.open(self.zarr, mode="w", shape=(1000,), chunks=(100,), dtype="f8",
+                              fill_value=7, compressor=compressor)
+            array[250:260] = numpy.arange(10)
+            self.assertEqual(1 + 1, len(self.store))
+            expected = numpy.full(1000, 7.0)
+            expected[250:260] = numpy.arange(10)
+            numpy.testing.assert_array_equal(expected, zarr.open(self.zarr, mode="r")[:])
+
+    def test_partial_writes_across_chunks(self):
+        array = zarr.open(self.zarr, mode="w", shape=(100, 100), chunks=(32, 32), dtype="f4")
+        expected = numpy.zeros((100, 100), "f4")
+        random = numpy.random.default_rng(2)
+        for _ in range(30):
+            top, left = random.integers(0, 90, 2)
+            part = random.random((10, 10), dtype="f4")
+            array[top:top + 10, left:left + 10] = part
+            expected[top:top + 10, left:left + 10] = part
+        numpy.testing.assert_array_equal(expected, zarr.open(self.zarr, mode="r")[:])
+
+    def test_resize_and_append(self):
+        array = zarr.open(self.zarr, mode="w", shape=(100,), chunks=(10,), dtype="i8")
+        array[:] = numpy.arange(100)
+        array.append(numpy.arange(100, 155))
+        numpy.testing.assert_array_equal(numpy.arange(155), array[:])
+        array.resize(15)
+        self.assertEqual(2 + 1, len(self.store))
+        numpy.testing.assert_array_equal(numpy.arange(15), zarr.open(self.zarr, mode="r")[:])
+
+    def test_concurrent_writers_in_threads(self):
+        array = zarr.open(self.zarr, mode="w", shape=(400, 50), chunks=(10, 50), dtype="i4")
+
+        def write(part):
+            array[part * 100:(part + 1) * 100] = part + 1
+
+        threads = [threading.Thread(target=write, args=(part,)) for part in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        expected = numpy.repeat([1, 2, 3, 4], 100)[:, None] * numpy.ones((1, 50), "i4")
+        numpy.testing.assert_array_equal(expected, array[:])
+
+    def test_concurrent_writers_in_processes(self):
+        root = zarr.open_group(self.zarr, mode="w")
+        root.create("shared", shape=(300, 50), chunks=(50, 50), dtype="i4")
+        writers = [subprocess.Popen([sys.executable, "-c", WRITER, ",".join(self.addresses),
+                                     str(part)], stderr=subprocess.PIPE, text=True)
+                   for part in range(3)]
+        for writer in writers:
+            _, errors = writer.communicate(timeout=120)
+            self.assertEqual(0, writer.returncode, errors)
+        expected = numpy.repeat([1, 2, 3], 100)[:, None] * numpy.ones((1, 50), "i4")
+        numpy.testing.assert_array_equal(expected, root["shared"][:])
+
+    def test_groups_and_attributes(self):
+        root = zarr.open_group(self.zarr, mode="w")
+        root.attrs["title"] = "a pool"
+        weather = root.create_group("weather")
+        weather.create_dataset("wind", data=numpy.arange(10), chunks=(5,))
+        weather.create_group("deep/er")
+        weather["wind"].attrs.update(unit="m/s", scale=1.5)
+        again = zarr.open_group(self.zarr_store(self.client()), mode="r")
+        self.assertEqual("a pool", again.attrs["title"])
+        self.assertEqual(["weather"], list(again.group_keys()))
+        self.assertEqual(["deep"], list(again["weather"].group_keys()))
+        self.assertEqual(["wind"], list(again["weather"].array_keys()))
+        self.assertEqual({"unit": "m/s", "scale": 1.5}, again["weather/wind"].attrs.asdict())
+        root.move("weather/wind", "storm")
+        self.assertEqual([0, 9], [again["storm"][0], again["storm"][-1]])
+        del root["weather"]
+        self.assertEqual(["storm"], list(zarr.open_group(self.zarr, mode="r")))
+
+    def test_consolidated_metadata(self):
+        root = zarr.open_group(self.zarr, mode="w")
+        for name in "abc":
+            root.create_dataset(name, data=numpy.full(10, ord(name)), chunks=(5,))
+        zarr.consolidate_metadata(self.zarr)
+        again = zarr.open_consolidated(self.zarr_store(self.client()), mode="r")
+        self.assertEqual(["a", "b", "c"], sorted(again.array_keys()))
+        self.assertEqual(ord("b"), again["b"][7])
+
+
+class ZarrOnDramStore(ZarrOnTheMapping):
+    """The store of RemoteDram.zarr(): chunks travel together."""
+
+    def zarr_store(self, dram):
+        return dram.zarr()
+
+    def test_listing_and_removing(self):
+        root = zarr.open_group(self.zarr, mode="w")
+        root.create_dataset("x/y", data=numpy.arange(100), chunks=(10,), compressor=None)
+        self.assertEqual([".zgroup", "x"], self.zarr.listdir())
+        self.assertEqual([".zgroup", "y"], self.zarr.listdir("x"))
+        self.assertEqual(800, self.zarr.getsize("x/y") - len(self.store["x/y/.zarray"]))
+        self.zarr.rmdir("x")
+        self.assertEqual([".zgroup"], list(self.store))
+
+
+if __name__ == "__main__":
+    unittest.main()
