@@ -158,6 +158,11 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
   const std::string grpc = (*node)->grpc_endpoint();
   if (!grpc.empty()) CAIRN_LOG(kInfo, "node: serving gRPC on {}", grpc);
   if (!grpc.empty()) std::cout << "  gRPC on " << grpc << "\n";
+  const std::string peers = (*node)->peer_endpoint();
+  if (!peers.empty()) {
+    std::cout << "  peers on " << peers << ", node " << config.deployment.instance_id << " of "
+              << config.deployment.replica_endpoints.size() << "\n";
+  }
   std::cout << std::flush;
   NotifySupervisor("READY=1");
 

@@ -108,6 +108,29 @@ Status Node::OpenData() {
                  state_machine.status());
   }
   state_machine_ = std::move(state_machine).value();
+  return CheckMode();
+}
+
+// A folder belongs to a node by itself or to a member of a cluster, for good: their logs differ.
+Status Node::CheckMode() {
+  const bool member = PosixFileSystem()->Exists(FormationPath(folder_->path()));
+  const bool replicated = options_.config.deployment.mode == config::DeploymentMode::kReplicated;
+  if (member && !replicated) {
+    return FailedPreconditionError(
+        "data folder '" + folder_->path() +
+        "' belongs to a member of a cluster, and [deployment] mode is \"standalone\"; set mode = "
+        "\"replicated\", or choose another folder");
+  }
+  const bool empty = journal_->Contents().last_slot.value_or(Slot()) == Slot() &&
+                     engine_->Meta().applied_slot == Slot();
+  if (replicated && !member && !empty) {
+    return FailedPreconditionError("data folder '" + folder_->path() +
+                                   "' holds the data of a standalone node, and [deployment] mode "
+                                   "is \"replicated\". To move it "
+                                   "into a cluster: start the cluster on empty folders, then "
+                                   "`cairn dump` from the old node and "
+                                   "`cairn load` into the cluster");
+  }
   return Status::Ok();
 }
 
@@ -116,17 +139,33 @@ Status Node::Recover() {
   journal_thread_ = std::make_unique<ThreadExecutor>("cairn-journal", &clock_);
   apply_thread_ = std::make_unique<ThreadExecutor>("cairn-apply", &clock_);
   upkeep_thread_ = std::make_unique<ThreadExecutor>("cairn-upkeep", &clock_);
+  replication::ReplicaOptions options = ReplicaOptionsOf(options_.config);
   replication::ReplicaEnvironment environment;
+  std::unique_ptr<consensus::Core> core;
+  if (options_.config.deployment.mode == config::DeploymentMode::kReplicated) {
+    auto cluster = Cluster::Enter(options_.config, *folder_, core_thread_.get(), &clock_);
+    if (!cluster.ok()) return While("cannot enter the cluster", cluster.status());
+    cluster_ = *std::move(cluster);
+    options.incarnation = folder_->identity().incarnation;
+    options.cluster = cluster_->formed().cluster.value();
+    options.initial_membership = cluster_->formed().first;
+    environment.transport = cluster_->transport();
+    environment.membership_changed = [cluster = cluster_.get()](const auto& membership) {
+      cluster->MembershipChanged(membership);
+    };
+    core = cluster_->MakeCore();
+  } else {
+    core = std::make_unique<consensus::SoloCore>(options.node);
+  }
   environment.clock = &clock_;
   environment.core = core_thread_.get();
   environment.journal = journal_thread_.get();
   environment.apply = apply_thread_.get();
   environment.upkeep = upkeep_thread_.get();
   environment.fatal = options_.fatal;
-  const replication::ReplicaOptions options = ReplicaOptionsOf(options_.config);
-  replica_ = replication::Replica::Create(options, environment,
-                                          std::make_unique<consensus::SoloCore>(options.node),
-                                          journal_.get(), state_machine_.get(), engine_.get());
+  replica_ = replication::Replica::Create(options, environment, std::move(core), journal_.get(),
+                                          state_machine_.get(), engine_.get());
+  if (cluster_ != nullptr) cluster_->SetReplica(replica_);
   const auto recovered = std::make_shared<Answer>();
   const MonotonicTime begun = clock_.Now();
   Status started =
@@ -157,6 +196,10 @@ Status Node::Serve() {
   server::NodeServiceOptions service_options;
   service_options.node_id = NodeId(static_cast<NodeId::rep>(config.deployment.instance_id));
   service_options.endpoint = endpoint_;
+  if (cluster_ != nullptr) {
+    service_options.peers = [cluster = cluster_.get()] { return cluster->Peers(); };
+    service_options.node_timeout = std::chrono::milliseconds(config.cluster.node_timeout_ms);
+  }
   service_ = std::make_unique<server::NodeService>(service_options, routing_.get(), replica_.get(),
                                                    state_machine_.get(), engine_.get(),
                                                    faults_.get(), &clock_);
@@ -164,6 +207,8 @@ Status Node::Serve() {
       server_, server::ThriftServer::Start(options, *std::move(listener),
                                            server::MakeKvProcessor(service_.get()), &clock_));
   CAIRN_RETURN_IF_ERROR(ServeGrpc());
+  const server::Endpoints endpoints = service_->endpoints();
+  replica_->SetClientEndpoints({endpoints.thrift, endpoints.grpc, endpoints.http});
   return Status::Ok();
 }
 
@@ -217,12 +262,14 @@ Status Node::FlushDatabase() {
 
 void Node::StopReplica() {
   if (replica_ != nullptr) replica_->Stop();
+  if (cluster_ != nullptr) cluster_->Stop();
   for (auto* thread : {&core_thread_, &journal_thread_, &apply_thread_, &upkeep_thread_}) {
     if (*thread != nullptr) (*thread)->Stop();
   }
   service_.reset();
   routing_.reset();
   replica_.reset();
+  cluster_.reset();
 }
 
 }  // namespace cairn::node

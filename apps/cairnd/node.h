@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "apps/cairnd/cluster.h"
 #include "cairn/status.h"
 #include "src/base/clock.h"
 #include "src/base/executor.h"
@@ -54,6 +55,10 @@ class Node {
   [[nodiscard]] std::uint16_t thrift_port() const { return server_->port(); }
   // Where the gRPC services listen; empty if they don't.
   [[nodiscard]] std::string grpc_endpoint() const { return service_->endpoints().grpc; }
+  // Where its peers reach it; empty for a node by itself.
+  [[nodiscard]] std::string peer_endpoint() const {
+    return cluster_ == nullptr ? std::string() : cluster_->endpoint();
+  }
   [[nodiscard]] const std::string& data_directory() const { return folder_->path(); }
 
  private:
@@ -61,6 +66,7 @@ class Node {
 
   // The steps of Start, in order.
   Status OpenData();
+  Status CheckMode();
   Status Recover();
   Status Serve();
   Status ServeGrpc();
@@ -79,6 +85,7 @@ class Node {
   std::unique_ptr<ThreadExecutor> journal_thread_;
   std::unique_ptr<ThreadExecutor> apply_thread_;
   std::unique_ptr<ThreadExecutor> upkeep_thread_;
+  std::unique_ptr<Cluster> cluster_;  // null: a node by itself
   std::shared_ptr<replication::Replica> replica_;
   std::unique_ptr<replication::FaultInjector> faults_;
   std::unique_ptr<replication::RoutingManager> routing_;

@@ -108,7 +108,53 @@ replication::ReplicaOptions ReplicaOptionsOf(const NodeConfig& config) {
   options.max_journal_bytes = config.storage.max_journal_mb << 20;
   options.mvcc_window = std::chrono::seconds(config.storage.mvcc_window_seconds);
   options.session_idle = std::chrono::seconds(config.storage.session_idle_seconds);
+  // Half of what may be stale, so that an idle node knows in time how old its state is.
+  const bool alone = config.deployment.mode != config::DeploymentMode::kReplicated;
+  if (!alone) {
+    options.freshness_interval =
+        std::chrono::milliseconds(std::max<std::uint64_t>(config.reads.max_staleness_ms / 2, 100));
+    // Several in the time after which a silent node counts as gone.
+    options.report_interval = std::chrono::milliseconds(
+        std::clamp<std::uint64_t>(config.cluster.node_timeout_ms / 5, 100, 1000));
+  }
   return options;
+}
+
+consensus::raft::RaftOptions RaftOptionsOf(const NodeConfig& config, IncarnationId incarnation) {
+  consensus::raft::RaftOptions options;
+  options.self = NodeIdOf(config);
+  options.incarnation = incarnation;
+  options.election_timeout = std::chrono::milliseconds(config.consensus.election_timeout_ms);
+  options.heartbeat_interval = std::chrono::milliseconds(config.consensus.heartbeat_interval_ms);
+  return options;
+}
+
+consensus::formation::FormationOptions FormationOptionsOf(const NodeConfig& config,
+                                                          IncarnationId incarnation) {
+  consensus::formation::FormationOptions options;
+  options.self = {NodeIdOf(config), incarnation};
+  options.group = kGroup;
+  std::uint32_t number = 0;
+  for (const Endpoint& endpoint : config::PeerEndpoints(config)) {
+    options.members.push_back({NodeId(number++), endpoint.ToString()});
+  }
+  return options;
+}
+
+transport::TcpTransportOptions TransportOptionsOf(const NodeConfig& config,
+                                                  IncarnationId incarnation) {
+  transport::TcpTransportOptions options;
+  options.self = {NodeIdOf(config), incarnation, 0};
+  options.bind_address = config.server.bind;
+  options.port = config::PeerPort(config);
+  options.seed = SystemEntropy();
+  return options;
+}
+
+std::function<std::string(NodeId)> ClientEndpointsOf(const NodeConfig& config) {
+  return [endpoints = config.deployment.replica_endpoints](NodeId node) {
+    return node.value() < endpoints.size() ? endpoints[node.value()] : std::string();
+  };
 }
 
 replication::RoutingOptions RoutingOptionsOf(const NodeConfig& config) {
@@ -119,6 +165,7 @@ replication::RoutingOptions RoutingOptionsOf(const NodeConfig& config) {
   options.max_read_concurrency = Uint32(config.concurrency.max_read_concurrency);
   options.default_deadline = std::chrono::milliseconds(config.server.request_timeout_ms);
   options.limits = LimitsOf(config);
+  options.endpoint_of = ClientEndpointsOf(config);
   return options;
 }
 

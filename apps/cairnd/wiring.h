@@ -5,18 +5,22 @@
 #ifndef CAIRN_APPS_CAIRND_WIRING_H_
 #define CAIRN_APPS_CAIRND_WIRING_H_
 
+#include <functional>
 #include <string>
 
 #include "src/base/ids.h"
 #include "src/base/log.h"
 #include "src/config/node_config.h"
+#include "src/consensus/formation/formation.h"
 #include "src/consensus/journal/journal.h"
+#include "src/consensus/raft/raft_core.h"
 #include "src/kv/limits.h"
 #include "src/replication/replica.h"
 #include "src/replication/routing_manager.h"
 #include "src/server/grpc/grpc_server.h"
 #include "src/server/thrift/thrift_server.h"
 #include "src/storage/rocksdb/rocksdb_options.h"
+#include "src/transport/asio/tcp_transport.h"
 
 namespace cairn::node {
 
@@ -29,6 +33,16 @@ storage::RocksDbOptions RocksDbOptionsOf(const config::NodeConfig& config);
 consensus::JournalOptions JournalOptionsOf(const config::NodeConfig& config,
                                            const std::string& directory);
 replication::ReplicaOptions ReplicaOptionsOf(const config::NodeConfig& config);
+// Of a member of a cluster; `incarnation` is that of its data folder.
+consensus::raft::RaftOptions RaftOptionsOf(const config::NodeConfig& config,
+                                           IncarnationId incarnation);
+consensus::formation::FormationOptions FormationOptionsOf(const config::NodeConfig& config,
+                                                          IncarnationId incarnation);
+transport::TcpTransportOptions TransportOptionsOf(const config::NodeConfig& config,
+                                                  IncarnationId incarnation);
+// Thrift addresses of the members, by number, as configured: what NOT_LEADER names.
+std::function<std::string(NodeId)> ClientEndpointsOf(const config::NodeConfig& config);
+
 replication::RoutingOptions RoutingOptionsOf(const config::NodeConfig& config);
 server::ThriftServerOptions ThriftOptionsOf(const config::NodeConfig& config);
 server::GrpcServerOptions GrpcOptionsOf(const config::NodeConfig& config);

@@ -281,17 +281,25 @@ TEST(ConfigRules, ValidAndRunnableAreTwoQuestions) {
   const NodeConfig three = Parsed(
       "[deployment]\nmode = \"replicated\"\ninstance_id = 1\n"
       "replica_endpoints = [\"localhost:9090\", \"localhost:9191\", \"localhost:9092\"]");
-  EXPECT_EQ(CheckRunnable(three).code(), StatusCode::kUnimplemented);
+  EXPECT_TRUE(CheckRunnable(three).ok());
   EXPECT_EQ(ThriftPort(three), 9191);
   EXPECT_EQ(PeerPort(three), 7191);
   EXPECT_EQ(GrpcPort(three), 50052);
   EXPECT_EQ(DataDirectory(three), "./data/rocksdb/node_1");
+  const std::vector<Endpoint> peers = PeerEndpoints(three);
+  ASSERT_EQ(peers.size(), 3u);
+  EXPECT_EQ(peers[1].ToString(), "localhost:7191");
+  const NodeConfig paxos = Parsed(
+      "[deployment]\nmode = \"replicated\"\nreplica_endpoints = [\"localhost:9090\"]\n"
+      "[consensus]\nalgorithm = \"paxos\"");
+  EXPECT_EQ(CheckRunnable(paxos).code(), StatusCode::kUnimplemented);
   const NodeConfig one = Parsed(
       "[deployment]\nmode = \"replicated\"\nreplica_endpoints = [\"localhost:9095\"]\n"
       "[database]\nbase_path = \"/d/\"\n[consensus]\nendpoints = [\"localhost:1\"]");
   EXPECT_TRUE(CheckRunnable(one).ok());
   EXPECT_EQ(ThriftPort(one), 9095);
   EXPECT_EQ(PeerPort(one), 1);
+  EXPECT_EQ(PeerEndpoints(one).front().ToString(), "localhost:1");
   EXPECT_EQ(DataDirectory(one), "/d/node_0");
 }
 

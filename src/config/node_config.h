@@ -250,6 +250,10 @@ std::uint16_t HttpPort(const NodeConfig& config);
 // below the port of its entry of replica_endpoints; else 7090 + instance_id.
 std::uint16_t PeerPort(const NodeConfig& config);
 
+// Where the members of the cluster reach each other, in the order of their numbers: [consensus]
+// endpoints, or 2000 below each port of replica_endpoints. Empty in standalone mode.
+std::vector<Endpoint> PeerEndpoints(const NodeConfig& config);
+
 // The folder that holds LOCK, IDENTITY, journal/ and db/: base_path, or in replicated mode
 // base_path/node_<id>, so that nodes with one configuration never share a folder.
 std::string DataDirectory(const NodeConfig& config);

@@ -204,12 +204,9 @@ Status ApplyOverrides(const Overrides& overrides, NodeConfig* config) {
 }
 
 Status CheckRunnable(const NodeConfig& config) {
-  const std::size_t members = config.deployment.replica_endpoints.size();
-  if (Replicated(config) && members > 1) {
+  if (Replicated(config) && config.consensus.algorithm == ConsensusAlgorithm::kPaxos) {
     return UnimplementedError(
-        "[deployment] replica_endpoints lists " + std::to_string(members) +
-        " members, and this version of Cairn runs a single node: clusters come with consensus. "
-        "Use mode = \"standalone\", or list this node alone");
+        "[consensus] algorithm = \"paxos\": this version of Cairn has Raft alone; use \"raft\"");
   }
   return Status::Ok();
 }
@@ -250,6 +247,20 @@ std::uint16_t PeerPort(const NodeConfig& config) {
     return Narrow(own->port - std::uint64_t{kPeerDistance});
   }
   return Narrow(kPeerBase + config.deployment.instance_id);
+}
+
+std::vector<Endpoint> PeerEndpoints(const NodeConfig& config) {
+  std::vector<Endpoint> found;
+  if (!Replicated(config)) return found;
+  const bool own = !config.consensus.endpoints.empty();
+  for (const std::string& text :
+       own ? config.consensus.endpoints : config.deployment.replica_endpoints) {
+    Result<Endpoint> endpoint = ParseEndpoint(text);
+    if (!endpoint.ok()) continue;  // CheckConsistency has refused it.
+    if (!own) endpoint->port = Narrow(endpoint->port - std::uint64_t{kPeerDistance});
+    found.push_back(*std::move(endpoint));
+  }
+  return found;
 }
 
 std::string DataDirectory(const NodeConfig& config) {

@@ -7,7 +7,7 @@ namespace cairn::replication {
 namespace {
 
 constexpr std::uint8_t kFormat = 1;
-constexpr auto kLastKind = static_cast<std::uint8_t>(FrameKind::kFormation);
+constexpr auto kLastKind = static_cast<std::uint8_t>(FrameKind::kReport);
 constexpr std::size_t kChecksumBytes = sizeof(std::uint64_t);
 // Format, kind, group, cluster, incarnation, length and checksum at most.
 constexpr std::size_t kOverhead = 1 + 1 + 4 + 8 + 8 + 10 + kChecksumBytes;
@@ -56,6 +56,11 @@ Result<Frame> DecodeFrame(std::string_view bytes) {
   frame.body = d.Bytes();
   if (!d.AtEnd()) return damaged("does not decode");
   return frame;
+}
+
+std::optional<FrameKind> KindOf(std::string_view bytes) {
+  if (bytes.size() < 2) return std::nullopt;
+  return static_cast<FrameKind>(bytes[1]);
 }
 
 }  // namespace cairn::replication

@@ -8,6 +8,7 @@
 #define CAIRN_SRC_REPLICATION_PEER_FRAME_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,7 @@ enum class FrameKind : std::uint8_t {
   kSnapshot = 4,         // a piece of a snapshot (snapshot_messages.h)
   kSnapshotAck = 5,      // and how far the receiver is
   kFormation = 6,        // a message of the formation of a cluster
+  kReport = 7,           // what a node says about itself (node_report.h)
 };
 
 struct FrameHeader {
@@ -42,6 +44,10 @@ std::string EncodeFrame(const FrameHeader& header, std::string_view body);
 
 // kCorruption for bytes that are no frame, kUnimplemented for one of a later version of Cairn.
 Result<Frame> DecodeFrame(std::string_view bytes);
+
+// The kind that the bytes claim to be, unchecked: for whoever only passes frames on. Nothing if
+// they are too short.
+std::optional<FrameKind> KindOf(std::string_view bytes);
 
 }  // namespace cairn::replication
 

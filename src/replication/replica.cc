@@ -66,6 +66,7 @@ Status Replica::Start(StatusCallback recovered) {
   committed_slot_ = handed_over_ = applied_slot_ = state.applied_slot;
   membership_ = event.membership;
   recovered_ = std::move(recovered);
+  started_ = env_.clock->Now();
   waiters_.Applied(state.applied_slot, state.version);
   {
     MutexLock lock(&status_mutex_);
@@ -92,6 +93,7 @@ Status Replica::Start(StatusCallback recovered) {
       RunApply();
     });
     if (options_.freshness_interval > Duration::zero()) ProbeFreshness();
+    if (options_.report_interval > Duration::zero()) SendReports();
   });
   ScheduleUpkeep();
   return Status::Ok();

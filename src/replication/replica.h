@@ -51,6 +51,7 @@
 #include "src/replication/forward_messages.h"
 #include "src/replication/forward_table.h"
 #include "src/replication/forwarder.h"
+#include "src/replication/node_report.h"
 #include "src/replication/peer_frame.h"
 #include "src/replication/state_machine_executor.h"
 #include "src/replication/waiters.h"
@@ -99,6 +100,8 @@ struct ReplicaOptions {
   // How often the replica asks for a read barrier by itself, so that it knows how old its state is
   // (Staleness) although nobody reads. 0: never.
   Duration freshness_interval{0};
+  // How often this node tells the others how it is (node_report.h). 0: never.
+  Duration report_interval{0};
   // How often a full disk is tried again.
   Duration disk_retry = std::chrono::milliseconds(100);
 };
@@ -112,6 +115,9 @@ struct ReplicaEnvironment {
   SerialExecutor* upkeep = nullptr;
   // To the other nodes. Null for a group of one.
   transport::PeerTransport* transport = nullptr;
+  // Told of the membership in force, at the start and whenever it changes; on the core executor.
+  // May be empty.
+  std::function<void(const consensus::Membership&)> membership_changed;
   // Called once, with why, when the node must end: a failed fsync, a damaged record, an entry that
   // can't be decoded. The replica does nothing more after it.
   std::function<void(const Status&)> fatal;
@@ -134,6 +140,7 @@ struct ReplicaStatus {
   std::uint64_t commands = 0;     // commands in them
   Status health;                  // not OK while proposals are refused
   bool recovered = false;         // replayed to the last commit known at start
+  bool removed = false;           // this node was removed from the group, for good
   std::uint64_t forwarded = 0;    // writes that other nodes sent here
   std::uint64_t bad_frames = 0;   // from peers: damaged, or of another group or cluster
 };
@@ -174,12 +181,31 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // `done` runs when `version` is applied here.
   void WaitForVersion(Version version, MonotonicTime deadline, StatusCallback done);
 
+  // Begins a change of the group's members: `done` runs with OK when its first step is in the log
+  // of this node, which leads; status().membership shows how far it is. How a change goes on, and
+  // what is refused: consensus/core/core.h, ChangeMembership.
+  //   kNotLeader            another node leads, or none
+  //   kFailedPrecondition   another change is under way, or the target is not allowed
+  //   kInvalidArgument      the target is no membership
+  //   kUnavailable          this node has just begun to lead; try again
+  void ChangeMembership(consensus::Membership target, StatusCallback done);
+
+  // Asks the voter `to` to take over leadership. `done` runs with OK when the core was told; who
+  // leads in the end is in status(). kNotLeader if this node does not lead, kInvalidArgument if
+  // `to` is no other voter.
+  void TransferLeadership(NodeId to, StatusCallback done);
+
   // How long ago the applied state was known to hold every commit that there was anywhere, as
   // confirmed by a quorum: the age of the newest read barrier whose slot is applied. So an isolated
   // leader grows stale too. Max() if that was never known since the start.
   [[nodiscard]] Duration Staleness() const;
 
   [[nodiscard]] ReplicaStatus status() const;
+
+  // Where clients reach this node, for its reports to the others.
+  void SetClientEndpoints(ClientEndpoints endpoints);
+  // The newest report of each other node that has sent one.
+  [[nodiscard]] std::vector<PeerReport> Reports() const;
 
   // Writes what is in memory to disk, in the engine, so that the next start need not replay. `done`
   // runs on the upkeep executor.
@@ -256,6 +282,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // False if the core refused the batch; it is back in the queue then.
   bool ProposeBatch();
   void HandleProposals(const consensus::Effects& effects);
+  void AnswerChange(consensus::ProposalId id, Status status);
   void ArmDispatch(MonotonicTime when);
   void PurgeQueue();
   void Sweep();
@@ -269,6 +296,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void HandleFrame(NodeId from, const FrameHeader& header, std::string body);
   void OnForwardRequest(NodeId from, const std::string& body);
   void OnForwardResponse(NodeId from, const std::string& body);
+  void OnReport(NodeId from, const std::string& body);
+  void SendReports();
   // `epoch`: what the request names.
   void AnswerForward(NodeId from, Epoch epoch, ForwardResponse response);
 
@@ -341,6 +370,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   bool dispatch_armed_ = false;
   std::uint64_t next_number_ = 1;  // of proposals and barriers
   absl::btree_map<consensus::ProposalId, std::vector<Pending>> proposals_;
+  absl::btree_map<consensus::ProposalId, Waiters::Id> changes_;  // of the membership
   absl::btree_map<consensus::BarrierId, BarrierRound> barriers_;
   std::vector<Waiters::Id> parked_barriers_;              // until a leader is known
   std::deque<std::pair<Slot, MonotonicTime>> confirmed_;  // opened barriers that are not applied
@@ -380,6 +410,12 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::deque<consensus::Entry> read_ahead_;  // from the journal, in slot order
   Slot recovery_target_ = Slot::Max();       // until the core has said what is committed
   StatusCallback recovered_;
+
+  MonotonicTime started_;
+
+  mutable Mutex reports_mutex_;
+  ClientEndpoints client_endpoints_ ABSL_GUARDED_BY(reports_mutex_);
+  absl::btree_map<NodeId, PeerReport> reports_ ABSL_GUARDED_BY(reports_mutex_);
 
   mutable Mutex status_mutex_;
   ReplicaStatus status_ ABSL_GUARDED_BY(status_mutex_);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/log.h"
 #include "src/base/planted_bug.h"
 #include "src/replication/replica.h"
 
@@ -38,6 +39,15 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
     MutexLock lock(&status_mutex_);
     status_.membership = membership_;
     alone_ = IsAlone();
+  }
+  if (effects.membership && env_.membership_changed) env_.membership_changed(membership_);
+  if (effects.removed) {
+    CAIRN_LOG(kWarn,
+              "replica: node {} was removed from the group; stop it, or empty its data folder "
+              "to let it join as a new one",
+              options_.node.value());
+    MutexLock lock(&status_mutex_);
+    status_.removed = true;
   }
   if (!effects.leadership) return;
   leadership_ = *effects.leadership;

@@ -74,10 +74,59 @@ void Replica::HandleFrame(NodeId from, const FrameHeader& header, std::string bo
       return OnForwardRequest(from, body);
     case FrameKind::kForwardResponse:
       return OnForwardResponse(from, body);
+    case FrameKind::kReport:
+      return OnReport(from, body);
     case FrameKind::kSnapshot:
     case FrameKind::kSnapshotAck:
     case FrameKind::kFormation:
       return;
+  }
+}
+
+// ---- Reports
+
+void Replica::SetClientEndpoints(ClientEndpoints endpoints) {
+  MutexLock lock(&reports_mutex_);
+  client_endpoints_ = std::move(endpoints);
+}
+
+std::vector<PeerReport> Replica::Reports() const {
+  std::vector<PeerReport> all;
+  MutexLock lock(&reports_mutex_);
+  all.reserve(reports_.size());
+  for (const auto& [node, report] : reports_) all.push_back(report);
+  return all;
+}
+
+void Replica::OnReport(NodeId from, const std::string& body) {
+  Result<NodeReport> report = DecodeNodeReport(body);
+  if (!report.ok()) {
+    CAIRN_LOG(kWarn, "replica: node {}: {}", from.value(), report.status().message());
+    return;
+  }
+  MutexLock lock(&reports_mutex_);
+  reports_[from] = PeerReport{from, *std::move(report), env_.clock->Now()};
+}
+
+void Replica::SendReports() {
+  PostAt(env_.core, env_.clock->Now() + options_.report_interval, [this] { SendReports(); });
+  const ReplicaStatus now = status();
+  NodeReport report;
+  {
+    MutexLock lock(&reports_mutex_);
+    report.endpoints = client_endpoints_;
+  }
+  report.role = now.leadership.role;
+  report.epoch = now.leadership.epoch;
+  report.last_slot = now.last_slot;
+  report.committed_slot = now.committed_slot;
+  report.applied_slot = now.applied_slot;
+  report.applied_version = now.applied_version;
+  report.uptime = env_.clock->Now() - started_;
+  report.problem = now.health.message();
+  const std::string body = Encode(report);
+  for (const consensus::PeerId& peer : membership_.Peers()) {
+    if (peer.node != options_.node) SendFrame(peer.node, FrameKind::kReport, body);
   }
 }
 

@@ -13,6 +13,8 @@ namespace {
 constexpr Duration kSweepEvery = std::chrono::milliseconds(10);
 // How soon a batch that the core refused (leadership is being handed over) is tried again.
 constexpr Duration kRefusedRetry = std::chrono::milliseconds(10);
+// What a change of members may wait for the core executor.
+constexpr Duration kChangeBound = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -100,6 +102,7 @@ bool Replica::ProposeBatch() {
 
 void Replica::HandleProposals(const consensus::Effects& effects) {
   for (const consensus::AcceptedProposal& accepted : effects.accepted) {
+    AnswerChange(accepted.id, Status::Ok());
     const auto proposal = proposals_.find(accepted.id);
     if (proposal == proposals_.end()) continue;
     const auto entry = log_.find(accepted.slot);
@@ -111,6 +114,7 @@ void Replica::HandleProposals(const consensus::Effects& effects) {
     proposals_.erase(proposal);
   }
   for (const consensus::RejectedProposal& rejected : effects.rejected) {
+    AnswerChange(rejected.id, rejected.status);
     const auto proposal = proposals_.find(rejected.id);
     if (proposal == proposals_.end()) continue;
     // Nothing of it is in the log: it waits for the next leader, in its old place.
@@ -120,6 +124,39 @@ void Replica::HandleProposals(const consensus::Effects& effects) {
     }
     proposals_.erase(proposal);
   }
+}
+
+// ---- Members
+
+void Replica::ChangeMembership(consensus::Membership target, StatusCallback done) {
+  const Waiters::Id waiter = waiters_.AddBarrier(env_.clock->Now() + kChangeBound, std::move(done));
+  PostTo(env_.core, [this, target = std::move(target), waiter]() mutable {
+    const consensus::ProposalId id(next_number_++);
+    changes_.emplace(id, waiter);
+    Step(consensus::ChangeMembership{id, std::move(target)});
+  });
+}
+
+void Replica::AnswerChange(consensus::ProposalId id, Status status) {
+  const auto change = changes_.extract(id);
+  if (!change.empty()) waiters_.AnswerBarrier(change.mapped(), std::move(status));
+}
+
+void Replica::TransferLeadership(NodeId to, StatusCallback done) {
+  const Waiters::Id waiter = waiters_.AddBarrier(env_.clock->Now() + kChangeBound, std::move(done));
+  PostTo(env_.core, [this, to, waiter] {
+    const consensus::Membership::Member* const member = membership_.Find(to);
+    Status status;
+    if (!leads()) {
+      status = NotLeaderError("this node does not lead");
+    } else if (to == options_.node || member == nullptr || !member->voter) {
+      status = InvalidArgumentError("node " + ToString(to) +
+                                    " is no other voter of this group; only those can lead");
+    } else {
+      Step(consensus::TransferLeadership{to});
+    }
+    waiters_.AnswerBarrier(waiter, std::move(status));
+  });
 }
 
 // ---- Deadlines

@@ -119,10 +119,44 @@ NodeStatus NodeService::Self(const replication::ReplicaStatus& status) const {
   return self;
 }
 
+NodeStatus NodeService::Other(const PeerSight& peer,
+                              const replication::ReplicaStatus& status) const {
+  NodeStatus other;
+  other.node_id = static_cast<std::int32_t>(peer.node.value());
+  other.endpoint = peer.endpoint;
+  other.is_leader = status.leadership.leader == peer.node;
+  other.epoch = static_cast<std::int64_t>(status.leadership.epoch.value());
+  if (!peer.silent_for) {
+    other.status = "unknown";
+    return other;
+  }
+  const bool well = !peer.report || peer.report->problem.empty();
+  other.status = *peer.silent_for > options_.node_timeout ? "unreachable"
+                 : well                                   ? "healthy"
+                                                          : "degraded";
+  if (peer.report) {
+    other.uptime_s = std::chrono::duration_cast<std::chrono::seconds>(peer.report->uptime).count();
+    other.epoch = static_cast<std::int64_t>(peer.report->epoch.value());
+  }
+  other.last_seen_s = Seconds(clock_->Wall()) -
+                      std::chrono::duration_cast<std::chrono::seconds>(*peer.silent_for).count();
+  return other;
+}
+
+std::vector<NodeStatus> NodeService::Nodes(const replication::ReplicaStatus& status) const {
+  std::vector<NodeStatus> nodes = {Self(status)};
+  if (options_.peers) {
+    for (const PeerSight& peer : options_.peers()) nodes.push_back(Other(peer, status));
+  }
+  std::sort(nodes.begin(), nodes.end(),
+            [](const NodeStatus& a, const NodeStatus& b) { return a.node_id < b.node_id; });
+  return nodes;
+}
+
 ClusterHealth NodeService::Health() const {
   const replication::ReplicaStatus status = replica_->status();
   ClusterHealth health;
-  health.nodes.push_back(Self(status));
+  health.nodes = Nodes(status);
   for (const NodeStatus& node : health.nodes) {
     if (node.status == "healthy") ++health.healthy_nodes;
     if (node.is_leader) health.leader = node;
@@ -133,10 +167,15 @@ ClusterHealth NodeService::Health() const {
 }
 
 Result<NodeStatus> NodeService::NodeInfo(std::optional<std::int32_t> node_id) const {
-  NodeStatus self = Self(replica_->status());
-  if (!node_id.has_value() || *node_id == self.node_id) return self;
+  const replication::ReplicaStatus status = replica_->status();
+  if (!node_id.has_value()) return Self(status);
+  std::string members;
+  for (NodeStatus& node : Nodes(status)) {
+    if (node.node_id == *node_id) return std::move(node);
+    members += (members.empty() ? "" : ", ") + std::to_string(node.node_id);
+  }
   return NotFoundError("there is no node " + std::to_string(*node_id) +
-                       " in this cluster; its members are: " + std::to_string(self.node_id));
+                       " in this cluster; its members are: " + members);
 }
 
 DatabaseStats NodeService::Stats() const {

@@ -7,7 +7,9 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,9 +59,21 @@ struct DatabaseStats {
   std::optional<std::int64_t> compaction_pending_bytes;
 };
 
+// Another node of the cluster, as this one knows it.
+struct PeerSight {
+  NodeId node;
+  std::string endpoint;                           // "host:port" of its Thrift service; may be empty
+  std::optional<Duration> silent_for;             // since it was last heard of; nothing: never
+  std::optional<replication::NodeReport> report;  // its last one
+};
+
 struct NodeServiceOptions {
   NodeId node_id;
   std::string endpoint;
+  // The other nodes; absent on a node by itself. Any thread.
+  std::function<std::vector<PeerSight>()> peers;
+  // One that was silent for longer is unreachable.
+  Duration node_timeout = std::chrono::seconds(5);
 };
 
 // Where a node listens, "host:port"; empty: it does not.
@@ -110,6 +124,10 @@ class NodeService {
 
  private:
   [[nodiscard]] NodeStatus Self(const replication::ReplicaStatus& status) const;
+  [[nodiscard]] NodeStatus Other(const PeerSight& peer,
+                                 const replication::ReplicaStatus& status) const;
+  // This node and its peers, in the order of their numbers.
+  [[nodiscard]] std::vector<NodeStatus> Nodes(const replication::ReplicaStatus& status) const;
   // The bookkeeping of a request: when it comes, and when it is answered.
   struct Running {
     std::size_t operation;  // its index in kv::KvOperation

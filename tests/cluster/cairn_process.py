@@ -84,6 +84,10 @@ class Node:
 
     def start(self, port=0, seconds=START_SECONDS):
         self.launch(port)
+        return self.await_serving(seconds)
+
+    def await_serving(self, seconds=START_SECONDS):
+        """Until a launched node serves."""
         deadline = time.monotonic() + seconds
         while self.port is None:
             self.read_output(max(0.0, deadline - time.monotonic()))
@@ -129,6 +133,10 @@ class Node:
         if self.process is not None and not self.process.stdout.closed:
             self.read_output()
             self.process.stdout.close()
+
+    @property
+    def running(self):
+        return self.process is not None and self.process.poll() is None
 
     @property
     def endpoint(self):

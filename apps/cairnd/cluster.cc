@@ -1,0 +1,180 @@
+#include "apps/cairnd/cluster.h"
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "apps/cairnd/wiring.h"
+#include "src/base/endpoint.h"
+#include "src/base/log.h"
+#include "src/consensus/raft/raft_core.h"
+
+namespace cairn::node {
+namespace {
+
+using consensus::formation::Formed;
+using consensus::formation::JoinRequest;
+
+// What one thread waits for and another one gives. Shared, so that a late giver finds it.
+class Entrance {
+ public:
+  void Give(Result<Formed> formed) {
+    MutexLock lock(&mutex_);
+    if (!formed_) formed_ = std::move(formed);
+    given_.SignalAll();
+  }
+  Result<Formed> Wait() {
+    MutexLock lock(&mutex_);
+    while (!formed_) given_.Wait(&mutex_);
+    return *formed_;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar given_;
+  std::optional<Result<Formed>> formed_ ABSL_GUARDED_BY(mutex_);
+};
+
+std::map<NodeId, Endpoint> Configured(const config::NodeConfig& config) {
+  std::map<NodeId, Endpoint> peers;
+  std::uint32_t number = 0;
+  for (Endpoint& endpoint : config::PeerEndpoints(config)) {
+    peers.emplace(NodeId(number++), std::move(endpoint));
+  }
+  return peers;
+}
+
+}  // namespace
+
+std::string FormationPath(const std::string& data_folder) { return data_folder + "/FORMATION"; }
+
+Cluster::Cluster(const config::NodeConfig& config, const DataFolder& folder, const Clock* clock)
+    : config_(config),
+      incarnation_(folder.identity().incarnation),
+      clock_(clock),
+      core_random_(SystemEntropy()) {}
+
+Cluster::~Cluster() { Stop(); }
+
+Result<std::unique_ptr<Cluster>> Cluster::Enter(const config::NodeConfig& config,
+                                                const DataFolder& folder, SerialExecutor* core,
+                                                const Clock* clock) {
+  std::unique_ptr<Cluster> cluster(new Cluster(config, folder, clock));
+  CAIRN_ASSIGN_OR_RETURN(
+      cluster->transport_,
+      transport::TcpTransport::Start(TransportOptionsOf(config, cluster->incarnation_), clock));
+  replication::FormationDriverOptions options;
+  options.formation = FormationOptionsOf(config, cluster->incarnation_);
+  options.record_path = FormationPath(folder.path());
+  options.seed = SystemEntropy();
+  replication::FormationEnvironment environment;
+  environment.clock = clock;
+  environment.core = core;
+  environment.files = PosixFileSystem();
+  environment.transport = cluster->transport_.get();
+  const auto entrance = std::make_shared<Entrance>();
+  replication::FormationHooks hooks;
+  hooks.formed = [entrance](const Formed& formed) { entrance->Give(formed); };
+  hooks.join = [raw = cluster.get()](const JoinRequest& request) { raw->Join(request); };
+  hooks.fatal = [entrance](const Status& status) {
+    CAIRN_LOG(kError, "formation: {}", status.message());
+    entrance->Give(status);
+  };
+  CAIRN_ASSIGN_OR_RETURN(cluster->driver_, replication::FormationDriver::Create(
+                                               options, environment, std::move(hooks)));
+  cluster->transport_->SetPeers(Configured(config));
+  cluster->driver_->Start();
+  CAIRN_ASSIGN_OR_RETURN(cluster->formed_, entrance->Wait());
+  cluster->transport_->SetCluster(cluster->formed_.cluster.value());
+  CAIRN_LOG(kInfo, "node: member of cluster {:016x}, peers on {}", cluster->formed_.cluster.value(),
+            cluster->endpoint());
+  return cluster;
+}
+
+std::unique_ptr<consensus::Core> Cluster::MakeCore() {
+  return std::make_unique<consensus::raft::RaftCore>(RaftOptionsOf(config_, incarnation_),
+                                                     &core_random_);
+}
+
+void Cluster::SetReplica(std::shared_ptr<replication::Replica> replica) {
+  MutexLock lock(&mutex_);
+  replica_ = std::move(replica);
+}
+
+void Cluster::MembershipChanged(const consensus::Membership& membership) {
+  driver_->MembershipChanged(membership);
+  // Configured members stay reachable: one that was emptied asks them to be taken in.
+  std::map<NodeId, Endpoint> peers = Configured(config_);
+  for (const consensus::Membership::Member& member : membership.members) {
+    Result<Endpoint> endpoint = ParseEndpoint(member.endpoint);
+    if (endpoint.ok()) peers[member.node] = *std::move(endpoint);
+  }
+  transport_->SetPeers(peers);
+}
+
+void Cluster::Join(const JoinRequest& request) {
+  std::shared_ptr<replication::Replica> replica;
+  {
+    MutexLock lock(&mutex_);
+    replica = replica_;
+  }
+  // It asks again until it is a member.
+  if (replica == nullptr) return;
+  const replication::ReplicaStatus status = replica->status();
+  if (status.leadership.role != consensus::Role::kLeader) return;
+  if (request.verdict == consensus::JoinVerdict::kUnknown) {
+    CAIRN_LOG(kWarn, "node: {} at {} asks to be taken in, and is no member; add it first",
+              ToString(request.peer), request.endpoint);
+    return;
+  }
+  if (request.verdict != consensus::JoinVerdict::kReplace) return;
+  CAIRN_LOG(kInfo, "node: {} came back with an empty data folder; it replaces its former self",
+            ToString(request.peer));
+  replica->ChangeMembership(
+      status.membership.WithReplaced(request.peer), [peer = request.peer](const Status& changed) {
+        if (changed.ok()) return;
+        CAIRN_LOG(kInfo, "node: {} can't be taken in yet: {}", ToString(peer), changed.message());
+      });
+}
+
+std::vector<server::PeerSight> Cluster::Peers() const {
+  std::shared_ptr<replication::Replica> replica;
+  {
+    MutexLock lock(&mutex_);
+    replica = replica_;
+  }
+  std::map<NodeId, replication::PeerReport> reports;
+  if (replica != nullptr) {
+    for (replication::PeerReport& report : replica->Reports()) {
+      reports.emplace(report.node, std::move(report));
+    }
+  }
+  const auto configured = ClientEndpointsOf(config_);
+  const MonotonicTime now = clock_->Now();
+  std::vector<server::PeerSight> sights;
+  for (const transport::PeerConnection& connection : transport_->Connections()) {
+    server::PeerSight sight;
+    sight.node = connection.peer;
+    sight.endpoint = configured(connection.peer);
+    if (connection.last_received) sight.silent_for = now - *connection.last_received;
+    const auto report = reports.find(connection.peer);
+    if (report != reports.end()) {
+      sight.report = report->second.report;
+      if (!sight.report->endpoints.thrift.empty()) sight.endpoint = sight.report->endpoints.thrift;
+    }
+    sights.push_back(std::move(sight));
+  }
+  return sights;
+}
+
+std::string Cluster::endpoint() const {
+  return Endpoint{config_.server.bind, transport_->port()}.ToString();
+}
+
+void Cluster::Stop() {
+  if (driver_ != nullptr) driver_->Stop();
+  if (transport_ != nullptr) transport_->Stop();
+  SetReplica(nullptr);
+}
+
+}  // namespace cairn::node

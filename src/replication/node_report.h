@@ -1,0 +1,54 @@
+// What a node tells the others about itself, every second or so: where its clients reach it and how
+// far it is. Nothing rests on it but what operators and clients are told; it may be lost or old.
+// Format: docs/formats/node_report.md. Decoding faces the network: lengths are checked before use.
+//
+// Thread safety: plain values and pure functions.
+#ifndef CAIRN_SRC_REPLICATION_NODE_REPORT_H_
+#define CAIRN_SRC_REPLICATION_NODE_REPORT_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cairn/status.h"
+#include "src/base/clock.h"
+#include "src/base/ids.h"
+#include "src/consensus/core/core.h"
+
+namespace cairn::replication {
+
+// Where a node listens for clients, "host:port"; empty: it does not.
+struct ClientEndpoints {
+  std::string thrift;
+  std::string grpc;
+  std::string http;
+  friend bool operator==(const ClientEndpoints&, const ClientEndpoints&) = default;
+};
+
+struct NodeReport {
+  ClientEndpoints endpoints;
+  consensus::Role role = consensus::Role::kFollower;
+  Epoch epoch;
+  Slot last_slot;
+  Slot committed_slot;
+  Slot applied_slot;
+  Version applied_version;
+  Duration uptime{0};
+  std::string problem;  // why it takes no writes; empty: it is well
+  friend bool operator==(const NodeReport&, const NodeReport&) = default;
+};
+
+// A report and when it came.
+struct PeerReport {
+  NodeId node;
+  NodeReport report;
+  MonotonicTime received;
+};
+
+std::string Encode(const NodeReport& report);
+// kCorruption for bytes that are no report.
+Result<NodeReport> DecodeNodeReport(std::string_view bytes);
+
+}  // namespace cairn::replication
+
+#endif  // CAIRN_SRC_REPLICATION_NODE_REPORT_H_

@@ -1,0 +1,256 @@
+"""Three cairnd processes are one store: they form, replicate, forward, fail over and heal."""
+import collections
+import shutil
+import signal
+import threading
+import unittest
+
+from cairn_process import NodeTestCase, cairn, pause, ttypes, wait_until
+from cluster import Cluster
+from thrift import Thrift
+
+
+class Writers:
+    """Threads that append records under versionstamped keys, each through any node, under a
+    session; what was acknowledged is remembered."""
+
+    def __init__(self, cluster, count=3, session=True, name="w"):
+        self._name = name.encode()
+        self.acknowledged = collections.Counter()
+        self.maybe = 0
+        self._cluster = cluster
+        self._session = session
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(number,))
+                         for number in range(count)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for_more(self, count=10):
+        """Until so many further writes are acknowledged."""
+        target = sum(self.acknowledged.values()) + count
+        wait_until(lambda: sum(self.acknowledged.values()) >= target, "no writes come through", 60)
+
+    def _run(self, number):
+        client = None
+        session = sequence = written = 0
+        turn = number
+        while not self._stop.is_set():
+            try:
+                turn += 1
+                client = client or self._connect(turn)
+                if self._session and not session:
+                    session = client.openSession(ttypes.OpenSessionRequest()).session_id
+                    sequence = written = 0
+                    continue
+                if not self._session or sequence <= written:
+                    sequence += 1
+                if self._append(client, number, sequence, session):
+                    written = sequence
+            except (OSError, EOFError, Thrift.TException):
+                # The node went away. Under a session the write is sent again, elsewhere.
+                if client is not None:
+                    client.close()
+                client = None
+        if client is not None:
+            client.close()
+
+    def _connect(self, turn):
+        running = self._cluster.running()
+        if not running:
+            pause(0.05)
+            raise OSError("no node runs")
+        return self._cluster.nodes[running[turn % len(running)]].client(seconds=10)
+
+    def _append(self, client, number, sequence, session):
+        """True if this write is done with."""
+        request = ttypes.SetVersionstampedKeyRequest(
+            key_prefix=b"log/" + bytes(10), value=b"%s%d-%d" % (self._name, number, sequence),
+            deadline_ms=5000)
+        if session:
+            request.session_id = session
+            request.session_sequence = sequence
+            request.session_first_outstanding = sequence
+        answer = client.setVersionstampedKey(request)
+        with self._lock:
+            if answer.success:
+                self.acknowledged[request.value] += 1
+                return True
+            self.maybe += bool(answer.maybe_applied)
+        return not session
+
+
+class ClusterTest(NodeTestCase):
+    def cluster(self, *arguments, **options):
+        made = Cluster(self.scratch, *arguments, **options)
+        self.addCleanup(made.kill)
+        return made
+
+    def check_history(self, cluster, writers):
+        """Every acknowledged write is there, nothing is there twice, and all nodes agree."""
+        cluster.wait_together()
+        found = None
+        for number in cluster.running():
+            with cluster.nodes[number].client() as client:
+                here = client.all(b"log/", b"log0")
+            if found is not None:
+                self.assertEqual(found, here, f"node {number} differs")
+            found = here
+        values = collections.Counter(found.values())
+        lost = set(writers.acknowledged) - set(values)
+        self.assertEqual(set(), lost, "acknowledged writes are lost")
+        twice = [value for value, count in values.items() if count > 1]
+        self.assertEqual([], twice, "writes were applied twice")
+        self.assertGreater(len(values), 0)
+
+    def test_any_node_takes_writes_and_serves_reads(self):
+        with self.cluster() as cluster:
+            for number, node in enumerate(cluster.nodes):
+                with node.client() as client:
+                    client.set(b"k%d" % number, b"v")
+            for node in cluster.nodes:
+                for level in ("leader", "read_index"):
+                    done = cairn("--read-level", level, "range", endpoints=node.endpoint)
+                    self.assertEqual(b"k0\tv\nk1\tv\nk2\tv\n", done.stdout, done.stderr)
+            follower = cluster.follower()
+            wait_until(lambda: cluster.status(follower)["cluster"]["status"] == "healthy",
+                       "a follower does not see everybody")
+            self.assertEqual(3, cluster.status(follower)["cluster"]["healthy_nodes"])
+
+    def test_a_client_that_asked_for_it_is_told_who_leads(self):
+        with self.cluster() as cluster:
+            leader, follower = cluster.leader(), cluster.follower()
+            with cluster.nodes[follower].client() as client:
+                answer = client.setKey(ttypes.SetRequest(key=b"k", value=b"v", no_forwarding=True))
+            self.assertEqual("NOT_LEADER", answer.error_code)
+            self.assertEqual(f"127.0.0.1:{cluster.ports[leader]}", answer.leader_hint)
+
+    def test_killed_leaders_lose_nothing(self):
+        with self.cluster() as cluster, Writers(cluster) as writers:
+            for _ in range(4):
+                writers.wait_for_more()
+                leader = cluster.leader()
+                cluster.nodes[leader].kill()
+                writers.wait_for_more()
+                cluster.nodes[leader].start(port=None)
+            writers.wait_for_more()
+            writers.stop()
+            self.check_history(cluster, writers)
+
+    def test_without_a_session_nothing_is_applied_twice(self):
+        with self.cluster() as cluster, Writers(cluster, session=False) as writers:
+            for _ in range(3):
+                writers.wait_for_more()
+                leader = cluster.leader()
+                cluster.nodes[leader].kill()
+                writers.wait_for_more()
+                cluster.nodes[leader].start(port=None)
+            writers.stop()
+            self.check_history(cluster, writers)
+
+    def test_rolling_restart_under_load(self):
+        with self.cluster() as cluster, Writers(cluster) as writers:
+            for node in cluster.nodes:
+                writers.wait_for_more()
+                self.assertEqual(0, node.stop())
+                node.start(port=None)
+                cluster.wait_together()
+            writers.wait_for_more()
+            writers.stop()
+            self.check_history(cluster, writers)
+
+    def test_kill_9_of_everybody_at_once(self):
+        cluster = self.cluster()
+        cluster.start()
+        for name in "abc":
+            with Writers(cluster, name=name) as writers:
+                writers.wait_for_more(30)
+                for node in cluster.nodes:
+                    node.process.kill()
+                writers.stop()
+            for node in cluster.nodes:
+                node.kill()
+            cluster.start()
+            self.check_history(cluster, writers)
+
+    def test_a_stopped_leader_wakes_up_as_a_follower(self):
+        with self.cluster() as cluster, Writers(cluster) as writers:
+            writers.wait_for_more()
+            leader = cluster.leader()
+            process = cluster.nodes[leader].process
+            process.send_signal(signal.SIGSTOP)
+            others = [number for number in range(3) if number != leader]
+            wait_until(lambda: cluster.leader_of(others[0]) in others, "no new leader")
+            process.send_signal(signal.SIGCONT)
+            writers.wait_for_more()
+            writers.stop()
+            self.assertNotEqual(leader, cluster.leader())
+            self.check_history(cluster, writers)
+
+    def test_a_wiped_follower_is_taken_in_again(self):
+        with self.cluster() as cluster, Writers(cluster) as writers:
+            writers.wait_for_more()
+            wiped = cluster.follower()
+            cluster.nodes[wiped].kill()
+            shutil.rmtree(cluster.folder(wiped))
+            cluster.nodes[wiped].start(port=None)
+            writers.wait_for_more()
+            writers.stop()
+            self.check_history(cluster, writers)
+            # It votes again: with one of the others gone the two of them are a majority.
+            cluster.nodes[cluster.leader()].kill()
+            with cluster.nodes[wiped].client() as client:
+                client.set(b"k", b"v")
+
+    def test_the_first_start_takes_all_and_later_ones_a_majority(self):
+        cluster = self.cluster()
+        first, second, third = cluster.nodes
+        first.launch(port=None)
+        second.launch(port=None)
+        wait_until(lambda: "waiting to hear from" in first.read_output(0.1),
+                   "node 0 does not say whom it waits for")
+        self.assertNotIn("serving", first.output)
+        third.launch(port=None)
+        for node in cluster.nodes:
+            node.await_serving()
+        cluster.leader()
+        for node in cluster.nodes:
+            node.kill()
+        first.launch(port=None)
+        second.launch(port=None)
+        first.await_serving()
+        second.await_serving()
+        with first.client() as client:
+            client.set(b"k", b"v")
+
+    def test_a_folder_is_a_members_or_a_standalone_nodes(self):
+        with self.cluster() as cluster:
+            cluster.leader()
+        alone = self.node(folder=cluster.folder(0))
+        self.assertEqual(1, alone.launch().wait())
+        self.assertIn("belongs to a member of a cluster", alone.output)
+        standalone = self.node(folder=self.scratch / "data2/node_0").start()
+        with standalone.client() as client:
+            client.set(b"k", b"v")
+        standalone.stop()
+        shutil.rmtree(self.scratch / "data")
+        shutil.move(self.scratch / "data2", self.scratch / "data")
+        member = cluster.nodes[0]
+        self.assertEqual(1, member.launch(port=None).wait())
+        self.assertIn("holds the data of a standalone node", member.output)
+
+
+if __name__ == "__main__":
+    unittest.main()
