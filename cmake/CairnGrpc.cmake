@@ -37,6 +37,19 @@ foreach(name cairn kvstore)
 endforeach()
 add_custom_target(cairn_grpc_py ALL DEPENDS ${grpc_python})
 
+# TensorStore's protocol: C++ alone; its clients bring their own code.
+foreach(name tensorstore tensorstore_kvstore)
+  set(base ${CAIRN_GEN_GRPC}/api/${name})
+  add_custom_command(
+    OUTPUT ${base}.pb.cc ${base}.pb.h ${base}.grpc.pb.cc ${base}.grpc.pb.h
+    COMMAND ${CAIRN_PROTOC} --plugin=protoc-gen-grpc=${CAIRN_GRPC_PLUGIN}
+            --cpp_out=${CAIRN_GEN_GRPC} --grpc_out=${CAIRN_GEN_GRPC} -I${CMAKE_SOURCE_DIR}
+            api/${name}.proto
+    DEPENDS ${CMAKE_SOURCE_DIR}/api/tensorstore.proto ${CMAKE_SOURCE_DIR}/api/${name}.proto
+    COMMENT "Generating C++ from api/${name}.proto" VERBATIM)
+  list(APPEND tensorstore_sources ${base}.pb.cc)
+endforeach()
+
 # cairn_generated(NAME name SRCS file... LINKS target...): a library of generated code, which is not
 # held to our warnings.
 function(cairn_generated)
@@ -53,4 +66,7 @@ cairn_generated(NAME cairn_grpc SRCS ${CAIRN_GEN_GRPC}/api/cairn.grpc.pb.cc
                 LINKS cairn_cairn_api grpc++ gpr absl::synchronization)
 cairn_generated(NAME kvstore_grpc
                 SRCS ${CAIRN_GEN_GRPC}/api/kvstore.pb.cc ${CAIRN_GEN_GRPC}/api/kvstore.grpc.pb.cc
+                LINKS protobuf grpc++ gpr absl::synchronization)
+cairn_generated(NAME tensorstore_grpc
+                SRCS ${tensorstore_sources} ${CAIRN_GEN_GRPC}/api/tensorstore_kvstore.grpc.pb.cc
                 LINKS protobuf grpc++ gpr absl::synchronization)

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "apps/cairn/dram_store.h"
+#include "src/dram/routing/spec.h"
+#include "src/server/tensorstore/tensorstore_server.h"
 
 namespace cairn::cli {
 namespace {
@@ -41,6 +43,16 @@ ExitCode RunServe(Context& context, const Invocation& in) {
                             ? UsageFailure(store.status())
                             : DramFailure(store.status()));
   }
+  std::unique_ptr<server::TensorstoreServer> tensorstore;
+  if (in.Has("tensorstore")) {
+    server::TensorstoreServerOptions options;
+    const auto address = dram::ParseListenAddress(in.Required("tensorstore"));
+    if (!address.ok()) return context.Fail(UsageFailure(address.status()));
+    options.address = *address;
+    auto started = server::TensorstoreServer::Start(options, store->get());
+    if (!started.ok()) return context.Fail(DramFailure(started.status()));
+    tensorstore = *std::move(started);
+  }
   std::string self;
   std::string others;
   for (const dram::PeerStatus& peer : (*store)->Peers()) {
@@ -49,6 +61,7 @@ ExitCode RunServe(Context& context, const Invocation& in) {
   }
   std::cout << "serving at " << (*store)->listen_address() << " as " << self;
   if (!others.empty()) std::cout << " with" << others;
+  if (tensorstore != nullptr) std::cout << ", TensorStore at " << tensorstore->address();
   std::cout << std::endl;
   int signal = 0;
   sigwait(&signals, &signal);
@@ -80,7 +93,12 @@ std::vector<Command> DramServeCommands() {
                     {.name = "remote",
                      .kind = ValueKind::kEndpoints,
                      .value_name = "HOST:PORT,...",
-                     .help = "The other nodes of the pool"}},
+                     .help = "The other nodes of the pool"},
+                    {.name = "tensorstore",
+                     .kind = ValueKind::kText,
+                     .value_name = "HOST:PORT",
+                     .help =
+                         "Serve the pool to TensorStore's driver tsgrpc_kvstore too, over gRPC"}},
         .examples = {{"cairn dram serve --listen 127.0.0.1:12345 --capacity 8GiB",
                       "Serve 8 GiB on this machine"},
                      {"cairn dram serve --listen node1:12345 --remote node2:12345,node3:12345",

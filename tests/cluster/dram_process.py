@@ -37,7 +37,9 @@ class DramServer:
         if not line.startswith("serving at "):
             self.process.kill()
             raise AssertionError(f"no server: {line!r} {self.process.communicate()}")
-        self.address = line.split()[2]
+        self.address = line.split()[2].rstrip(",")
+        # Where TensorStore's protocol is served; None without --tensorstore.
+        self.tensorstore = line.strip().partition(", TensorStore at ")[2] or None
 
     def end(self, number=signal.SIGKILL):
         """Sends a signal and waits for the end; its exit code."""

@@ -19,16 +19,6 @@ Status Bad(const std::string& field, const std::string& what) {
   return InvalidArgumentError("remote_dram spec: " + field + ": " + what);
 }
 
-// host:port, where a listener may ask for port 0.
-Result<Endpoint> ParseListen(const std::string& text) {
-  if (text.size() > 2 && text.substr(text.size() - 2) == ":0") {
-    CAIRN_ASSIGN_OR_RETURN(Endpoint endpoint, ParseEndpoint(text.substr(0, text.size() - 1) + "1"));
-    endpoint.port = 0;
-    return endpoint;
-  }
-  return ParseEndpoint(text);
-}
-
 const std::set<std::string, std::less<>> kFields = {"driver",
                                                     "listen_addr",
                                                     "remote_addr",
@@ -93,7 +83,7 @@ class Reader {
     std::string listen;
     CAIRN_RETURN_IF_ERROR(Text("listen_addr", &listen));
     if (!listen.empty()) {
-      const auto endpoint = ParseListen(listen);
+      const auto endpoint = ParseListenAddress(listen);
       if (!endpoint.ok()) return Bad("listen_addr", endpoint.status().message());
       spec_->listen = *endpoint;
     }
@@ -267,6 +257,15 @@ class Reader {
 };
 
 }  // namespace
+
+Result<Endpoint> ParseListenAddress(const std::string& text) {
+  if (text.size() > 2 && text.substr(text.size() - 2) == ":0") {
+    CAIRN_ASSIGN_OR_RETURN(Endpoint endpoint, ParseEndpoint(text.substr(0, text.size() - 1) + "1"));
+    endpoint.port = 0;
+    return endpoint;
+  }
+  return ParseEndpoint(text);
+}
 
 std::optional<std::uint64_t> ParseBytes(std::string_view text) {
   std::uint64_t number = 0;

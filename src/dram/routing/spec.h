@@ -47,6 +47,9 @@ struct Spec {
 // kInvalidArgument that names the field and says what to change.
 Result<Spec> ParseSpec(std::string_view json);
 
+// "host:port", where the port may be 0: any free one.
+Result<Endpoint> ParseListenAddress(const std::string& text);
+
 // How others call a server that listens at `listening`: the spec's advertise_addr, or that address
 // with the host's name in place of a wildcard.
 Result<std::string> AdvertisedAddress(const Spec& spec, const Endpoint& listening);
