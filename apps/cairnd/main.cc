@@ -96,6 +96,7 @@ Result<config::NodeConfig> Configure(const Flags& flags) {
   }
   CAIRN_RETURN_IF_ERROR(config::ApplyOverrides(flags.overrides, &config));
   CAIRN_RETURN_IF_ERROR(storage::CheckRocksDbOptions(RocksDbOptionsOf(config)));
+  CAIRN_RETURN_IF_ERROR(CheckDram(config.dram));
   return config;
 }
 
@@ -158,6 +159,12 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
   const std::string grpc = (*node)->grpc_endpoint();
   if (!grpc.empty()) CAIRN_LOG(kInfo, "node: serving gRPC on {}", grpc);
   if (!grpc.empty()) std::cout << "  gRPC on " << grpc << "\n";
+  if (const MemoryPlane* memory = (*node)->memory()) {
+    std::cout << "  memory plane on " << memory->address() << "\n";
+    if (!memory->tensorstore_address().empty()) {
+      std::cout << "  TensorStore on " << memory->tensorstore_address() << "\n";
+    }
+  }
   const std::string peers = (*node)->peer_endpoint();
   if (!peers.empty()) {
     std::cout << "  peers on " << peers << ", node " << config.deployment.instance_id << " of "

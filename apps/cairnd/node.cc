@@ -207,6 +207,11 @@ Status Node::Serve() {
       server_, server::ThriftServer::Start(options, *std::move(listener),
                                            server::MakeKvProcessor(service_.get()), &clock_));
   CAIRN_RETURN_IF_ERROR(ServeGrpc());
+  if (!config.dram.listen_addr.empty()) {
+    auto memory = MemoryPlane::Start(config.dram);
+    if (!memory.ok()) return While("cannot serve the memory plane ([dram])", memory.status());
+    memory_ = *std::move(memory);
+  }
   const server::Endpoints endpoints = service_->endpoints();
   replica_->SetClientEndpoints({endpoints.thrift, endpoints.grpc, endpoints.http});
   return Status::Ok();
@@ -233,6 +238,7 @@ Status Node::ServeGrpc() {
 
 Status Node::Stop() {
   CAIRN_LOG(kInfo, "node: stopping; no new requests are taken");
+  memory_.reset();
   const bool thrift_idle = server_->Stop(kDrain);
   const bool grpc_idle = grpc_server_ == nullptr || grpc_server_->Stop(kDrain);
   if (!thrift_idle || !grpc_idle) {

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "apps/cairnd/cluster.h"
+#include "apps/cairnd/dram.h"
 #include "cairn/status.h"
 #include "src/base/clock.h"
 #include "src/base/executor.h"
@@ -59,6 +60,8 @@ class Node {
   [[nodiscard]] std::string peer_endpoint() const {
     return cluster_ == nullptr ? std::string() : cluster_->endpoint();
   }
+  // The memory plane; null if it is not served.
+  [[nodiscard]] const MemoryPlane* memory() const { return memory_.get(); }
   [[nodiscard]] const std::string& data_directory() const { return folder_->path(); }
 
  private:
@@ -93,6 +96,8 @@ class Node {
   std::string endpoint_;
   std::unique_ptr<server::ThriftServer> server_;
   std::unique_ptr<server::GrpcServer> grpc_server_;
+  // Stands by itself: nothing of the above uses it.
+  std::unique_ptr<MemoryPlane> memory_;
 };
 
 }  // namespace cairn::node

@@ -298,6 +298,8 @@ class RemoteDram {
     return futures;
   }
 
+  // Of this process's own server, without waiting for anything; nothing if it does not serve.
+  [[nodiscard]] virtual std::optional<dram::ServerStat> LocalStat() const = 0;
   // Which server holds a key. kNotFound if the routing names none.
   [[nodiscard]] virtual Result<dram::Route> RouteOf(std::string_view key) const = 0;
   // All servers of the pool, sorted by address.

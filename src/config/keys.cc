@@ -8,6 +8,7 @@ namespace {
 constexpr std::array<std::string_view, 2> kModes = {"standalone", "replicated"};
 constexpr std::array<std::string_view, 2> kAlgorithms = {"raft", "paxos"};
 constexpr std::array<std::string_view, 3> kLevels = {"local", "leader", "read_index"};
+constexpr std::array<std::string_view, 2> kEvictions = {"none", "lru"};
 constexpr std::array<std::string_view, 7> kCompressions = {"none", "snappy", "zlib", "bzip2",
                                                            "lz4",  "lz4hc",  "zstd"};
 constexpr std::array<std::string_view, 5> kPriorities = {
@@ -27,7 +28,7 @@ constexpr std::uint64_t kDayMs = 86'400'000;
 constexpr std::uint64_t kYearSeconds = 31'536'000;
 constexpr std::uint64_t kMiB = 1 << 20;
 
-constexpr std::array<SectionSpec, 17> kSections = {{
+constexpr std::array<SectionSpec, 18> kSections = {{
     {"deployment", "Who this node is. A file without this section describes a standalone node."},
     {"server", "What the node listens on and how much it takes in."},
     {"database", "Where the data lies."},
@@ -50,6 +51,9 @@ constexpr std::array<SectionSpec, 17> kSections = {{
     {"limits",
      "Bounds on requests, checked when one is taken in. Raising them is safe; what is stored "
      "already stays readable after lowering them."},
+    {"dram",
+     "The memory plane: values in this node's memory, for other processes, over UCX. They are gone "
+     "when the node ends, and no transaction sees them."},
 }};
 
 // Each macro makes one entry of the table; the accessor and the names come from one pair of words.
@@ -241,6 +245,28 @@ const KeySpec kKeys[] = {
     CAIRN_INTEGER_(limits, message_bytes, 5 * kMiB, 1024 * kMiB,
                    "One message of a client; a longer one closes the connection."),
     CAIRN_INTEGER_(limits, column_families, 1, 100'000, "Column families of the node."),
+
+    CAIRN_TEXT_(dram, listen_addr, true,
+                "Where memory is served, \"host:port\"; port 0 chooses a free one. Empty: nowhere. "
+                "There is no authentication: a network that strangers don't reach."),
+    CAIRN_TEXT_(dram, advertise_addr, true,
+                "How the other nodes of the pool call this one. Empty: listen_addr, with the "
+                "host's name for 0.0.0.0."),
+    CAIRN_ENDPOINTS_(dram, remote_addrs,
+                     "The other nodes of the pool, among which keys are spread. All nodes must "
+                     "write all addresses alike."),
+    CAIRN_INTEGER_(dram, capacity_mb, 1, 16 * kMiB,
+                   "How much memory the values take, unless the spec says it. A full node refuses "
+                   "writes, or evicts."),
+    CAIRN_CHOICE_(dram, eviction, kEvictions,
+                  "lru: a full node drops the values that were used least recently. none: it "
+                  "refuses writes."),
+    CAIRN_TEXT_(dram, tensorstore_addr, true,
+                "Where the pool is served to TensorStore's driver tsgrpc_kvstore, \"host:port\". "
+                "Empty: nowhere."),
+    CAIRN_TEXT_(dram, spec, true,
+                "The rest of the pool's spec, as JSON or a file of it: routing by range or map, "
+                "timeouts. The keys of this section stand above it."),
 };
 
 #undef CAIRN_ACCESS_

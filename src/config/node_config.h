@@ -26,6 +26,7 @@ namespace cairn::config {
 enum class DeploymentMode : std::uint8_t { kStandalone, kReplicated };
 enum class ConsensusAlgorithm : std::uint8_t { kRaft, kPaxos };
 enum class ConsistencyLevel : std::uint8_t { kLocal, kLeader, kReadIndex };
+enum class DramEviction : std::uint8_t { kNone, kLru };
 enum class Compression : std::uint8_t { kNone, kSnappy, kZlib, kBzip2, kLz4, kLz4hc, kZstd };
 enum class CompactionPriority : std::uint8_t {
   kByCompensatedSize,
@@ -187,6 +188,18 @@ struct LimitsConfig {
   friend bool operator==(const LimitsConfig&, const LimitsConfig&) = default;
 };
 
+// The memory plane (docs/remote-dram.md).
+struct DramConfig {
+  std::string listen_addr;  // empty: not served
+  std::string advertise_addr;
+  std::vector<std::string> remote_addrs;
+  std::uint64_t capacity_mb = 1024;
+  DramEviction eviction = DramEviction::kNone;
+  std::string tensorstore_addr;
+  std::string spec;
+  friend bool operator==(const DramConfig&, const DramConfig&) = default;
+};
+
 struct NodeConfig {
   DeploymentConfig deployment;
   ServerConfig server;
@@ -205,6 +218,7 @@ struct NodeConfig {
   ReadsConfig reads;
   ClusterConfig cluster;
   LimitsConfig limits;
+  DramConfig dram;
   friend bool operator==(const NodeConfig&, const NodeConfig&) = default;
 };
 

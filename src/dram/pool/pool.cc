@@ -208,6 +208,11 @@ Result<Route> Pool::RouteOf(std::string_view key) const {
                std::move(choice.reason)};
 }
 
+std::optional<ServerStat> Pool::LocalStat() const {
+  if (server_ == nullptr) return std::nullopt;
+  return ServerStat{self_, Status(), store_->boot_id(), server_->figures()};
+}
+
 std::vector<PeerStatus> Pool::Peers() const {
   std::vector<PeerStatus> peers;
   for (std::size_t i = 0; i < links_.size(); ++i) {

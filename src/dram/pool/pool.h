@@ -42,6 +42,7 @@ class Pool final : public RemoteDram {
   Future<std::uint64_t> DeleteRange(KeyRange range, Deadline deadline) override;
   Future<std::vector<ListEntry>> List(ListOptions options) override;
   Future<std::vector<ServerStat>> Stat(Deadline deadline) override;
+  [[nodiscard]] std::optional<ServerStat> LocalStat() const override;
   [[nodiscard]] Result<Route> RouteOf(std::string_view key) const override;
   [[nodiscard]] std::vector<PeerStatus> Peers() const override;
   [[nodiscard]] std::string RoutingTable() const override { return router_->table_text(); }

@@ -296,6 +296,18 @@ TEST(PoolTest, AWildcardIsAdvertisedByTheHostsName) {
   }
 }
 
+TEST(PoolTest, AServerKnowsItsOwnFigures) {
+  Loopback loopback;
+  const auto server = loopback.Open(NodeSpec("n1:1", {}));
+  const auto client = loopback.Open(R"({"remote_addr": "n1:1"})");
+  ASSERT_TRUE(Put(*client, "k", "v").ok());
+  const auto own = server->LocalStat();
+  ASSERT_TRUE(own.has_value());
+  EXPECT_EQ(own->address, "n1:1");
+  EXPECT_EQ(own->figures, client->Stat().Get().value()[0].figures);
+  EXPECT_FALSE(client->LocalStat().has_value());
+}
+
 TEST(PoolTest, BuffersOutliveThePool) {
   Loopback loopback;
   auto server = loopback.Open(NodeSpec("n1:1", {}));
