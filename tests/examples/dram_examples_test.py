@@ -32,6 +32,14 @@ class ExamplesTest(unittest.TestCase):
                           "node 3 holds:             (missing)"], shown[:4])
         self.assertEqual(f"node 1 and {addresses[1]}: connected", shown[4])
 
+    def test_memory_from_c(self):
+        shown = subprocess.run([str(BIN / "example_memory_c")], timeout=120, text=True, check=True,
+                               stdout=subprocess.PIPE).stdout
+        self.assertEqual("fruit/apple: red apple\n"
+                         "its last five bytes: apple\n"
+                         "the third write came too late\n"
+                         "apple: 5 bytes\npear: 0 bytes\ndeleted 2\n", shown)
+
     def test_pipeline(self):
         addresses = free_addresses(3)
         nodes = {}
