@@ -12,6 +12,14 @@ Result<std::string> FileSystem::ReadFile(const std::string& path) {
   return content;
 }
 
+Status FileSystem::RemoveTree(const std::string& path) {
+  if (!Exists(path)) return Status::Ok();
+  if (!IsDirectory(path)) return Remove(path);
+  CAIRN_ASSIGN_OR_RETURN(const std::vector<std::string> names, List(path));
+  for (const std::string& name : names) CAIRN_RETURN_IF_ERROR(RemoveTree(path + "/" + name));
+  return RemoveDirectory(path);
+}
+
 Status FileSystem::WriteFileAtomically(const std::string& path, std::string_view data) {
   const std::string beside = path + ".tmp";
   const auto write = [&]() -> Status {

@@ -80,6 +80,8 @@ class FileSystem {
 
   // Whole-file helpers over the above.
   Result<std::string> ReadFile(const std::string& path);
+  // Removes a file, or a folder with all that is in it; fine if there is none.
+  Status RemoveTree(const std::string& path);
   // Replaces `path` atomically and durably: write beside, sync, rename, sync the folder.
   Status WriteFileAtomically(const std::string& path, std::string_view data);
 };

@@ -48,7 +48,7 @@ Result<bool> HoldsFiles(FileSystem* files, const std::string& path) {
 }
 
 Status CheckNewFolder(FileSystem* files, const std::string& path) {
-  for (const char* name : {"/journal", "/db"}) {
+  for (const char* name : {"/journal", "/db", "/DATABASE"}) {
     if (!files->Exists(path + name)) continue;
     return CorruptionError("'" + path + "' holds data ('" + path + name +
                            "') but no IDENTITY file; "
@@ -64,7 +64,9 @@ Status CheckNewFolder(FileSystem* files, const std::string& path) {
 }
 
 Status CheckKnownFolder(FileSystem* files, const std::string& path) {
-  CAIRN_ASSIGN_OR_RETURN(const bool database, HoldsFiles(files, path + "/db"));
+  // Once a snapshot was installed, the state is where DATABASE says (docs/formats/database.md).
+  CAIRN_ASSIGN_OR_RETURN(const bool first, HoldsFiles(files, path + "/db"));
+  const bool database = first || files->Exists(path + "/DATABASE");
   CAIRN_ASSIGN_OR_RETURN(const bool journal, HoldsFiles(files, path + "/journal"));
   if (!database || journal) return Status::Ok();
   return CorruptionError("'" + path +

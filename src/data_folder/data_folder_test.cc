@@ -94,6 +94,16 @@ TEST_F(DataFolderTest, RefusesADatabaseWithoutItsJournal) {
   EXPECT_TRUE(Open().ok());
 }
 
+TEST_F(DataFolderTest, ADatabaseThatCameByASnapshotCountsToo) {
+  Write("/DATABASE", "x");
+  EXPECT_THAT(Refusal(), AllOf(HasSubstr("CORRUPTION"), HasSubstr("no IDENTITY file")));
+  ASSERT_TRUE(PosixFileSystem()->Remove(path_ + "/DATABASE").ok());
+  ASSERT_TRUE(Open().ok());
+  Write("/DATABASE", "x");
+  Write("/db.5.1/CURRENT", "x");
+  EXPECT_THAT(Refusal(), AllOf(HasSubstr("CORRUPTION"), HasSubstr("no journal")));
+}
+
 TEST_F(DataFolderTest, RefusesAForeignDatabaseAndAnotherGroup) {
   Write("/CURRENT", "x");
   EXPECT_THAT(Refusal(), HasSubstr("another program"));

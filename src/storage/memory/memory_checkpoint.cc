@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::string_view kMagic = "CAIRNMEM";
 constexpr std::uint8_t kFormat = 1;
-constexpr char kFileName[] = "/state.cairn";
 
 }  // namespace
 
@@ -108,7 +107,8 @@ Result<StateMeta> MemoryEngine::Checkpoint(const std::string& directory) {
     meta = meta_;
   }
   CAIRN_RETURN_IF_ERROR(file_system_->CreateDirectories(directory));
-  CAIRN_RETURN_IF_ERROR(file_system_->WriteFileAtomically(directory + kFileName, bytes));
+  CAIRN_RETURN_IF_ERROR(
+      file_system_->WriteFileAtomically(directory + "/" + kCheckpointFile, bytes));
   CAIRN_RETURN_IF_ERROR(file_system_->SyncDirectory(DirectoryOf(directory)));
   return meta;
 }
@@ -118,7 +118,7 @@ Result<std::unique_ptr<MemoryEngine>> MemoryEngine::Load(const std::string& dire
   if (options.file_system == nullptr) {
     return InvalidArgumentError("loading a checkpoint needs a file system");
   }
-  const std::string path = directory + kFileName;
+  const std::string path = directory + "/" + kCheckpointFile;
   CAIRN_ASSIGN_OR_RETURN(const std::string bytes, options.file_system->ReadFile(path));
   auto engine = std::make_unique<MemoryEngine>(options);
   MutexLock lock(&engine->store_->mutex);

@@ -38,6 +38,9 @@ struct MemoryEngineOptions {
 
 class MemoryEngine final : public Engine {
  public:
+  // The file of a checkpoint, in its folder.
+  static constexpr char kCheckpointFile[] = "state.cairn";
+
   explicit MemoryEngine(const MemoryEngineOptions& options = {});
   ~MemoryEngine() override;
 
