@@ -17,8 +17,9 @@
 // after the store was closed.
 //
 // Thread safety: all functions on one store may be called from any threads at once; closing it ends
-// the operations of others with CAIRN_UNAVAILABLE. Other objects belong to one thread at a time.
-// Null pointers where an object is required are bugs in the caller, and abort.
+// those that are under way with CAIRN_UNAVAILABLE, and none may begin afterwards. Other objects
+// belong to one thread at a time. Null pointers where an object is required are bugs in the caller,
+// and abort.
 #ifndef CAIRN_C_H_
 #define CAIRN_C_H_
 

@@ -298,6 +298,9 @@ class RemoteDram {
     return futures;
   }
 
+  // With the spec's `busy_poll`: makes progress on the calling thread, which is the fastest way to
+  // wait. True if anything happened.
+  virtual bool Poll() { return false; }
   // Of this process's own server, without waiting for anything; nothing if it does not serve.
   [[nodiscard]] virtual std::optional<dram::ServerStat> LocalStat() const = 0;
   // Which server holds a key. kNotFound if the routing names none.

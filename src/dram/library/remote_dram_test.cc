@@ -62,6 +62,19 @@ const bool kRegistered = [] {
 
 TEST(RemoteDramTest, SuitesAreRegistered) { EXPECT_TRUE(kRegistered); }
 
+TEST(RemoteDramTest, AWaitingCallerMayDrive) {
+  const auto server = Open(NodeSpec("127.0.0.1:0", {}));
+  const auto client =
+      Open(R"({"busy_poll": true, "remote_addr": ")" + server->listen_address() + "\"}");
+  const std::string value = Bytes(1 << 20, 1);
+  auto written = client->Write("k", Buffer::Borrow(value));
+  while (!written.ready()) (void)client->Poll();
+  ASSERT_TRUE(written.Get().ok());
+  auto read = client->Read("k");
+  while (!read.ready()) (void)client->Poll();
+  EXPECT_TRUE(read.Get().value().value.view() == value);
+}
+
 TEST(RemoteDramTest, LoopbackByTheSpec) {
   const auto server = Open(R"({"listen_addr": "here:0", "transport": "loopback"})");
   const auto client =

@@ -1,6 +1,7 @@
 #include "src/dram/pool/pool.h"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include "src/base/check.h"
@@ -93,6 +94,10 @@ Pool::~Pool() {
   for (const auto& link : links_) {
     if (link != nullptr) link->Shutdown();
   }
+  // One of them may still be giving up an old connection.
+  std::promise<void> idle;
+  executor_->Post([&idle] { idle.set_value(); });
+  idle.get_future().wait();
   listener_.reset();
   registration_.reset();
   // After this, no callback of the network runs and no pin is held by it.

@@ -42,6 +42,7 @@ class Pool final : public RemoteDram {
   Future<std::uint64_t> DeleteRange(KeyRange range, Deadline deadline) override;
   Future<std::vector<ListEntry>> List(ListOptions options) override;
   Future<std::vector<ServerStat>> Stat(Deadline deadline) override;
+  bool Poll() override { return transport_->Poll(); }
   [[nodiscard]] std::optional<ServerStat> LocalStat() const override;
   [[nodiscard]] Result<Route> RouteOf(std::string_view key) const override;
   [[nodiscard]] std::vector<PeerStatus> Peers() const override;

@@ -9,6 +9,7 @@
 
 #include "src/base/sanitizers.h"
 #include "src/dram/loopback/loopback_transport.h"
+#include "src/dram/messages.h"
 #include "src/dram/pool/testing/store_conformance.h"
 
 namespace cairn::dram {
@@ -208,6 +209,38 @@ TEST(PoolTest, AServerUnderAnotherNameIsRefused) {
   const auto written = Put(*client, KeyOn(*client, "n2:1"), "v");
   EXPECT_EQ(written.status().code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(written.status().message(), HasSubstr("this server is n1:1, not n2:1"));
+}
+
+// What a peer may not ask, over a connection of its own.
+TEST(PoolTest, PeersThatDoNotKeepTheOrder) {
+  const auto network = std::make_shared<LoopbackNetwork>();
+  const auto pool = Pool::Open(ParseSpec(NodeSpec("n1:1", {})).value(),
+                               std::make_unique<LoopbackTransport>(network));
+  ASSERT_TRUE(pool.ok());
+  LoopbackTransport transport(network);
+  const auto connection = transport.Connect({"n1", 1}, nullptr);
+  const auto ask = [&](const std::string& header, Buffer payload = {}) {
+    std::promise<Status> answered;
+    Call call;
+    call.header = header;
+    call.payload = std::move(payload);
+    call.done = [&](const Result<Answer>& answer) {
+      // The status that every answer begins with.
+      answered.set_value(answer.ok() ? DecodeAnswer<StatAnswer>(answer->header).status()
+                                     : answer.status());
+    };
+    (void)connection->Start(std::move(call));
+    return answered.get_future().get().code();
+  };
+  EXPECT_EQ(ask(Encode(StatRequest())), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ask("\x63garbage"), StatusCode::kCorruption);
+  const std::string hello = Encode(HelloRequest{0, "n1:1"});
+  EXPECT_EQ(ask(hello, Buffer::Take(std::string(17 << 20, 'x'))), StatusCode::kCorruption);
+  // That was its hello.
+  EXPECT_EQ(ask(hello), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ask(Encode(StatRequest())), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ask(Encode(ListRequest{1, 0}), Buffer::Copy("nonsense")),
+            StatusCode::kFailedPrecondition);
 }
 
 TEST(PoolTest, ServersWithoutATableTakeAnyClient) {

@@ -102,6 +102,18 @@ void RequestServer::WithPayload(Incoming request, std::uint64_t limit,
 }
 
 void RequestServer::Serve(Incoming request, const HelloRequest& hello) {
+  bool first = false;
+  {
+    MutexLock lock(&mutex_);
+    first = peers_
+                .emplace(request->connection(),
+                         FailedPreconditionError("the hello of this connection is on its way"))
+                .second;
+  }
+  if (!first) {
+    Fail(request, FailedPreconditionError("a second hello"));
+    return;
+  }
   WithPayload(std::move(request), kMaxTableBytes,
               [this, hash = hello.table_hash, address = std::string(hello.address)](
                   Incoming received, std::string_view text) {
@@ -118,6 +130,7 @@ void RequestServer::Admit(const Incoming& request, const HelloRequest& hello,
   {
     MutexLock lock(&mutex_);
     if (!started_) {
+      peers_.erase(request->connection());
       Fail(request, UnavailableError("the server is about to start; try again"));
       return;
     }
