@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""A pool of three nodes in network namespaces, the link between two of which is cut: operations over
+it end within their deadlines, the others go on, and it heals by itself.
+
+Needs root, ip (iproute2) and nft (nftables); skipped where one of them is missing.
+"""
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+
+from dram_support import ROOT
+
+sys.path.insert(0, str(ROOT / "tests/cluster"))
+from dram_process import BIN  # noqa: E402  pylint: disable=wrong-import-position
+
+PORT = 12345
+TIMEOUT_MS = 1000
+ADDRESSES = [f"10.77.0.{node}:{PORT}" for node in (1, 2, 3)]
+
+# Node 1: writes to a key of each other node, over and over, and says how it went.
+NODE_1 = """
+import json, sys, time, cairn
+addresses = json.loads(sys.argv[1])
+store = cairn.RemoteDram({"listen_addr": addresses[0], "remote_addrs": addresses[1:],
+                          "capacity_bytes": "64MiB", "timeout_ms": int(sys.argv[2])})
+keys = {}
+n = 0
+while len(keys) < 2:
+    server, local, _ = store.route(f"k{n}")
+    if not local:
+        keys.setdefault(server, f"k{n}")
+    n += 1
+value = bytes(100_000)
+while True:
+    line = {}
+    for server, key in sorted(keys.items()):
+        begin = time.monotonic()
+        try:
+            store[key] = value
+            result = "OK"
+        except cairn.DramError as error:
+            result = error.code
+        line[server] = [result, time.monotonic() - begin]
+    print(json.dumps(line), flush=True)
+"""
+
+
+def run(*command):
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+
+
+def can_run():
+    return os.geteuid() == 0 and shutil.which("ip") and shutil.which("nft")
+
+
+@unittest.skipUnless(can_run(), "needs root, ip and nft")
+class PartitionTest(unittest.TestCase):
+    def setUp(self):
+        prefix = f"cairn{os.getpid()}"
+        self.switch = f"{prefix}s"
+        self.spaces = [f"{prefix}n{node}" for node in (1, 2, 3)]
+        for space in [self.switch, *self.spaces]:
+            run("ip", "netns", "add", space)
+            self.addCleanup(subprocess.run, ["ip", "netns", "del", space], check=False)
+            run("ip", "-n", space, "link", "set", "lo", "up")
+        run("ip", "-n", self.switch, "link", "add", "br0", "type", "bridge")
+        run("ip", "-n", self.switch, "link", "set", "br0", "up")
+        for node, space in enumerate(self.spaces, start=1):
+            run("ip", "-n", self.switch, "link", "add", f"p{node}", "type", "veth", "peer", "name",
+                "eth0", "netns", space)
+            run("ip", "-n", self.switch, "link", "set", f"p{node}", "master", "br0", "up")
+            run("ip", "-n", space, "addr", "add", f"10.77.0.{node}/24", "dev", "eth0")
+            run("ip", "-n", space, "link", "set", "eth0", "up")
+        for node in (2, 3):
+            others = ",".join(a for a in ADDRESSES if a != ADDRESSES[node - 1])
+            self.spawn(node, str(BIN / "cairn"), "dram", "serve", "--listen", ADDRESSES[node - 1],
+                       "--remote", others, "--capacity", "64MiB")
+        self.node1 = self.spawn(1, sys.executable, "-c", NODE_1, json.dumps(ADDRESSES),
+                                str(TIMEOUT_MS))
+
+    def spawn(self, node, *command):
+        process = subprocess.Popen(["ip", "netns", "exec", self.spaces[node - 1], *command],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, text=True)
+
+        def end():
+            process.kill()
+            process.communicate(timeout=60)
+        self.addCleanup(end)
+        return process
+
+    def cut(self):
+        """Nothing passes between nodes 1 and 2 any more."""
+        space = self.spaces[0]
+        rules = ("table ip cut { chain from { type filter hook input priority 0; "
+                 "ip saddr 10.77.0.2 drop; }; chain to { type filter hook output priority 0; "
+                 "ip daddr 10.77.0.2 drop; }; }")
+        run("ip", "netns", "exec", space, "nft", rules)
+
+    def heal(self):
+        run("ip", "netns", "exec", self.spaces[0], "nft", "delete table ip cut")
+
+    def next_line(self):
+        readable, _, _ = select.select([self.node1.stdout], [], [], 60)
+        self.assertTrue(readable, "node 1 says nothing")
+        line = json.loads(self.node1.stdout.readline())
+        for server, (result, seconds) in line.items():
+            self.assertLess(seconds, TIMEOUT_MS / 1000 + 2, f"{server}: {result}")
+        return [line[server][0] for server in ADDRESSES[1:]]
+
+    def await_results(self, accept, what, seconds=60):
+        limit = time.monotonic() + seconds
+        while time.monotonic() < limit:
+            results = self.next_line()
+            if accept(results):
+                return
+        self.fail(f"not within {seconds} s: {what}; last: {results}")
+
+    def test_a_link_is_cut_and_heals(self):
+        self.await_results(lambda results: results == ["OK", "OK"], "both nodes are reached")
+        for _ in range(2):
+            self.cut()
+            self.await_results(lambda results: results[0] != "OK", "node 2 is cut off")
+            # From silence to the knowledge that nobody is there.
+            codes = set()
+            for _ in range(6):
+                two, three = self.next_line()
+                codes.add(two)
+                self.assertEqual("OK", three, "node 3 is not concerned")
+            self.assertLessEqual(codes, {"TIMEOUT", "UNAVAILABLE"})
+            self.heal()
+            self.await_results(lambda results: results == ["OK", "OK"], "it heals by itself", 20)
+
+
+if __name__ == "__main__":
+    unittest.main()
