@@ -94,8 +94,8 @@ void World::StrikeDisk(const Fault& fault, SimNode& target) {
       scheduler_.After(fault.lasts, [raw] { raw->disk()->SetCapacity(std::nullopt); });
       return;
     case FaultKind::kEngineFull:
-      target.engine()->SetCapacity(0);
-      scheduler_.After(fault.lasts, [raw] { raw->engine()->SetCapacity(std::nullopt); });
+      target.engines()->SetCapacity(0);
+      scheduler_.After(fault.lasts, [raw] { raw->engines()->SetCapacity(std::nullopt); });
       return;
     default:
       target.SetDiskPace({milliseconds(1), milliseconds(40), 10, milliseconds(800)});

@@ -330,6 +330,7 @@ void Invariants::Installs(NodeId node, Slot slot, Epoch epoch) {
     Violation(node, "a snapshot of slot " + ToString(slot) + " and epoch " + ToString(epoch) +
                         " was installed, which was never committed");
   }
+  ++snapshots_;
   run.log.clear();
   run.committed = run.log_base = slot;
 }

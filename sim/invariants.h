@@ -77,6 +77,8 @@ class Invariants {
     return leaders_.empty() ? Epoch() : leaders_.rbegin()->first;
   }
   [[nodiscard]] std::uint64_t elections() const { return leaders_.size(); }
+  // Snapshots that were installed.
+  [[nodiscard]] std::uint64_t snapshots() const { return snapshots_; }
   // The node that leads in the highest epoch there was, by what it says itself.
   [[nodiscard]] std::optional<NodeId> leader() const;
   [[nodiscard]] const consensus::Leadership& leadership(NodeId node) const {
@@ -139,6 +141,7 @@ class Invariants {
   };
   absl::flat_hash_map<std::pair<std::uint64_t, std::uint64_t>, Known> entries_;
   std::map<Slot, std::pair<std::uint64_t, NodeId>> hashes_;
+  std::uint64_t snapshots_ = 0;
 };
 
 }  // namespace cairn::sim

@@ -161,6 +161,8 @@ Plan MakePlan(std::uint64_t seed) {
 
   plan.most_drift_ppm = random.OneIn(1, 2) ? 20'000 : 100;
   plan.max_journal_bytes = (8 << 10) << random.Below(5);
+  // Where nothing is kept for those who were away, they need snapshots.
+  plan.retain_journal_bytes = random.OneIn(1, 2) ? 0 : 1 << 20;
   plan.segment_bytes = (4 << 10) << random.Below(3);
   plan.max_batch_size = static_cast<std::uint32_t>(1 + random.Below(20));
   plan.leases = random.OneIn(1, 3);

@@ -64,6 +64,7 @@ struct Plan {
   // The world.
   std::int64_t most_drift_ppm = 0;
   std::uint64_t max_journal_bytes = 32 << 10;
+  std::uint64_t retain_journal_bytes = 0;
   std::uint64_t segment_bytes = 8 << 10;
   std::uint32_t max_batch_size = 10;
   bool leases = false;

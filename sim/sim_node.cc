@@ -6,6 +6,7 @@
 namespace cairn::sim {
 namespace {
 
+constexpr char kDataFolder[] = "/node";
 constexpr char kJournalFolder[] = "/node/journal";
 
 // A file whose Sync does nothing and says that all is well.
@@ -111,7 +112,7 @@ SimNode::SimNode(Scheduler* scheduler, Network* network, Invariants* invariants,
       options_(options),
       clock_(scheduler, options.clock_start_ns, options.clock_drift_ppm),
       lying_disk_(std::make_unique<LyingFileSystem>(&disk_)),
-      engine_(std::make_unique<storage::MemoryEngine>()) {}
+      engines_(&disk_) {}
 
 SimNode::~SimNode() {
   if (process_ == nullptr) return;
@@ -127,6 +128,12 @@ replication::ReplicaEnvironment SimNode::EnvironmentOf(Process* process) {
   environment.apply = &process->apply;
   environment.upkeep = &process->upkeep;
   environment.transport = process->transport.get();
+  environment.files = &disk_;
+  environment.snapshot_directory = std::string(kDataFolder) + "/snapshots";
+  environment.install_snapshot = [process](const std::string& folder,
+                                           const storage::StateMeta& meta) {
+    return process->engine->Install(folder, meta);
+  };
   environment.fatal = [this](const Status&) { failed_ = true; };
   return environment;
 }
@@ -140,13 +147,24 @@ Status SimNode::Start() {
   FileSystem* const files = options_.disk_lies ? lying_disk_.get() : &disk_;
   CAIRN_ASSIGN_OR_RETURN(auto opened,
                          consensus::Journal::Open(journal, files, &scheduler_->random()));
-  process->journal = invariants_->Watch(id(), std::move(opened), engine_.get());
-  CAIRN_ASSIGN_OR_RETURN(process->executor, replication::StateMachineExecutor::Open(engine_.get()));
+  CAIRN_ASSIGN_OR_RETURN(
+      process->engine,
+      storage::SwapEngine::Open({&disk_, kDataFolder, [this](const std::string& folder) {
+                                   return engines_.Open(folder);
+                                 }}));
+  process->journal = invariants_->Watch(id(), std::move(opened), process->engine.get());
+  CAIRN_ASSIGN_OR_RETURN(process->executor,
+                         replication::StateMachineExecutor::Open(process->engine.get()));
   process->transport = std::make_unique<Transport>(this, &process->net);
   auto core = std::make_unique<consensus::raft::RaftCore>(options_.raft, &scheduler_->random());
+  replication::ReplicaOptions replica = options_.replica;
+  if (const auto installed = process->engine->installed()) {
+    replica.installed_slot = installed->slot;
+    replica.installed_epoch = installed->epoch;
+  }
   process->replica = replication::Replica::Create(
-      options_.replica, EnvironmentOf(process.get()), invariants_->Watch(id(), std::move(core)),
-      process->journal.get(), process->executor.get(), engine_.get());
+      replica, EnvironmentOf(process.get()), invariants_->Watch(id(), std::move(core)),
+      process->journal.get(), process->executor.get(), process->engine.get());
   process->routing = std::make_unique<replication::RoutingManager>(
       options_.routing, process->executor.get(), process->replica.get(), &clock_, nullptr);
   process_ = std::move(process);
@@ -161,9 +179,9 @@ void SimNode::Stop() {
   process_->serving = false;
   process_->replica->Stop();
   process_->threads.Kill();
-  process_.reset();
   // An orderly stop loses nothing of the engine's either: it flushes.
-  (void)engine_->Flush();
+  (void)process_->engine->Flush();
+  process_.reset();
   disk_.Crash(CrashMode::kKeepUnsynced, nullptr);
 }
 
@@ -177,7 +195,7 @@ void SimNode::Crash(CrashMode mode) {
     process_.reset();
   }
   disk_.Crash(mode, &scheduler_->random());
-  engine_->Crash();
+  engines_.Crash();
   failed_ = false;
 }
 

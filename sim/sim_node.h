@@ -19,7 +19,8 @@
 #include "src/replication/replica.h"
 #include "src/replication/routing_manager.h"
 #include "src/replication/state_machine_executor.h"
-#include "src/storage/memory/memory_engine.h"
+#include "src/storage/memory/engine_shelf.h"
+#include "src/storage/swap_engine.h"
 #include "src/transport/peer_transport.h"
 
 namespace cairn::sim {
@@ -81,7 +82,9 @@ class SimNode {
 
   // ---- The machine
   FaultFileSystem* disk() { return &disk_; }
-  storage::MemoryEngine* engine() { return engine_.get(); }
+  storage::EngineShelf* engines() { return &engines_; }
+  // The one that the process runs on, or ran on last; null before the first start.
+  storage::MemoryEngine* engine() { return engines_.newest(); }
   SimClock* clock() { return &clock_; }
 
  private:
@@ -100,6 +103,7 @@ class SimNode {
     SimExecutor server;
     std::unique_ptr<transport::PeerTransport> transport;
     std::unique_ptr<consensus::Journal> journal;
+    std::unique_ptr<storage::SwapEngine> engine;
     std::unique_ptr<replication::StateMachineExecutor> executor;
     std::shared_ptr<replication::Replica> replica;
     std::unique_ptr<replication::RoutingManager> routing;
@@ -115,7 +119,7 @@ class SimNode {
   SimClock clock_;
   FaultFileSystem disk_;
   std::unique_ptr<FileSystem> lying_disk_;
-  std::unique_ptr<storage::MemoryEngine> engine_;
+  storage::EngineShelf engines_;
   std::unique_ptr<Process> process_;
   bool failed_ = false;
   std::uint64_t life_ = 0;

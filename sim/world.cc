@@ -54,6 +54,7 @@ SimNodeOptions World::NodeOptions(NodeId id) {
   replica.max_batch_size = plan_.max_batch_size;
   replica.max_outstanding_proposals = 100;
   replica.max_journal_bytes = plan_.max_journal_bytes;
+  replica.retain_journal_bytes = plan_.retain_journal_bytes;
   replica.limits.entry_bytes = 4 << 10;
   replica.limits.transaction_bytes = 4 << 10;
   replica.mvcc_window = plan_.mvcc_window;
@@ -252,6 +253,7 @@ SimulationReport World::Run() {
   report_.operations = operations();
   report_.simulated = scheduler_.now() - MonotonicTime{0};
   report_.elections = invariants_.elections();
+  report_.snapshots = invariants_.snapshots();
   report_.frames = network_.sent();
   report_.fingerprint ^= scheduler_.tasks_run() * 0x9E3779B97F4A7C15ULL;
   return report_;
@@ -322,7 +324,7 @@ void World::Heal() {
   network_.Heal();
   for (auto& n : nodes_) {
     n->disk()->SetCapacity(std::nullopt);
-    n->engine()->SetCapacity(std::nullopt);
+    n->engines()->SetCapacity(std::nullopt);
     n->Resume();
     n->SetDiskPace(n->disk_pace());
     // Disarms what was still to come; else those that run go on.

@@ -86,6 +86,7 @@ class Range {
     total_.operations += report.operations;
     total_.faults += report.faults;
     total_.restarts += report.restarts;
+    total_.snapshots += report.snapshots;
     total_.elections += report.elections;
     if (report.violation.empty()) return;
     ++failed_;
@@ -140,13 +141,15 @@ int main(int argc, char** argv) {
   const std::uint64_t failed = range.Run(trace || threads == 0 ? 1 : threads);
   const SimulationReport& total = range.total();
   std::printf(
-      "%llu seeds, %.2f simulated hours, %llu operations, %llu faults, %llu restarts, "
+      "%llu seeds, %.2f simulated hours, %llu operations, %llu faults, %llu restarts, %llu "
+      "snapshots, "
       "%llu elections, %llu failed\n",
       static_cast<unsigned long long>(last - first + 1),
       static_cast<double>(total.simulated.count()) / 3.6e12,
       static_cast<unsigned long long>(total.operations),
       static_cast<unsigned long long>(total.faults),
       static_cast<unsigned long long>(total.restarts),
+      static_cast<unsigned long long>(total.snapshots),
       static_cast<unsigned long long>(total.elections), static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;
 }

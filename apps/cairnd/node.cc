@@ -97,7 +97,7 @@ Status Node::OpenData() {
   if (const auto torn = journal_->Contents().torn_bytes; torn != 0) {
     CAIRN_LOG(kInfo, "journal: cut {} bytes that were being written when the node stopped", torn);
   }
-  auto engine = storage::RocksDbEngine::Open(RocksDbOptionsOf(config), folder_->database_path());
+  auto engine = OpenEngine();
   if (!engine.ok()) {
     return While("cannot open the database in '" + folder_->database_path() + "'", engine.status());
   }
@@ -109,6 +109,26 @@ Status Node::OpenData() {
   }
   state_machine_ = std::move(state_machine).value();
   return CheckMode();
+}
+
+Result<std::unique_ptr<storage::Engine>> Node::OpenEngine() {
+  const storage::RocksDbOptions options = RocksDbOptionsOf(options_.config);
+  if (options_.config.deployment.mode != config::DeploymentMode::kReplicated) {
+    CAIRN_ASSIGN_OR_RETURN(auto engine,
+                           storage::RocksDbEngine::Open(options, folder_->database_path()));
+    return std::unique_ptr<storage::Engine>(std::move(engine));
+  }
+  // Snapshots replace the state of a member.
+  storage::SwapEngineOptions swap;
+  swap.files = PosixFileSystem();
+  swap.directory = folder_->path();
+  swap.open = [options](const std::string& path) -> Result<std::shared_ptr<storage::Engine>> {
+    CAIRN_ASSIGN_OR_RETURN(auto engine, storage::RocksDbEngine::Open(options, path));
+    return std::shared_ptr<storage::Engine>(std::move(engine));
+  };
+  CAIRN_ASSIGN_OR_RETURN(auto engine, storage::SwapEngine::Open(swap));
+  swap_engine_ = engine.get();
+  return std::unique_ptr<storage::Engine>(std::move(engine));
 }
 
 // A folder belongs to a node by itself or to a member of a cluster, for good: their logs differ.
@@ -149,6 +169,16 @@ Status Node::Recover() {
     options.incarnation = folder_->identity().incarnation;
     options.cluster = cluster_->formed().cluster.value();
     options.initial_membership = cluster_->formed().first;
+    if (const auto installed = swap_engine_->installed()) {
+      options.installed_slot = installed->slot;
+      options.installed_epoch = installed->epoch;
+    }
+    environment.files = PosixFileSystem();
+    environment.snapshot_directory = folder_->path() + "/snapshots";
+    environment.install_snapshot = [swap = swap_engine_](const std::string& from,
+                                                         const storage::StateMeta& meta) {
+      return swap->Install(from, meta);
+    };
     environment.transport = cluster_->transport();
     environment.membership_changed = [cluster = cluster_.get()](const auto& membership) {
       cluster->MembershipChanged(membership);

@@ -27,6 +27,7 @@
 #include "src/server/node_service.h"
 #include "src/server/thrift/thrift_server.h"
 #include "src/storage/engine.h"
+#include "src/storage/swap_engine.h"
 
 namespace cairn::node {
 
@@ -69,6 +70,7 @@ class Node {
 
   // The steps of Start, in order.
   Status OpenData();
+  Result<std::unique_ptr<storage::Engine>> OpenEngine();
   Status CheckMode();
   Status Recover();
   Status Serve();
@@ -82,6 +84,7 @@ class Node {
   std::unique_ptr<DataFolder> folder_;
   std::unique_ptr<consensus::Journal> journal_;
   std::unique_ptr<storage::Engine> engine_;
+  storage::SwapEngine* swap_engine_ = nullptr;  // engine_, on a member of a cluster
   std::unique_ptr<replication::StateMachineExecutor> state_machine_;
   // Destroyed (and so joined) before what their tasks use.
   std::unique_ptr<ThreadExecutor> core_thread_;

@@ -58,6 +58,13 @@ void FamilyTable::Erase(const std::string& name, Version dropped) {
   families_ = std::move(changed);
 }
 
+void FamilyTable::Assign(Map families, Version last_drop) {
+  last_drop_ = last_drop;
+  auto all = std::make_shared<const Map>(std::move(families));
+  MutexLock lock(&mutex_);
+  families_ = std::move(all);
+}
+
 std::string FamilyTable::EncodeLastDrop(Version version) {
   std::string out;
   Encoder e(&out);

@@ -43,6 +43,8 @@ class FamilyTable {
   // Apply thread.
   void Put(const std::string& name, const Family& family);
   void Erase(const std::string& name, Version dropped);
+  // Replaces everything at once.
+  void Assign(Map families, Version last_drop);
 
   // The version of the last commit that dropped a family; 0 if none did. Apply thread.
   [[nodiscard]] Version last_drop() const { return last_drop_; }

@@ -199,13 +199,13 @@ TEST(GroupTest, ADatabaseThatLagsReadsItsLogBackFromTheJournal) {
   group.StartAll();
   const NodeId leader = group.AwaitAgreement();
   const NodeId full = group.Other(leader);
-  group.machine(full).engine.SetCapacity(0);
+  group.machine(full).engines.SetCapacity(0);
   for (int i = 0; i < 50; ++i) {
     ASSERT_TRUE(group.Set(leader, "k" + std::to_string(i), std::to_string(i)).ok());
   }
   group.time.RunFor(seconds(1));
   EXPECT_LT(group.replica(full)->status().applied_slot, group.replica(full)->status().durable_slot);
-  group.machine(full).engine.SetCapacity(std::nullopt);
+  group.machine(full).engines.SetCapacity(std::nullopt);
   group.ExpectSameStates();
   EXPECT_EQ(group.Get(full, "k49", ReadLevel::kLocal), "49");
 }
@@ -216,7 +216,7 @@ TEST(GroupTest, AFollowerWhoseDatabaseIsFullDoesNotQueueForEver) {
   group.StartAll();
   const NodeId leader = group.AwaitAgreement();
   const NodeId full = group.Other(leader);
-  group.machine(full).engine.SetCapacity(0);
+  group.machine(full).engines.SetCapacity(0);
   const std::string value(8 << 10, 'v');
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(group.Set(leader, "k" + std::to_string(i), value).ok());
@@ -224,7 +224,7 @@ TEST(GroupTest, AFollowerWhoseDatabaseIsFullDoesNotQueueForEver) {
   group.time.RunFor(seconds(1));
   const ReplicaStatus stuck = group.replica(full)->status();
   EXPECT_LT(stuck.durable_slot, group.replica(leader)->status().committed_slot);
-  group.machine(full).engine.SetCapacity(std::nullopt);
+  group.machine(full).engines.SetCapacity(std::nullopt);
   group.ExpectSameStates();
 }
 

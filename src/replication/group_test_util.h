@@ -16,7 +16,8 @@
 #include "src/consensus/raft/raft_core.h"
 #include "src/replication/replica.h"
 #include "src/replication/routing_manager.h"
-#include "src/storage/memory/memory_engine.h"
+#include "src/storage/memory/engine_shelf.h"
+#include "src/storage/swap_engine.h"
 #include "src/transport/in_process/in_process.h"
 
 namespace cairn::replication {
@@ -32,7 +33,7 @@ class Group {
   // What of a node survives a crash.
   struct Machine {
     FaultFileSystem disk;
-    storage::MemoryEngine engine;
+    storage::EngineShelf engines{&disk};
     IncarnationId incarnation;
   };
   // And what does not.
@@ -48,6 +49,7 @@ class Group {
     VirtualExecutor upkeep;
     std::unique_ptr<transport::PeerTransport> transport;
     std::unique_ptr<consensus::Journal> journal;
+    std::unique_ptr<storage::SwapEngine> engine;
     std::unique_ptr<StateMachineExecutor> executor;
     std::shared_ptr<Replica> replica;
     std::unique_ptr<RoutingManager> routing;
@@ -85,7 +87,11 @@ class Group {
     auto opened = consensus::Journal::Open(journal, &m.disk, &random_);
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     raw->journal = *std::move(opened);
-    auto executor = StateMachineExecutor::Open(&m.engine);
+    auto engine = storage::SwapEngine::Open(
+        {&m.disk, "/data", [&m](const std::string& folder) { return m.engines.Open(folder); }});
+    ASSERT_TRUE(engine.ok()) << engine.status().ToString();
+    raw->engine = *std::move(engine);
+    auto executor = StateMachineExecutor::Open(raw->engine.get());
     ASSERT_TRUE(executor.ok()) << executor.status().ToString();
     raw->executor = *std::move(executor);
     raw->transport = network_.Attach(id, &raw->core);
@@ -96,6 +102,12 @@ class Group {
     environment.apply = &raw->apply;
     environment.upkeep = &raw->upkeep;
     environment.transport = raw->transport.get();
+    environment.files = &m.disk;
+    environment.snapshot_directory = "/data/snapshots";
+    environment.install_snapshot = [raw](const std::string& folder,
+                                         const storage::StateMeta& meta) {
+      return raw->engine->Install(folder, meta);
+    };
     environment.fatal = [raw](const Status& why) { raw->fatal = why; };
     consensus::raft::RaftOptions raft_options = raft;
     raft_options.self = id;
@@ -103,9 +115,13 @@ class Group {
     ReplicaOptions replica = options;
     replica.node = id;
     replica.incarnation = m.incarnation;
+    if (const auto installed = raw->engine->installed()) {
+      replica.installed_slot = installed->slot;
+      replica.installed_epoch = installed->epoch;
+    }
     raw->replica = Replica::Create(
         replica, environment, std::make_unique<consensus::raft::RaftCore>(raft_options, &random_),
-        raw->journal.get(), raw->executor.get(), &m.engine);
+        raw->journal.get(), raw->executor.get(), raw->engine.get());
     raw->routing = std::make_unique<RoutingManager>(routing, raw->executor.get(),
                                                     raw->replica.get(), &time, nullptr);
     processes_[id] = std::move(process);
@@ -116,7 +132,7 @@ class Group {
   void Crash(NodeId id, CrashMode mode = CrashMode::kDropUnsynced) {
     Kill(id);
     machine(id).disk.Crash(mode, &random_);
-    machine(id).engine.Crash();
+    machine(id).engines.Crash();
   }
   // The process is gone; disk and engine keep what was written.
   void Kill(NodeId id) {

@@ -32,7 +32,11 @@ Replica::Replica(const ReplicaOptions& options, const ReplicaEnvironment& enviro
       executor_(executor),
       engine_(engine),
       forwarder_(MakeForwarderOptions(), MakeForwarderHooks(), &waiters_),
-      pacer_(options.max_batch_size, options.max_batch_delay) {}
+      pacer_(options.max_batch_size, options.max_batch_delay),
+      snapshot_sender_(MakeSnapshotSenderOptions(), engine, environment.files,
+                       MakeSnapshotSenderHooks()),
+      snapshot_receiver_(environment.snapshot_directory, options.incarnation, environment.files,
+                         MakeSnapshotReceiverHooks()) {}
 
 Replica::~Replica() = default;
 
@@ -40,6 +44,14 @@ Replica::~Replica() = default;
 
 Status Replica::Start(StatusCallback recovered) {
   const storage::StateMeta state = engine_->Meta();
+  if (MovesSnapshots()) CAIRN_RETURN_IF_ERROR(env_.files->RemoveTree(env_.snapshot_directory));
+  if (options_.installed_slot > journal_->Contents().compacted_slot) {
+    CAIRN_LOG(kInfo,
+              "replica: the node ended while it installed the snapshot of slot {}; resetting "
+              "the journal to it",
+              options_.installed_slot.value());
+    CAIRN_RETURN_IF_ERROR(journal_->ResetTo(options_.installed_slot, options_.installed_epoch));
+  }
   const consensus::JournalContents held = journal_->Contents();
   if (held.compacted_slot > state.applied_slot) {
     return CorruptionError("the journal begins after slot " + ToString(held.compacted_slot) +

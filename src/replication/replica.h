@@ -41,6 +41,7 @@
 #include "cairn/status.h"
 #include "src/base/clock.h"
 #include "src/base/executor.h"
+#include "src/base/file.h"
 #include "src/base/ids.h"
 #include "src/base/mutex.h"
 #include "src/consensus/core/core.h"
@@ -53,6 +54,8 @@
 #include "src/replication/forwarder.h"
 #include "src/replication/node_report.h"
 #include "src/replication/peer_frame.h"
+#include "src/replication/snapshot_receiver.h"
+#include "src/replication/snapshot_sender.h"
 #include "src/replication/state_machine_executor.h"
 #include "src/replication/waiters.h"
 #include "src/storage/engine.h"
@@ -102,6 +105,12 @@ struct ReplicaOptions {
   Duration freshness_interval{0};
   // How often this node tells the others how it is (node_report.h). 0: never.
   Duration report_interval{0};
+  // The snapshot that the engine's state began with, if one was installed: the journal is reset to
+  // it if a crash came before that.
+  Slot installed_slot;
+  Epoch installed_epoch;
+  // Of snapshots to all peers together; 0: no bound.
+  std::uint64_t snapshot_bytes_per_second = 0;
   // How often a full disk is tried again.
   Duration disk_retry = std::chrono::milliseconds(100);
 };
@@ -115,6 +124,12 @@ struct ReplicaEnvironment {
   SerialExecutor* upkeep = nullptr;
   // To the other nodes. Null for a group of one.
   transport::PeerTransport* transport = nullptr;
+  // Snapshots: where they are made and collected (a folder on the engine's file system, emptied at
+  // the start), and what makes a complete one the engine's state (storage::SwapEngine::Install;
+  // apply executor). Without them this node sends and takes none.
+  FileSystem* files = nullptr;
+  std::string snapshot_directory;
+  std::function<Status(const std::string& folder, const storage::StateMeta&)> install_snapshot;
   // Told of the membership in force, at the start and whenever it changes; on the core executor.
   // May be empty.
   std::function<void(const consensus::Membership&)> membership_changed;
@@ -141,8 +156,9 @@ struct ReplicaStatus {
   Status health;                  // not OK while proposals are refused
   bool recovered = false;         // replayed to the last commit known at start
   bool removed = false;           // this node was removed from the group, for good
-  std::uint64_t forwarded = 0;    // writes that other nodes sent here
-  std::uint64_t bad_frames = 0;   // from peers: damaged, or of another group or cluster
+  std::uint64_t snapshots_installed = 0;
+  std::uint64_t forwarded = 0;   // writes that other nodes sent here
+  std::uint64_t bad_frames = 0;  // from peers: damaged, or of another group or cluster
 };
 
 class Replica : public std::enable_shared_from_this<Replica> {
@@ -241,6 +257,13 @@ class Replica : public std::enable_shared_from_this<Replica> {
     MonotonicTime asked;
     std::vector<Waiters::Id> waiters;
   };
+  // A snapshot that lies complete beside the state.
+  struct ArrivedSnapshot {
+    std::uint64_t id = 0;  // of its transfer
+    std::string folder;
+    storage::StateMeta meta;
+    consensus::Membership membership;
+  };
   using Step_t = decltype(consensus::Event::what);
 
   // Posts `task` unless the replica has stopped by the time it runs; keeps the replica alive.
@@ -300,6 +323,23 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void SendReports();
   // `epoch`: what the request names.
   void AnswerForward(NodeId from, Epoch epoch, ForwardResponse response);
+
+  // Snapshots (replica_snapshot.cc); on which executor is said there.
+  [[nodiscard]] SnapshotSenderOptions MakeSnapshotSenderOptions() const;
+  [[nodiscard]] SnapshotSender::Hooks MakeSnapshotSenderHooks();
+  [[nodiscard]] SnapshotReceiver::Hooks MakeSnapshotReceiverHooks();
+  [[nodiscard]] bool MovesSnapshots() const {
+    return env_.files != nullptr && env_.install_snapshot != nullptr;
+  }
+  void SendSnapshots(const std::vector<consensus::PeerId>& peers);
+  void ArmSnapshotTimer();
+  void OnSnapshotFrame(NodeId from, FrameKind kind, std::string body);
+  void OnSnapshotComplete(ArrivedSnapshot arrived);
+  void BeginInstall(Slot slot);
+  void InstallBehindPersists(const ArrivedSnapshot& arrived);
+  void InstallState(const ArrivedSnapshot& arrived);
+  void ResetJournal(const ArrivedSnapshot& arrived);
+  void FinishInstall();
 
   // Any thread.
   void ScheduleIntake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(intake_mutex_);
@@ -383,10 +423,17 @@ class Replica : public std::enable_shared_from_this<Replica> {
   consensus::PersistToken durable_token_;
   std::deque<consensus::Message> held_messages_;  // wait for their token
   std::optional<MonotonicTime> core_timer_;
+  std::optional<ArrivedSnapshot> arrived_;  // until it is installed, or dropped
+  bool installing_ = false;                 // nothing is handed to apply meanwhile
   consensus::Leadership leadership_;
   // Known when this process started. An earlier one may have led in it, or before.
   std::optional<Epoch> epoch_at_start_;
   consensus::Membership membership_;
+
+  // Owned by the upkeep executor.
+  SnapshotSender snapshot_sender_;
+  SnapshotReceiver snapshot_receiver_;
+  bool snapshot_timer_armed_ = false;
 
   // Handed from core to journal.
   Mutex persist_mutex_;

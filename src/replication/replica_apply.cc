@@ -154,8 +154,14 @@ void Replica::AfterFlush() {
         const bool cut_too_far = Planted(PlantedBug::kJournalCutTooFar);
         if (!alone && roomy && !cut_too_far) return;
         if (cut_too_far) slot = executor_->applied_slot();
+        // A snapshot on its way is of use only with the log behind it.
+        if (snapshot_sender_.lowest_slot() < slot) return;
         const Status status = journal_->Compact(slot, epoch);
-        if (!status.ok() && status.code() != StatusCode::kResourceExhausted) Fatal(status);
+        if (status.ok()) {
+          PostTo(env_.core, [this, slot] { Step(consensus::Compacted{slot}); });
+        } else if (status.code() != StatusCode::kResourceExhausted) {
+          Fatal(status);
+        }
       });
   PostTo(env_.apply, [this] {
     if (Status status = executor_->ReleaseHistory(); !status.ok()) {

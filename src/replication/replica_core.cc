@@ -23,9 +23,8 @@ void Replica::CarryOut(consensus::Effects effects) {
   for (const consensus::Fetch& fetch : effects.fetches) {
     PostTo(env_.journal, [this, fetch] { RunFetch(fetch); });
   }
-  for (const auto& peer : effects.snapshots) {
-    PostTo(env_.core, [this, peer] { Step(consensus::SnapshotSent{peer, false, Slot()}); });
-  }
+  if (!effects.snapshots.empty()) SendSnapshots(effects.snapshots);
+  if (effects.install_snapshot) BeginInstall(*effects.install_snapshot);
   if (effects.wake_at) ArmCoreTimer(*effects.wake_at);
   // Last: what waits for a leader is dispatched, which steps the core again.
   HandleLeadership(effects);
@@ -114,6 +113,7 @@ void Replica::HandleCommitted(Slot committed) {
 }
 
 void Replica::HandOverCommitted() {
+  if (installing_) return;  // It is in the snapshot.
   const auto ready = [this] {
     return !log_.empty() && log_.begin()->first == handed_over_.Next() &&
            log_.begin()->first <= committed_slot_ &&

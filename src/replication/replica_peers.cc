@@ -78,6 +78,7 @@ void Replica::HandleFrame(NodeId from, const FrameHeader& header, std::string bo
       return OnReport(from, body);
     case FrameKind::kSnapshot:
     case FrameKind::kSnapshotAck:
+      return OnSnapshotFrame(from, header.kind, std::move(body));
     case FrameKind::kFormation:
       return;
   }

@@ -36,12 +36,14 @@ Status StateMachineExecutor::Load() {
   CAIRN_ASSIGN_OR_RETURN(auto it,
                          engine_->NewSystemIterator(storage::SystemSpace::kState, families));
   std::vector<FamilyId> ids;
+  FamilyTable::Map held;
   for (; it->Valid(); it->Next()) {
     CAIRN_ASSIGN_OR_RETURN(const Family family, Family::Decode(it->value()));
-    families_.Put(std::string(it->key().substr(1)), family);
+    held.emplace(it->key().substr(1), family);
     ids.push_back(family.id);
   }
   CAIRN_RETURN_IF_ERROR(it->status());
+  families_.Assign(std::move(held), Version());
   const auto dropped = engine_->GetSystem(storage::SystemSpace::kState, state_keys::LastDrop());
   if (dropped.ok()) {
     CAIRN_RETURN_IF_ERROR(families_.LoadLastDrop(*dropped));
@@ -51,6 +53,23 @@ Status StateMachineExecutor::Load() {
   CAIRN_RETURN_IF_ERROR(engine_->ReconcileFamilies(ids));
   Publish();
   return ReleaseHistory();
+}
+
+void StateMachineExecutor::AnnounceWatermark(Version watermark) {
+  if (watermark > this->watermark()) {
+    watermark_.store(watermark.value(), std::memory_order_release);
+  }
+}
+
+Status StateMachineExecutor::Reload() {
+  pending_.Clear();
+  meta_dirty_ = false;
+  families_to_drop_.clear();
+  {
+    MutexLock lock(&samples_mutex_);
+    samples_.clear();
+  }
+  return Load();
 }
 
 Status StateMachineExecutor::ReleaseHistory() {

@@ -70,6 +70,12 @@ class StateMachineExecutor {
   // checks against a history with holes, and decide them differently.
   Status ReleaseHistory();
 
+  // The engine's state is about to be replaced by one with this watermark: readers at older
+  // versions find out that they are too late. Then, when it has been: takes everything over from
+  // the engine.
+  void AnnounceWatermark(Version watermark);
+  Status Reload();
+
   // ---- Any thread
 
   // What was answered when the operation took `version`; sessions remember no more than that.

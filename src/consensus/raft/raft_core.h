@@ -126,6 +126,7 @@ class RaftCore final : public Core {
   void StartRound();
   // Sends what the peer's progress allows; with `heartbeat` at least an empty append.
   void SendAppend(const PeerId& peer, bool heartbeat);
+  void AskForSnapshot(const PeerId& peer, Progress& progress);
   void SendEntries(const PeerId& peer, Progress& progress, std::vector<Entry> entries);
   void MaybeCommit();
   void CommitTo(Slot slot);

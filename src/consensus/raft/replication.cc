@@ -50,11 +50,9 @@ void RaftCore::SendAppend(const PeerId& peer, bool heartbeat) {
                                ? progress.probe_sent
                                : progress.in_flight.size() >= options_.max_in_flight;
   const bool has_entries = progress.next <= log_.last_slot();
-  if (progress.state != Progress::State::kSnapshot && !log_.EpochAt(prev)) {
-    progress.BecomeSnapshot();
-    effects_.snapshots.push_back(peer);
-  }
-  if (progress.state != Progress::State::kSnapshot && has_entries && !window_full &&
+  const bool log_is_gone = !log_.EpochAt(prev).has_value();
+  if (log_is_gone) AskForSnapshot(peer, progress);
+  if (progress.state != Progress::State::kSnapshot && !log_is_gone && has_entries && !window_full &&
       !progress.fetching) {
     std::vector<Entry> entries = log_.Read(progress.next, options_.max_append_bytes);
     if (!entries.empty()) {
@@ -68,11 +66,19 @@ void RaftCore::SendAppend(const PeerId& peer, bool heartbeat) {
   }
   if (!heartbeat) return;
   // An empty append at a place that the peer is known or guessed to have.
-  const Slot at = progress.state == Progress::State::kSnapshot
+  const Slot at = progress.state == Progress::State::kSnapshot || log_is_gone
                       ? std::max(progress.match, log_.base_slot())
                       : prev;
   Send(peer, AppendRequest{
                  epoch_, at, log_.EpochAt(at).value_or(log_.base_epoch()), committed_, round_, {}});
+}
+
+// A peer that is not there would get a state that is old by the time it comes: it is sent one when
+// it answers.
+void RaftCore::AskForSnapshot(const PeerId& peer, Progress& progress) {
+  if (progress.state == Progress::State::kSnapshot || !Answers(peer)) return;
+  progress.BecomeSnapshot();
+  effects_.snapshots.push_back(peer);
 }
 
 void RaftCore::SendEntries(const PeerId& peer, Progress& progress, std::vector<Entry> entries) {
@@ -94,11 +100,7 @@ void RaftCore::On(const Fetched& event) {
   Progress& progress = it->second;
   progress.fetching = false;
   if (progress.state == Progress::State::kSnapshot || event.first != progress.next) return;
-  if (event.entries.empty()) {
-    progress.BecomeSnapshot();
-    effects_.snapshots.push_back(event.peer);
-    return;
-  }
+  if (event.entries.empty()) return AskForSnapshot(event.peer, progress);
   // The journal may have been read while the log moved: only what is still the log goes out.
   const bool current = log_.EpochAt(event.first.Prev()).has_value() &&
                        std::all_of(event.entries.begin(), event.entries.end(),

@@ -1,0 +1,75 @@
+// Collects a snapshot that a leader sends, in a folder beside the state, and says when it is
+// complete and durable. What becomes of it is decided elsewhere; Finish tells the outcome.
+//
+// One at a time: a later leadership's offer, or another one of the same leader, takes the place of
+// what was being collected. Chunks are taken in order; each is answered with how far it is.
+//
+// Memory: one chunk. Disk: what the offer says, which is refused if there is no room for it.
+//
+// Thread safety: everything belongs to one executor (upkeep), where the hooks run too.
+#ifndef CAIRN_SRC_REPLICATION_SNAPSHOT_RECEIVER_H_
+#define CAIRN_SRC_REPLICATION_SNAPSHOT_RECEIVER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cairn/status.h"
+#include "src/base/file.h"
+#include "src/base/ids.h"
+#include "src/replication/snapshot_messages.h"
+#include "src/storage/engine.h"
+
+namespace cairn::replication {
+
+class SnapshotReceiver {
+ public:
+  struct Hooks {
+    std::function<void(NodeId to, const std::string& body)> send;
+    // The snapshot `id` is complete and synced in the folder; Finish(id) follows, later.
+    std::function<void(std::uint64_t id, const std::string& folder, const storage::StateMeta& meta)>
+        complete;
+  };
+
+  // Collects in folders of `directory`, for the node's life `self`.
+  SnapshotReceiver(std::string directory, IncarnationId self, FileSystem* files, Hooks hooks)
+      : directory_(std::move(directory)), self_(self), files_(files), hooks_(std::move(hooks)) {}
+
+  // A frame of kind kSnapshot. kCorruption for one that is damaged: nothing changes.
+  Status OnMessage(NodeId from, std::string_view body);
+  // The complete snapshot was installed, or turned out not to be needed: its sender is told. The
+  // folder, if it is still there, is removed.
+  void Finish(std::uint64_t id);
+
+ private:
+  struct Incoming {
+    NodeId from;
+    SnapshotOffer offer;
+    storage::StateMeta meta;
+    std::string folder;
+    SnapshotPosition have;
+    std::unique_ptr<File> file;  // the one of have.file
+    bool complete = false;
+  };
+
+  void OnOffer(NodeId from, SnapshotOffer offer);
+  void OnChunk(NodeId from, const SnapshotChunk& chunk);
+  Status Begin(NodeId from, SnapshotOffer offer);
+  Status Write(const SnapshotChunk& chunk);
+  void Drop();
+  void Answer(SnapshotAck::Verdict verdict, const std::string& reason = {});
+
+  const std::string directory_;
+  const IncarnationId self_;
+  FileSystem* const files_;
+  const Hooks hooks_;
+  std::uint64_t next_folder_ = 1;
+  std::optional<Incoming> incoming_;
+  std::uint64_t finished_ = 0;  // the id of the last one that was: its sender may ask again
+};
+
+}  // namespace cairn::replication
+
+#endif  // CAIRN_SRC_REPLICATION_SNAPSHOT_RECEIVER_H_

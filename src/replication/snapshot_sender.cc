@@ -1,0 +1,187 @@
+#include "src/replication/snapshot_sender.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "src/base/log.h"
+
+namespace cairn::replication {
+
+SnapshotSender::SnapshotSender(const SnapshotSenderOptions& options, storage::Engine* engine,
+                               FileSystem* files, Hooks hooks)
+    : options_(options),
+      engine_(engine),
+      files_(files),
+      hooks_(std::move(hooks)),
+      random_(options.seed) {}
+
+void SnapshotSender::Start(const consensus::PeerId& peer, Epoch epoch, MonotonicTime now) {
+  const auto before = transfers_.find(peer.node);
+  if (before != transfers_.end()) {
+    if (before->second.peer == peer && before->second.offer.epoch == epoch) return;
+    End(peer.node, false);
+  }
+  Result<Transfer> transfer = Prepare(peer, epoch);
+  if (!transfer.ok()) {
+    CAIRN_LOG(kWarn, "snapshot: none can be made for node {}: {}", peer.node.value(),
+              transfer.status().message());
+    hooks_.done(peer, false, Slot());
+    return;
+  }
+  transfer->heard = now;
+  CAIRN_LOG(kInfo, "snapshot: sending slot {} to node {}, {} files", transfer->slot.value(),
+            peer.node.value(), transfer->offer.files.size());
+  transfers_[peer.node] = *std::move(transfer);
+  UpdateLowestSlot();
+  Tick(now);
+}
+
+Result<SnapshotSender::Transfer> SnapshotSender::Prepare(const consensus::PeerId& peer,
+                                                         Epoch epoch) {
+  Transfer transfer;
+  transfer.peer = peer;
+  transfer.directory = options_.directory + "/out." + std::to_string(next_folder_++);
+  CAIRN_RETURN_IF_ERROR(files_->CreateDirectories(options_.directory));
+  CAIRN_ASSIGN_OR_RETURN(const storage::StateMeta meta, engine_->Checkpoint(transfer.directory));
+  transfer.slot = meta.applied_slot;
+  transfer.offer.id = random_.Next();
+  transfer.offer.to = peer.incarnation;
+  transfer.offer.epoch = epoch;
+  transfer.offer.meta = meta.Encode();
+  CAIRN_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_->List(transfer.directory));
+  for (const std::string& name : names) {
+    CAIRN_ASSIGN_OR_RETURN(const auto file,
+                           files_->Open(transfer.directory + "/" + name, OpenMode::kRead));
+    CAIRN_ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
+    transfer.offer.files.push_back({name, size});
+  }
+  return transfer;
+}
+
+void SnapshotSender::OnAck(NodeId from, const SnapshotAck& ack, MonotonicTime now) {
+  const auto it = transfers_.find(from);
+  if (it == transfers_.end() || it->second.offer.id != ack.id) return;
+  Transfer& transfer = it->second;
+  switch (ack.verdict) {
+    case SnapshotAck::Verdict::kDone:
+      return End(from, true);
+    case SnapshotAck::Verdict::kRefused:
+      CAIRN_LOG(kWarn, "snapshot: node {} does not take it: {}", from.value(), ack.reason);
+      return End(from, false);
+    case SnapshotAck::Verdict::kGoOn:
+      break;
+  }
+  if (ack.have.file > transfer.offer.files.size()) return;
+  if (!transfer.accepted || ack.have > transfer.acked) {
+    // The first answer may say that the receiver has much already.
+    if (!transfer.accepted || ack.have > transfer.next) transfer.next = ack.have;
+    transfer.accepted = true;
+    transfer.acked = ack.have;
+    transfer.heard = now;
+    transfer.sent = now;
+    // What is in flight is counted anew: files may lie between the two places.
+    transfer.in_flight = 0;
+    for (std::uint64_t f = ack.have.file; f < transfer.next.file; ++f) {
+      transfer.in_flight +=
+          transfer.offer.files[f].size - (f == ack.have.file ? ack.have.offset : 0);
+    }
+    if (ack.have.file == transfer.next.file) {
+      transfer.in_flight = transfer.next.offset - ack.have.offset;
+    } else {
+      transfer.in_flight += transfer.next.offset;
+    }
+  }
+  SendWindow(&transfer, now);
+}
+
+void SnapshotSender::Tick(MonotonicTime now) {
+  std::vector<NodeId> lost;
+  for (auto& [node, transfer] : transfers_) {
+    const Duration bound = transfer.accepted ? options_.give_up_after : options_.answer_within;
+    if (transfer.broken || now >= transfer.heard + bound) {
+      lost.push_back(node);
+      continue;
+    }
+    if (now >= transfer.sent + options_.resend_after) {
+      transfer.next = transfer.acked;
+      transfer.in_flight = 0;
+      transfer.sent = now;
+      // Also when all was sent: the answer to this says whether it arrived.
+      if (!transfer.accepted || transfer.next.file == transfer.offer.files.size()) {
+        hooks_.send(node, Encode(transfer.offer));
+      }
+    }
+    SendWindow(&transfer, now);
+  }
+  for (const NodeId node : lost) {
+    CAIRN_LOG(kWarn, "snapshot: the transfer to node {} is given up", node.value());
+    End(node, false);
+  }
+}
+
+void SnapshotSender::SendWindow(Transfer* transfer, MonotonicTime now) {
+  while (transfer->accepted && transfer->next.file < transfer->offer.files.size() &&
+         transfer->in_flight < options_.window_bytes && Allowance(now) > 0) {
+    const Result<SnapshotChunk> chunk = ReadChunk(transfer);
+    if (!chunk.ok()) {
+      CAIRN_LOG(kError, "snapshot: {}", chunk.status().ToString());
+      transfer->broken = true;
+      return;
+    }
+    hooks_.send(transfer->peer.node, Encode(*chunk));
+    transfer->sent = now;
+    transfer->in_flight += chunk->data.size();
+    if (options_.bytes_per_second != 0) tokens_ -= static_cast<double>(chunk->data.size());
+    transfer->next.offset += chunk->data.size();
+    if (transfer->next.offset >= transfer->offer.files[transfer->next.file].size) {
+      transfer->next = {transfer->next.file + 1, 0};
+    }
+  }
+}
+
+Result<SnapshotChunk> SnapshotSender::ReadChunk(Transfer* transfer) {
+  const SnapshotOffer::File& of = transfer->offer.files[transfer->next.file];
+  if (transfer->file == nullptr || transfer->open_file != transfer->next.file) {
+    CAIRN_ASSIGN_OR_RETURN(transfer->file,
+                           files_->Open(transfer->directory + "/" + of.name, OpenMode::kRead));
+    transfer->open_file = transfer->next.file;
+  }
+  SnapshotChunk chunk{transfer->offer.id, transfer->next, {}};
+  const std::size_t size =
+      std::min<std::uint64_t>(options_.chunk_bytes, of.size - transfer->next.offset);
+  CAIRN_RETURN_IF_ERROR(transfer->file->ReadAt(transfer->next.offset, size, &chunk.data));
+  if (chunk.data.size() != size) {
+    return CorruptionError(transfer->directory + "/" + of.name + " is shorter than it was");
+  }
+  return chunk;
+}
+
+std::uint64_t SnapshotSender::Allowance(MonotonicTime now) {
+  if (options_.bytes_per_second == 0) return UINT64_MAX;
+  const auto rate = static_cast<double>(options_.bytes_per_second);
+  const double passed = std::chrono::duration<double>(now - refilled_).count();
+  // Never more than a quarter of a second's worth at once.
+  tokens_ = std::min(tokens_ + passed * rate, rate / 4);
+  refilled_ = now;
+  return tokens_ > 0 ? static_cast<std::uint64_t>(tokens_) + 1 : 0;
+}
+
+void SnapshotSender::End(NodeId to, bool ok) {
+  auto transfer = transfers_.extract(to);
+  UpdateLowestSlot();
+  transfer.mapped().file.reset();
+  if (const Status removed = files_->RemoveTree(transfer.mapped().directory); !removed.ok()) {
+    CAIRN_LOG(kWarn, "snapshot: {} can't be removed: {}", transfer.mapped().directory,
+              removed.ToString());
+  }
+  hooks_.done(transfer.mapped().peer, ok, transfer.mapped().slot);
+}
+
+void SnapshotSender::UpdateLowestSlot() {
+  Slot lowest = Slot::Max();
+  for (const auto& [node, transfer] : transfers_) lowest = std::min(lowest, transfer.slot);
+  lowest_slot_.store(lowest.value(), std::memory_order_release);
+}
+
+}  // namespace cairn::replication
