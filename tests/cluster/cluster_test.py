@@ -214,6 +214,30 @@ class ClusterTest(NodeTestCase):
             with cluster.nodes[wiped].client() as client:
                 client.set(b"k", b"v")
 
+    def test_a_follower_that_is_far_behind_gets_a_snapshot(self):
+        config = "[storage]\nmax_journal_mb = 8\njournal_segment_mb = 4\n"
+        with self.cluster(config=config) as cluster:
+            behind = cluster.follower()
+            cluster.nodes[behind].kill()
+            value = b"x" * (1 << 20)
+            with cluster.nodes[cluster.leader()].client() as client:
+                for number in range(100):  # More than any journal keeps for those who are away.
+                    client.set(b"big/%03d" % number, value)
+            cluster.nodes[behind].start(port=None)
+            cluster.wait_together()
+            self.assertTrue((cluster.folder(behind) / "DATABASE").exists())
+            self.assertFalse((cluster.folder(behind) / "db").exists())
+            with cluster.nodes[behind].client() as client:
+                self.assertEqual(value, client.value(b"big/000"))
+                self.assertEqual(value, client.value(b"big/099"))
+            # It is a full member, over a restart too.
+            self.assertEqual(0, cluster.nodes[behind].stop())
+            cluster.nodes[behind].start(port=None)
+            cluster.nodes[cluster.leader()].kill()
+            with cluster.nodes[behind].client() as client:
+                client.set(b"k", b"v")
+                self.assertEqual(value, client.value(b"big/050"))
+
     def test_the_first_start_takes_all_and_later_ones_a_majority(self):
         cluster = self.cluster()
         first, second, third = cluster.nodes
