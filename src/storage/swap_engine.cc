@@ -223,7 +223,10 @@ Status SwapEngine::Install(const std::string& from, const StateMeta& expected,
     return AlreadyExistsError("'" + path + "' exists: this snapshot is installed already");
   }
   CAIRN_RETURN_IF_ERROR(options_.files->Rename(from, path));
+  // Both folders: else a crash may leave it under both names, and who clears away the old one would
+  // empty the new one, too.
   CAIRN_RETURN_IF_ERROR(options_.files->SyncDirectory(options_.directory));
+  CAIRN_RETURN_IF_ERROR(options_.files->SyncDirectory(DirectoryOf(from)));
   auto opened = OpenExpected(path, expected, prepare);
   if (!opened.ok()) {
     CAIRN_RETURN_IF_ERROR(options_.files->RemoveTree(path));
