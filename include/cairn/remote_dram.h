@@ -253,6 +253,9 @@ class RemoteDram {
   // Opens the pool that `spec`, a JSON object, describes. Does not wait for other nodes. kIoError
   // if it can't listen; kInvalidArgument, saying what to change, for a spec that can't be.
   static Result<std::unique_ptr<RemoteDram>> Open(std::string_view spec);
+  // OK if `spec` describes a pool; else what Open would say of it, as far as that can be told
+  // without opening it.
+  static Status CheckSpec(std::string_view spec);
 
   virtual ~RemoteDram() = default;
 

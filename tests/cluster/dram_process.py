@@ -4,6 +4,7 @@
 """
 import os
 import pathlib
+import random
 import select
 import signal
 import socket
@@ -15,13 +16,19 @@ START_SECONDS = 60
 
 
 def free_addresses(count):
-    """Addresses on loopback whose ports were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
+    """Addresses on loopback whose ports nobody has. Below those that the kernel gives to whoever asks
+    for any, so that they are still free when they are listened on."""
+    addresses = []
+    while len(addresses) < count:
+        port = random.randrange(20_000, 32_000)
+        address = f"127.0.0.1:{port}"
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if address not in addresses:
+            addresses.append(address)
     return addresses
 
 

@@ -2,6 +2,7 @@
 """The examples of the memory plane, as processes on loopback."""
 import os
 import pathlib
+import random
 import socket
 import subprocess
 import unittest
@@ -11,13 +12,19 @@ BIN = pathlib.Path(os.environ.get("CAIRN_BIN", ROOT / "build/bin"))
 
 
 def free_addresses(count):
-    """Addresses whose ports were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
+    """Addresses on loopback whose ports nobody has. Below those that the kernel gives to whoever asks
+    for any, so that they are still free when they are listened on."""
+    addresses = []
+    while len(addresses) < count:
+        port = random.randrange(20_000, 32_000)
+        address = f"127.0.0.1:{port}"
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if address not in addresses:
+            addresses.append(address)
     return addresses
 
 

@@ -24,4 +24,9 @@ Result<std::unique_ptr<RemoteDram>> RemoteDram::Open(std::string_view json) {
   return std::unique_ptr<RemoteDram>(std::move(pool));
 }
 
+Status RemoteDram::CheckSpec(std::string_view json) {
+  const auto spec = dram::ParseSpec(json);
+  return spec.ok() ? Status::Ok() : spec.status();
+}
+
 }  // namespace cairn
