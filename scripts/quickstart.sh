@@ -1,91 +1,52 @@
 #!/usr/bin/env bash
-# From nothing to a running node: installs what is missing, builds, starts one node on this machine,
-# writes, reads, and runs a transaction that conflicts and is retried. Leaves the node running.
+# From nothing to a running cluster: installs what is missing, builds, starts three nodes on this
+# machine, writes, reads, runs a transaction that conflicts and is retried, kills the node that leads,
+# shows that the others go on, and reads everything back. Leaves three nodes running.
 #
-#   scripts/quickstart.sh              all of it; again: goes on with the node that runs
-#   scripts/quickstart.sh --port N     the node's port (default: 9090, or the next one that is free)
+#   scripts/quickstart.sh              all of it; again: goes on with the nodes that run
+#   scripts/quickstart.sh --port N     the first node's port, and N + 1, N + 2 (default: 9090, or the
+#                                      next three that are free)
 #   scripts/quickstart.sh --no-setup   does not look for missing packages
-#   scripts/quickstart.sh --stop       ends the node; its data stays
+#   scripts/quickstart.sh --stop       ends the nodes; their data stays
 #
-# Everything it makes lies under build/: programs in bin/, the node's data, log and process id in run/.
+# Everything it makes lies under build/: programs in bin/, data, logs and process ids in
+# run/quickstart. scripts/cluster.sh does the work with the nodes.
 source "$(dirname "$0")/common.sh"
 
 cd "$CAIRN_ROOT"
-run=build/run
-pid_file=$run/cairnd.pid
-endpoint_file=$run/cairnd.endpoint
-data=$run/quickstart
-first_port=9090
-start_timeout_s=60
-stop_timeout_s=60
+folder=build/run/quickstart
+port_file=$folder/first_port
+peer_distance=2000
 
-# Prints the process id of our node; fails if it does not run. A stale file names no cairnd.
-running_node() {
-  local pid
-  pid=$(cat "$pid_file" 2>/dev/null) || return 1
-  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = cairnd ] || return 1
-  echo "$pid"
-}
-
-stop_node() {
-  local pid tries
-  if ! pid=$(running_node); then
-    rm -f "$pid_file" "$endpoint_file"
-    say "no node is running"
-    return
-  fi
-  say "asking the node (process $pid) to stop"
-  kill -TERM "$pid"
-  for ((tries = 0; tries < stop_timeout_s * 10; ++tries)); do
-    if ! running_node >/dev/null; then
-      rm -f "$pid_file" "$endpoint_file"
-      say "the node has stopped; its data stays in $data"
-      return
-    fi
-    sleep 0.1
-  done
-  die "the node did not stop within $stop_timeout_s s; its log is in $data/log"
-}
+# Members know each other by their ports: each first port has a cluster and a folder of its own.
+cluster() { scripts/cluster.sh --folder "$folder/$first_port" --first-port "$first_port" "$@"; }
 
 port_taken() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# Prints the port to serve on: the one asked for, or the first that nobody listens on.
+# Whether nobody listens on the three ports from $1 on, nor on those for peers below them.
+ports_free() {
+  local port
+  for port in "$1" $(($1 + 1)) $(($1 + 2)); do
+    if port_taken "$port" || port_taken $((port - peer_distance)); then return 1; fi
+  done
+}
+
+# Prints the first port: the one asked for, or the first of three that are free.
 choose_port() {
   local port
   if [ -n "$wanted_port" ]; then
-    if port_taken "$wanted_port"; then die "port $wanted_port is taken; choose another with --port"; fi
+    ports_free "$wanted_port" || die "one of the ports $wanted_port to $((wanted_port + 2)), or of \
+those $peer_distance below, is taken; choose others with --port"
     echo "$wanted_port"
     return
   fi
-  for ((port = first_port; port < first_port + 100; ++port)); do
-    if ! port_taken "$port"; then
+  for port in $(seq 9090 3 9390); do
+    if ports_free "$port"; then
       echo "$port"
       return
     fi
   done
-  die "ports $first_port to $((first_port + 99)) are all taken; choose one with --port"
-}
-
-start_node() {
-  local pid port tries
-  port=$(choose_port)
-  mkdir -p "$data/log"
-  say "starting a node on 127.0.0.1:$port, its data in $data"
-  setsid build/bin/cairnd --data-dir "$data/data" --log-dir "$data/log" --port "$port" \
-    </dev/null >"$data/output.txt" 2>&1 &
-  pid=$!
-  echo "$pid" >"$pid_file"
-  echo "127.0.0.1:$port" >"$endpoint_file"
-  for ((tries = 0; tries < start_timeout_s * 10; ++tries)); do
-    if build/bin/cairn --endpoints "127.0.0.1:$port" status >/dev/null 2>&1; then return; fi
-    if ! kill -0 "$pid" 2>/dev/null; then
-      rm -f "$pid_file" "$endpoint_file"
-      tail -n 20 "$data/output.txt" >&2
-      die "the node ended; what it said is above, its log is in $data/log"
-    fi
-    sleep 0.1
-  done
-  die "the node does not answer after $start_timeout_s s; its log is in $data/log"
+  die "no three ports from 9090 to 9392 are free; choose them with --port"
 }
 
 # show ARGUMENTS...: prints a call of the command line, and makes it.
@@ -99,7 +60,7 @@ show() {
   build/bin/cairn "$@" | sed 's/^/   /'
 }
 
-demonstrate() {
+write_and_read() {
   say "writing and reading a key"
   show put greeting "hello from Cairn"
   show get greeting
@@ -117,12 +78,26 @@ exec-once build/bin/cairn put counter 10'
   [ "$(build/bin/cairn get counter)" = 11 ] || die "the counter should be 11: the transaction was not isolated"
 }
 
+fail_over() {
+  local led
+  led=$(cluster leader)
+  say "killing node $led, which leads; the others elect a leader and lose nothing"
+  cluster kill "$led"
+  show put after-the-kill "written while node $led was down"
+  say "node $(cluster leader) leads now. Everything is there, read linearizably:"
+  show --read-level leader range
+  [ "$(build/bin/cairn --read-level leader get counter)" = 11 ] || die "the counter was lost"
+  say "starting node $led again"
+  cluster start
+}
+
 setup=true
 wanted_port=
 while [ $# -gt 0 ]; do
   case "$1" in
     --stop)
-      stop_node
+      first_port=$(cat "$port_file" 2>/dev/null) || die "no nodes were started from here"
+      cluster stop
       exit 0
       ;;
     --no-setup) setup=false ;;
@@ -143,20 +118,26 @@ if $setup; then scripts/setup.sh; fi
 say "building build/bin/cairnd and build/bin/cairn (a few minutes the first time)"
 cmake --preset release >/dev/null
 cmake --build --preset release -j "$(jobs_default)" --target cairnd cairn
-mkdir -p "$run"
-if pid=$(running_node); then
-  say "the node of an earlier run is still there (process $pid); going on with it"
+mkdir -p "$folder"
+first_port=$(cat "$port_file" 2>/dev/null || true)
+if [ -n "$first_port" ] && cluster leader >/dev/null 2>&1; then
+  say "nodes of an earlier run are still there; going on with them"
+elif [ -n "$first_port" ] && [ -z "$wanted_port" ] && ports_free "$first_port"; then
+  say "going on with the data of an earlier run"
 else
-  start_node
+  first_port=$(choose_port)
+  echo "$first_port" >"$port_file"
 fi
-CAIRN_ENDPOINTS=$(cat "$endpoint_file")
+cluster start
+CAIRN_ENDPOINTS="127.0.0.1:$first_port,127.0.0.1:$((first_port + 1)),127.0.0.1:$((first_port + 2))"
 export CAIRN_ENDPOINTS
-demonstrate
+write_and_read
+fail_over
 
-say "done. The node goes on running:"
+say "done. The three nodes go on running:"
 cat <<TEXT
    export CAIRN_ENDPOINTS=$CAIRN_ENDPOINTS
    build/bin/cairn --help          # what else it can do
    build/bin/cairn status
-   scripts/quickstart.sh --stop    # ends the node; its data stays in $data
+   scripts/quickstart.sh --stop    # ends them; their data stays in $folder/$first_port
 TEXT
