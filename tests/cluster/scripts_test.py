@@ -1,0 +1,46 @@
+"""scripts/cluster.sh does what its help says."""
+import os
+import subprocess
+import unittest
+
+from cairn_process import BIN, ROOT, NodeTestCase, cairn
+
+
+@unittest.skipUnless(BIN.resolve() == (ROOT / "build/bin").resolve(),
+                     "the script runs the programs in build/bin")
+class ClusterScriptTest(NodeTestCase):
+    def setUp(self):
+        super().setUp()
+        # Three ports of our own, and those of the peers below; another process may not have them.
+        self.first_port = 20000 + os.getpid() % 9000 // 3 * 3
+
+    def run_script(self, *arguments, code=0):
+        done = subprocess.run(
+            [ROOT / "scripts/cluster.sh", "--folder", self.scratch / "cluster", "--first-port",
+             str(self.first_port), *arguments], capture_output=True, text=True, timeout=120,
+            check=False)
+        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_start_kill_and_stop(self):
+        self.addCleanup(self.run_script, "stop")
+        self.assertIn("leads", self.run_script("start"))
+        endpoints = ",".join(f"127.0.0.1:{self.first_port + n}" for n in range(3))
+        self.assertEqual(0, cairn("put", "k", "v", endpoints=endpoints).returncode)
+        led = self.run_script("leader").strip()
+        self.run_script("kill", led)
+        self.assertIn(f"node {led}: does not run", self.run_script("status"))
+        others = ",".join(f"127.0.0.1:{self.first_port + n}" for n in range(3) if str(n) != led)
+        done = cairn("--read-level", "leader", "get", "k", endpoints=others)
+        self.assertEqual(b"v\n", done.stdout, done.stderr)
+        self.run_script("start")
+        self.assertEqual(3, self.run_script("status").count("process"))
+
+    def test_wrong_words_are_refused_with_what_is_right(self):
+        self.assertIn("start, status", self.run_script("nonsense", code=1))
+        self.assertIn("the nodes are 0, 1 and 2", self.run_script("kill", "7", code=1))
+        self.assertIn("does not run", self.run_script("kill", "1", code=1))
+
+
+if __name__ == "__main__":
+    unittest.main()
