@@ -2,6 +2,7 @@
 // measured. Exit 1 if a request failed, 2 on bad arguments.
 //
 //   cairn-load --system cairn --port 9090 --clients 64 --seconds 10 --read-percent 0
+//   cairn-load --system cairn --port 9090,9091,9092 --read-percent 100 --read-level read_index
 //   cairn-load --system etcd --port 2379 --fill --keys 100000
 //   cairn-load --system cairn --port 9090 --scan       reads every key, page by page
 #include <CLI/CLI.hpp>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "bench/load/driver.h"
 #include "bench/load/scan.h"
@@ -25,7 +27,8 @@ using nlohmann::json;
 struct Flags {
   std::string system = "cairn";
   std::string host = "127.0.0.1";
-  std::uint16_t port = 9090;
+  std::vector<std::uint16_t> ports;
+  std::string read_level;
   bool fill = false;
   bool scan = false;
   bool serializable_reads = false;
@@ -36,7 +39,11 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--system", flags.system, "cairn (or any TransactionalKV server), or etcd")
       ->check(CLI::IsMember({"cairn", "etcd"}));
   app.add_option("--host", flags.host, "loopback address of the server");
-  app.add_option("--port", flags.port, "port of the server")->required();
+  app.add_option("--port", flags.ports, "ports of the servers; connections take turns")
+      ->required()
+      ->delimiter(',');
+  app.add_option("--read-level", flags.read_level, "cairn: level of Gets (default: the node's)")
+      ->check(CLI::IsMember({"local", "leader", "read_index"}));
   app.add_option("--clients", flags.load.clients, "threads, each with its own connection")
       ->check(CLI::Range(1, 4096));
   app.add_option("--seconds", flags.load.measure_s, "length of the measured part");
@@ -84,7 +91,7 @@ int Fail(const cairn::Status& status) {
 }
 
 int RunScan(const Flags& flags) {
-  auto scanned = cairn::bench::ScanAll(flags.host, flags.port);
+  auto scanned = cairn::bench::ScanAll(flags.host, flags.ports.front());
   if (!scanned.ok()) return Fail(scanned.status());
   std::cout << json{{"keys", scanned->keys},
                     {"bytes", scanned->bytes},
@@ -102,10 +109,11 @@ int main(int argc, char** argv) {
   Declare(app, flags);
   CLI11_PARSE(app, argc, argv);
   if (flags.scan) return RunScan(flags);
-  const auto driver =
-      flags.system == "etcd"
-          ? cairn::bench::MakeEtcdDriver(flags.host, flags.port, flags.serializable_reads)
-          : cairn::bench::MakeThriftDriver(flags.host, flags.port);
+  std::vector<cairn::Endpoint> endpoints;
+  for (const std::uint16_t port : flags.ports) endpoints.push_back({flags.host, port});
+  const auto driver = flags.system == "etcd"
+                          ? cairn::bench::MakeEtcdDriver(endpoints, flags.serializable_reads)
+                          : cairn::bench::MakeThriftDriver(endpoints, flags.read_level);
   auto report = flags.fill ? cairn::bench::Fill(*driver, flags.load)
                            : cairn::bench::RunLoad(*driver, flags.load);
   if (!report.ok()) return Fail(report.status());

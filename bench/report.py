@@ -6,8 +6,8 @@ import re
 import statistics
 import subprocess
 
-BEGIN = "<!-- figures: written by scripts/bench.sh -->"
-END = "<!-- end of figures -->"
+# The section of the page that these figures fill: see replace_figures.
+NAME = "figures"
 
 
 def _output(*command):
@@ -77,12 +77,12 @@ def verdict(met):
     return "met" if met else "**missed**"
 
 
-def _table(header, rows):
+def table(header, rows):
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
-def _load_rows(rounds_by_system, kind):
+def load_rows(rounds_by_system, kind):
     for system, rounds in sorted(rounds_by_system.items()):
         yield (system, rates(rounds).text(), latencies(rounds, kind, "p50_us").text(),
                latencies(rounds, kind, "p99_us").text())
@@ -91,14 +91,14 @@ def _load_rows(rounds_by_system, kind):
 LOAD_HEADER = ("system", "per second", "p50, us", "p99, us")
 
 
-def _ratio(above, below):
+def ratio_of(above, below):
     """Round by round, so that what slowed one round down slows both sides of its ratio."""
     return Series(a["ops_per_s"] / b["ops_per_s"] for a, b in zip(above, below))
 
 
 def _sets(results, targets):
     sets = results["sets"]
-    ratio = _ratio(sets["cairn"], sets["etcd"])
+    ratio = ratio_of(sets["cairn"], sets["etcd"])
     targets.append(("durable Sets at 64 clients, beside etcd", "at least 2.5 x",
                     f"{ratio.text(2)} x", verdict(ratio.median >= 2.5)))
     probe = Series(result["p50_us"] for result in results["one_client"]["fdatasync"])
@@ -108,10 +108,10 @@ def _sets(results, targets):
     targets.append(("one client's durable Set, p50", f"under one fdatasync + 300 us = {bound:.0f} us",
                     f"{p50.text()} us", verdict(p50.median < bound)))
     return ["### Durable Sets of 256 bytes, 64 clients", "",
-            *_table(LOAD_HEADER, _load_rows(sets, "writes")),
+            *table(LOAD_HEADER, load_rows(sets, "writes")),
             "### Durable Sets of 256 bytes, one client", "",
             f"One 512-byte write and its fdatasync on this disk: p50 {probe.text()} us.", "",
-            *_table(LOAD_HEADER, _load_rows(one, "writes"))]
+            *table(LOAD_HEADER, load_rows(one, "writes"))]
 
 
 def _syncs(results, targets):
@@ -134,13 +134,13 @@ def _syncs(results, targets):
 def _gets(results, targets):
     gets = results["gets"]
     for server in ("Thrift's own server", "Cairn's server"):
-        ratio = _ratio(gets["cairn"], gets[f"echo, {server}"])
+        ratio = ratio_of(gets["cairn"], gets[f"echo, {server}"])
         targets.append((f"Gets at 64 clients, beside a bare echo on {server}", "at least 60 %",
                         f"{ratio.median:.0%} ({min(ratio.values):.0%} to {max(ratio.values):.0%})",
                         verdict(ratio.median >= 0.6)))
     return ["### Gets of 256 bytes, 64 clients", "",
             "etcd's are serializable reads: its node answers alone, as ours does at level `local`.", "",
-            *_table(LOAD_HEADER, _load_rows(gets, "reads"))]
+            *table(LOAD_HEADER, load_rows(gets, "reads"))]
 
 
 def _engine(results, targets):
@@ -164,7 +164,7 @@ def _engine(results, targets):
                     verdict(min(shares) >= 0.5)))
     return ["### Engine", "", "Point reads and scans in one process, without a network "
             "([engine_bench](../bench/engine_bench.cc)).", "",
-            *_table(("benchmark", runs[0]["time_unit"], "speed beside raw"), rows)]
+            *table(("benchmark", runs[0]["time_unit"], "speed beside raw"), rows)]
 
 
 def _memory(results, targets):
@@ -187,9 +187,9 @@ def _memory(results, targets):
 SECTIONS = {"sets": _sets, "syncs": _syncs, "gets": _gets, "engine": _engine, "memory": _memory}
 
 
-def render(results, command):
+def render(results, command, sections):
     targets, body = [], []
-    for name, section in SECTIONS.items():
+    for name, section in sections.items():
         if name in results:
             body += section(results, targets)
     on = results["machine"]
@@ -198,14 +198,16 @@ def render(results, command):
             f"{on['filesystem']}. Clients and servers share it. etcd {on['etcd']} of Debian 12.", "",
             f"{results['rounds']} rounds of {results['seconds']:g} s each; a figure is the median, with the "
             "lowest and the highest round." + (f" {results['note']}" if results["note"] else ""), ""]
-    return "\n".join(head + _table(("what", "target", "measured", ""), targets) + body)
+    return "\n".join(head + table(("what", "target", "measured", ""), targets) + body)
 
 
-def replace_figures(page, text):
-    """Rewrites what stands between the two marks of the page."""
+def replace_figures(page, text, name):
+    """Rewrites what stands between the two marks of this name in the page."""
+    begin_mark = f"<!-- {name}: written by scripts/bench.sh -->"
+    end_mark = f"<!-- end of {name} -->"
     content = page.read_text()
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = content.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise RuntimeError(f"{page} has no section between {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+        raise RuntimeError(f"{page} has no section between {begin_mark} and {end_mark}")
+    page.write_text(f"{before}{begin_mark}\n\n{text}\n{end_mark}{after}")

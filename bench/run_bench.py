@@ -5,7 +5,7 @@
 
 Rounds are interleaved (each round runs every system, in alternating order), so that whatever the
 machine does meanwhile hits all of them. Figures are medians over the rounds with the lowest and the
-highest. The raw results are kept as results.json in the scratch folder. scripts/bench.sh builds what
+highest. The raw results are kept as figures.json in the scratch folder. scripts/bench.sh builds what
 this needs and calls it.
 """
 import argparse
@@ -181,32 +181,33 @@ class Bench:
 PARTS = ("sets", "syncs", "gets", "engine", "memory")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def main(kind, parts, pages, description):
+    """Runs `parts` of a bench of class `kind`; `pages` renders the results (report.py or alike)."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--bin", required=True, help="folder of the programs")
     parser.add_argument("--scratch", required=True, help="folder on the disk to measure")
     parser.add_argument("--docs", help="the page whose figures are to be rewritten")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10, help="measured part of each run")
-    parser.add_argument("--only", choices=PARTS, action="append", help="one part, not all")
+    parser.add_argument("--only", choices=parts, action="append", help="one part, not all")
     parser.add_argument("--command", default=" ".join(sys.argv), help="as the page will name it")
     parser.add_argument("--note", default="", help="a sentence about the circumstances")
     arguments = parser.parse_args()
-    bench = Bench(arguments)
+    bench = kind(arguments)
     bench.scratch.mkdir(parents=True, exist_ok=True)
     bench.results["machine"] = report.machine(bench.scratch)
     bench.results["note"] = arguments.note
-    for part in arguments.only or PARTS:
+    for part in arguments.only or parts:
         getattr(bench, part)()
-    (bench.scratch / "results.json").write_text(json.dumps(bench.results, indent=1))
-    text = report.render(bench.results, arguments.command)
+    (bench.scratch / f"{pages.NAME}.json").write_text(json.dumps(bench.results, indent=1))
+    text = report.render(bench.results, arguments.command, pages.SECTIONS)
     print(text)
     if arguments.docs:
-        report.replace_figures(pathlib.Path(arguments.docs), text)
+        report.replace_figures(pathlib.Path(arguments.docs), text, pages.NAME)
     for name in bench.scratch.iterdir():
         if name.is_dir():
             shutil.rmtree(name, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(Bench, PARTS, report, __doc__.split("\n")[0])

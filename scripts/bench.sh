@@ -5,15 +5,23 @@
 #   scripts/bench.sh                    all of it
 #   scripts/bench.sh --no-docs ...      prints the figures, and leaves the page alone
 #   scripts/bench.sh --only sets ...    one part: sets, syncs, gets, engine or memory (prints only)
+#   scripts/bench.sh --cluster ...      three nodes beside three etcd nodes; with --only: writes, reads,
+#                                       syncs, failover, catch_up or memory. Takes half an hour.
 #   scripts/bench.sh --rounds 3 --seconds 5     shorter (default: 5 rounds of 10 s)
 #   scripts/bench.sh --note "WORDS"     a sentence about the circumstances, for the page
 source "$(dirname "$0")/common.sh"
 
 docs=(--docs docs/benchmarks.md)
 options=()
+program=bench/run_bench.py
+named=scripts/bench.sh
 while [ $# -gt 0 ]; do
   case "$1" in
     --no-docs) docs=() ;;
+    --cluster)
+      program=bench/run_cluster_bench.py
+      named="scripts/bench.sh --cluster"
+      ;;
     --only)
       docs=()
       options+=("$1" "${2:?--only needs a part}")
@@ -36,12 +44,12 @@ cd "$CAIRN_ROOT"
 scripts/setup.sh --list apt-packages.txt --list bench/peers/apt-packages.txt
 say "building"
 cmake --preset release -DCAIRN_BENCH=ON >/dev/null
-programs=(cairnd cairn-load fsync_probe bench_load_test)
+programs=(cairnd cairn cairn-load cairn-failover fsync_probe bench_load_test)
 for name in engine_bench thrift_echo_server; do
   if [ -f "bench/$name.cc" ]; then programs+=("$name"); fi
 done
 cmake --build --preset release --target "${programs[@]}"
 build/bin/bench_load_test --gtest_brief=1
 say "measuring"
-/usr/bin/python3 bench/run_bench.py --bin build/bin --scratch build/bench-run \
-  --command "scripts/bench.sh${options[*]:+ ${options[*]}}" "${docs[@]}" "${options[@]}"
+/usr/bin/python3 "$program" --bin build/bin --scratch build/bench-run \
+  --command "$named${options[*]:+ ${options[*]}}" "${docs[@]}" "${options[@]}"

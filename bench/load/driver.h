@@ -5,11 +5,12 @@
 #ifndef CAIRN_BENCH_LOAD_DRIVER_H_
 #define CAIRN_BENCH_LOAD_DRIVER_H_
 
-#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cairn/status.h"
+#include "src/base/endpoint.h"
 
 namespace cairn::bench {
 
@@ -27,17 +28,17 @@ class Driver {
  public:
   virtual ~Driver() = default;
 
-  // A connection of its own, open when this returns.
+  // A connection of its own, open when this returns. The n-th goes to endpoint n modulo their number.
   virtual Result<std::unique_ptr<Connection>> Connect() = 0;
 };
 
-// Cairn, or anything else that serves TransactionalKV: unframed Thrift, binary protocol.
-std::unique_ptr<Driver> MakeThriftDriver(const std::string& host, std::uint16_t port);
+// Cairn, or anything else that serves TransactionalKV: unframed Thrift, binary protocol. Gets ask for
+// `read_level` ("local", "leader" or "read_index"); "": for none, so the node's own is used.
+std::unique_ptr<Driver> MakeThriftDriver(std::vector<Endpoint> endpoints, std::string read_level);
 
 // etcd's v3 KV service over gRPC, one channel a connection. Gets are serializable (served by the
 // node itself) if `serializable_reads`, else linearizable.
-std::unique_ptr<Driver> MakeEtcdDriver(const std::string& host, std::uint16_t port,
-                                       bool serializable_reads);
+std::unique_ptr<Driver> MakeEtcdDriver(std::vector<Endpoint> endpoints, bool serializable_reads);
 
 }  // namespace cairn::bench
 

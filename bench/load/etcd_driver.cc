@@ -62,32 +62,33 @@ class EtcdConnection : public Connection {
 
 class EtcdDriver : public Driver {
  public:
-  EtcdDriver(const std::string& host, std::uint16_t port, bool serializable_reads)
-      : target_(host + ":" + std::to_string(port)), serializable_reads_(serializable_reads) {}
+  EtcdDriver(std::vector<Endpoint> endpoints, bool serializable_reads)
+      : endpoints_(std::move(endpoints)), serializable_reads_(serializable_reads) {}
 
   Result<std::unique_ptr<Connection>> Connect() override {
     grpc::ChannelArguments arguments;
     // Channels with equal arguments share one connection: a number of its own keeps each apart.
-    arguments.SetInt("cairn.connection", next_.fetch_add(1));
+    const std::size_t number = next_.fetch_add(1);
+    arguments.SetInt("cairn.connection", static_cast<int>(number));
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     auto connection = std::make_unique<EtcdConnection>(
-        grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(), arguments),
+        grpc::CreateCustomChannel(endpoints_[number % endpoints_.size()].ToString(),
+                                  grpc::InsecureChannelCredentials(), arguments),
         serializable_reads_);
     if (Status opened = connection->Open(); !opened.ok()) return opened;
     return std::unique_ptr<Connection>(std::move(connection));
   }
 
  private:
-  const std::string target_;
+  const std::vector<Endpoint> endpoints_;
   const bool serializable_reads_;
-  std::atomic<int> next_{0};
+  std::atomic<std::size_t> next_{0};
 };
 
 }  // namespace
 
-std::unique_ptr<Driver> MakeEtcdDriver(const std::string& host, std::uint16_t port,
-                                       bool serializable_reads) {
-  return std::make_unique<EtcdDriver>(host, port, serializable_reads);
+std::unique_ptr<Driver> MakeEtcdDriver(std::vector<Endpoint> endpoints, bool serializable_reads) {
+  return std::make_unique<EtcdDriver>(std::move(endpoints), serializable_reads);
 }
 
 }  // namespace cairn::bench

@@ -1,3 +1,4 @@
+#include <atomic>
 #include <chrono>
 #include <utility>
 
@@ -11,8 +12,8 @@ constexpr std::chrono::seconds kTimeout{30};
 
 class ThriftConnection : public Connection {
  public:
-  explicit ThriftConnection(std::unique_ptr<client::NodeConnection> node)
-      : node_(std::move(node)) {}
+  ThriftConnection(std::unique_ptr<client::NodeConnection> node, const std::string& read_level)
+      : node_(std::move(node)), read_level_(read_level) {}
 
   Status Set(const std::string& key, const std::string& value) override {
     thrift_api::SetRequest request;
@@ -28,6 +29,7 @@ class ThriftConnection : public Connection {
   Status Get(const std::string& key, std::string* value) override {
     thrift_api::GetRequest request;
     request.__set_key(key);
+    if (!read_level_.empty()) request.__set_read_level(read_level_);
     thrift_api::GetResponse response;
     CAIRN_RETURN_IF_ERROR(
         node_->Call([&](client::ThriftClient& thrift) { thrift.get(response, request); }));
@@ -39,25 +41,31 @@ class ThriftConnection : public Connection {
 
  private:
   const std::unique_ptr<client::NodeConnection> node_;
+  const std::string read_level_;
 };
 
 class ThriftDriver : public Driver {
  public:
-  explicit ThriftDriver(Endpoint endpoint) : endpoint_(std::move(endpoint)) {}
+  ThriftDriver(std::vector<Endpoint> endpoints, std::string read_level)
+      : endpoints_(std::move(endpoints)), read_level_(std::move(read_level)) {}
 
   Result<std::unique_ptr<Connection>> Connect() override {
-    CAIRN_ASSIGN_OR_RETURN(auto node, client::NodeConnection::Connect(endpoint_, kTimeout));
-    return std::unique_ptr<Connection>(std::make_unique<ThriftConnection>(std::move(node)));
+    const Endpoint& endpoint = endpoints_[next_.fetch_add(1) % endpoints_.size()];
+    CAIRN_ASSIGN_OR_RETURN(auto node, client::NodeConnection::Connect(endpoint, kTimeout));
+    return std::unique_ptr<Connection>(
+        std::make_unique<ThriftConnection>(std::move(node), read_level_));
   }
 
  private:
-  const Endpoint endpoint_;
+  const std::vector<Endpoint> endpoints_;
+  const std::string read_level_;
+  std::atomic<std::size_t> next_{0};
 };
 
 }  // namespace
 
-std::unique_ptr<Driver> MakeThriftDriver(const std::string& host, std::uint16_t port) {
-  return std::make_unique<ThriftDriver>(Endpoint{host, port});
+std::unique_ptr<Driver> MakeThriftDriver(std::vector<Endpoint> endpoints, std::string read_level) {
+  return std::make_unique<ThriftDriver>(std::move(endpoints), std::move(read_level));
 }
 
 }  // namespace cairn::bench

@@ -3,6 +3,7 @@
 Each listens on a free loopback port, keeps its data under the folder it is given, and is ended by
 its process id when its `with` block ends. Standard output and error go to a file in that folder.
 """
+import json
 import os
 import pathlib
 import signal
@@ -123,6 +124,151 @@ def echo(binaries, folder, value_bytes, stock):
     port = free_port()
     command = [binaries / "thrift_echo_server", "--port", port, "--value-bytes", value_bytes]
     return Server("thrift_echo_server", "cairn", command + ["--stock"] * stock, port, folder)
+
+
+class Cluster:
+    """Servers that form one system. `port` is the leader's, `ports` are everybody's."""
+
+    def __init__(self, name, system, nodes, find_leader):
+        self.name = name
+        self.system = system
+        self.nodes = nodes
+        self._find_leader = find_leader
+        self.leader = None
+
+    def __enter__(self):
+        try:
+            for node in self.nodes:
+                node.wait_ready()
+            self.refresh()
+        except Exception:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def refresh(self):
+        """Learns who leads; waits while nobody does."""
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            self.leader = self._find_leader(self.nodes)
+            if self.leader is not None:
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.name} has no leader after {READY_TIMEOUT_S} s")
+
+    def stop(self):
+        for node in self.nodes:
+            node.stop()
+
+    @property
+    def port(self):
+        return self.leader.port
+
+    @property
+    def ports(self):
+        return ",".join(str(node.port) for node in self.nodes)
+
+    def rss_mib(self):
+        return sum(node.rss_mib() for node in self.nodes)
+
+
+def free_ports(count):
+    """Ports that are free, and whose peers' ports, 2000 below, are free too."""
+    found = []
+    while len(found) < count:
+        port = free_port()
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port - 2000))
+            except OSError:
+                continue
+        if port not in found and port - 2000 not in found and port + 2000 not in found:
+            found.append(port)
+    return found
+
+
+class CairnNode(Server):
+    """A member of a cluster, which can be killed and started again."""
+
+    def __init__(self, binaries, folder, number, ports, config):
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.number = number
+        self.binaries = binaries
+        file = folder / "cairn.toml"
+        endpoints = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
+        file.write_text(f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
+                        f"replica_endpoints = [{endpoints}]\n{config}")
+        self._command = [binaries / "cairnd", "--config", file, "--data-dir", folder / "data",
+                         "--grpc-port", 0, "--http-port", 0, "--log-dir", folder / "log"]
+        super().__init__(f"cairnd {number}", "cairn", self._command, ports[number], folder)
+
+    def kill(self):
+        """kill -9: the node has no time to say goodbye."""
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def restart(self):
+        super().__init__(self.name, self.system, self._command, self.port, self.folder)
+
+    def status(self):
+        """What the node says of itself and of the cluster; None if it does not answer."""
+        done = subprocess.run(
+            [self.binaries / "cairn", "--endpoints", f"127.0.0.1:{self.port}", "--json", "status"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def _cairn_leader(nodes):
+    for node in nodes:
+        status = node.status()
+        leader = status["cluster"].get("leader") if status else None
+        if leader and leader["endpoint"].endswith(f":{node.port}"):
+            return node
+    return None
+
+
+def cairn_cluster(binaries, folder, count=3, config=""):
+    """`count` nodes with their defaults and `config` on top."""
+    ports = free_ports(count)
+    nodes = [CairnNode(binaries, pathlib.Path(folder) / f"node{number}", number, ports, config)
+             for number in range(count)]
+    return Cluster("cairn, 3 nodes", "cairn", nodes, _cairn_leader)
+
+
+def _etcd_leader(nodes):
+    urls = ",".join(f"http://127.0.0.1:{node.port}" for node in nodes)
+    done = subprocess.run(["etcdctl", "--endpoints", urls, "endpoint", "status", "-w", "json"],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
+                          env={**os.environ, "ETCDCTL_API": "3"})
+    if done.returncode != 0:
+        return None
+    for node, answer in zip(nodes, json.loads(done.stdout)):
+        status = answer["Status"]
+        if status["header"]["member_id"] == status.get("leader"):
+            return node
+    return None
+
+
+def etcd_cluster(folder, count=3):
+    """`count` etcd nodes with their defaults: every write is synced before it is answered."""
+    ports, peer_ports = free_ports(count), free_ports(count)
+    initial = ",".join(f"node{n}=http://127.0.0.1:{peer_ports[n]}" for n in range(count))
+    nodes = []
+    for n in range(count):
+        client, peer = (f"http://127.0.0.1:{port}" for port in (ports[n], peer_ports[n]))
+        home = pathlib.Path(folder) / f"node{n}"
+        nodes.append(Server(
+            f"etcd {n}", "etcd",
+            ["etcd", "--name", f"node{n}", "--data-dir", home / "data", "--logger", "zap",
+             "--log-level", "warn", "--listen-client-urls", client, "--advertise-client-urls",
+             client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+             "--initial-cluster", initial, "--initial-cluster-state", "new"], ports[n], home))
+    return Cluster("etcd, 3 nodes", "etcd", nodes, _etcd_leader)
 
 
 PING = (b"\x80\x01\x00\x01" b"\x00\x00\x00\x04ping" b"\x00\x00\x00\x00"  # call, name, number
