@@ -136,6 +136,8 @@ class Cluster {
   [[nodiscard]] const std::set<std::uint64_t>& failed() const { return failed_; }
   // The newest membership that was committed anywhere.
   [[nodiscard]] const Membership& committed_membership() const { return committed_membership_; }
+  // Whether a membership was written, or sent, that is not committed and may be yet.
+  [[nodiscard]] bool ChangeMayBeUnderWay() const;
   [[nodiscard]] MonotonicTime now() const { return now_; }
   // Told of every effect and loss, for traces.
   std::function<void(NodeId, const Effects&)> on_effects;

@@ -9,6 +9,13 @@ void Cluster::Broken(const std::string& what) {
   if (!broken_) broken_ = what;
 }
 
+bool Cluster::ChangeMayBeUnderWay() const {
+  return std::any_of(entries_.begin(), entries_.end(), [this](const auto& written) {
+    return written.second.kind == EntryKind::kMembership &&
+           written.first.first > highest_committed_;
+  });
+}
+
 void Cluster::CheckEntries(NodeId id, const Persist& persist) {
   for (const Entry& entry : persist.entries) {
     const auto [it, first] = entries_.emplace(std::pair(entry.slot, entry.epoch), entry);

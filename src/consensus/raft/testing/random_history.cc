@@ -117,7 +117,8 @@ class History {
     for (std::uint32_t n = 0; n < options_.cluster.nodes; ++n) {
       if (!random_.OneIn(4, 5)) continue;
       const PeerId peer = cluster_.peer(NodeId(n));
-      if (now.WasRemoved(peer)) {  // It comes back as somebody new.
+      // It comes back as somebody new, once it is sure that it was removed.
+      if (cluster_.committed_membership().WasRemoved(peer)) {
         cluster_.Wipe(NodeId(n));
         cluster_.Start(NodeId(n));
       }
@@ -132,6 +133,7 @@ class History {
   // change of membership is under way.
   void MaybeWipe(NodeId id) {
     const Membership& settled = cluster_.committed_membership();
+    if (cluster_.ChangeMayBeUnderWay()) return;
     if (settled.IsJoint() || settled.Voters().size() < 3) return;
     for (const Membership::Member& member : settled.members) {
       if (member.joining || member.leaving) return;
