@@ -4,12 +4,12 @@
 //
 //   cairn-failover --endpoints 127.0.0.1:9090,127.0.0.1:9091,127.0.0.1:9092 --prefix run1/
 //
-// Standard input: "mark" (write it just before the kill) is answered by a line {"gap_ms": ...}, the time
-// from then to the answer of the first write that was sent after it and acknowledged. End of input ends
-// the writes; the last line is {"acknowledged", "unknown", "lost", "twice"}.
+// Standard input: "mark" (write it just before the kill) is answered by a line {"gap_ms": ...}, the
+// time from then to the answer of the first write that was sent after it and acknowledged. End of
+// input ends the writes; the last line is {"acknowledged", "unknown", "lost", "twice"}.
 //
-// Each write is a versionstamped key of its own with a value that names the write, so that one applied
-// twice leaves two keys.
+// Each write is a versionstamped key of its own with a value that names the write, so that one
+// applied twice leaves two keys.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <iostream>

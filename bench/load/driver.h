@@ -28,12 +28,13 @@ class Driver {
  public:
   virtual ~Driver() = default;
 
-  // A connection of its own, open when this returns. The n-th goes to endpoint n modulo their number.
+  // A connection of its own, open when this returns. The n-th goes to endpoint n modulo their
+  // number.
   virtual Result<std::unique_ptr<Connection>> Connect() = 0;
 };
 
-// Cairn, or anything else that serves TransactionalKV: unframed Thrift, binary protocol. Gets ask for
-// `read_level` ("local", "leader" or "read_index"); "": for none, so the node's own is used.
+// Cairn, or anything else that serves TransactionalKV: unframed Thrift, binary protocol. Gets ask
+// for `read_level` ("local", "leader" or "read_index"); "": for none, so the node's own is used.
 std::unique_ptr<Driver> MakeThriftDriver(std::vector<Endpoint> endpoints, std::string read_level);
 
 // etcd's v3 KV service over gRPC, one channel a connection. Gets are serializable (served by the
