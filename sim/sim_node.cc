@@ -3,6 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/check.h"
+
 namespace cairn::sim {
 namespace {
 
@@ -197,6 +199,15 @@ void SimNode::Crash(CrashMode mode) {
   disk_.Crash(mode, &scheduler_->random());
   engines_.Crash();
   failed_ = false;
+}
+
+void SimNode::Wipe() {
+  CAIRN_CHECK(process_ == nullptr, "a running node's disk is not taken away");
+  CAIRN_CHECK(disk_.RemoveTree(kDataFolder).ok() && disk_.SyncDirectory("/").ok(),
+              "the disk can't be emptied");
+  engines_.Crash();
+  options_.replica.incarnation = IncarnationId(options_.replica.incarnation.value() + 1000);
+  options_.raft.incarnation = options_.replica.incarnation;
 }
 
 }  // namespace cairn::sim

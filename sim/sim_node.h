@@ -53,6 +53,8 @@ class SimNode {
   void Crash(CrashMode mode);
   // Ends it in order: who waits is answered first.
   void Stop();
+  // The disk of a node that is down is replaced by an empty one: it comes back as somebody new.
+  void Wipe();
 
   // ---- Sights
   // True from the time that Start's replay ended until the process is gone.
@@ -64,6 +66,7 @@ class SimNode {
   // Counts starts: answers of an earlier process mean nothing.
   [[nodiscard]] std::uint64_t life() const { return life_; }
   [[nodiscard]] NodeId id() const { return options_.replica.node; }
+  [[nodiscard]] IncarnationId incarnation() const { return options_.replica.incarnation; }
 
   // ---- The process, if running
   void Pause() { process_->threads.Pause(); }
@@ -115,7 +118,7 @@ class SimNode {
   Scheduler* const scheduler_;
   Network* const network_;
   Invariants* const invariants_;
-  const SimNodeOptions options_;
+  SimNodeOptions options_;  // constant but for the incarnation
   SimClock clock_;
   FaultFileSystem disk_;
   std::unique_ptr<FileSystem> lying_disk_;

@@ -47,6 +47,9 @@ struct SimulationReport {
   std::uint64_t faults = 0;
   std::uint64_t restarts = 0;
   std::uint64_t snapshots = 0;  // installed
+  std::uint64_t wipes = 0;
+  std::uint64_t voter_changes = 0;
+  std::uint64_t transfers = 0;
   std::uint64_t elections = 0;
   std::uint64_t frames = 0;
   // Hash of the final state and of the number of steps: equal for equal plans.

@@ -15,6 +15,10 @@ namespace {
 TEST(Simulation, HistoriesUnderFaultsAreCorrect) {
   std::uint64_t faults = 0;
   std::uint64_t restarts = 0;
+  std::uint64_t snapshots = 0;
+  std::uint64_t wipes = 0;
+  std::uint64_t voter_changes = 0;
+  std::uint64_t transfers = 0;
   constexpr std::uint64_t kSeeds = kSanitized ? 3 : 20;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     const SimulationReport report = RunSeed(seed);
@@ -23,9 +27,19 @@ TEST(Simulation, HistoriesUnderFaultsAreCorrect) {
     EXPECT_GE(report.simulated, std::chrono::seconds(60));
     faults += report.faults;
     restarts += report.restarts;
+    snapshots += report.snapshots;
+    wipes += report.wipes;
+    voter_changes += report.voter_changes;
+    transfers += report.transfers;
   }
   EXPECT_GT(faults, 10 * kSeeds);
   EXPECT_GT(restarts, 4 * kSeeds);
+  // What is rare is there, too.
+  if (kSanitized) return;
+  EXPECT_GT(snapshots, 0u);
+  EXPECT_GT(wipes, 0u);
+  EXPECT_GT(voter_changes, 0u);
+  EXPECT_GT(transfers, 0u);
 }
 
 TEST(Simulation, TheSameSeedGivesTheSameHistory) {

@@ -54,6 +54,12 @@ class World final : public Door {
   // ---- Faults (faults.cc)
   void Strike(const Fault& fault);
   void StrikeNetwork(const Fault& fault, NodeId id);
+  [[nodiscard]] replication::Replica* LeadingReplica();
+  void ChangeMembers(const consensus::Membership& target);
+  [[nodiscard]] bool MembersAreSettled() const;
+  void StrikeMembers(const Fault& fault, SimNode& target);
+  void MakeVoter(NodeId id);
+  void TakeIn();
   void StrikeDisk(const Fault& fault, SimNode& target);
   void SetCut(const Fault& fault, NodeId id, bool cut);
   void Flap(const Fault& fault, NodeId id, MonotonicTime until, bool cut);
@@ -87,6 +93,7 @@ class World final : public Door {
   std::uint64_t order_ = 0;
   std::vector<std::unique_ptr<Client>> clients_;
   bool healing_ = false;
+  MonotonicTime members_changed_;  // when a change of members was last asked for
 };
 
 }  // namespace cairn::sim

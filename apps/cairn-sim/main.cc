@@ -87,6 +87,9 @@ class Range {
     total_.faults += report.faults;
     total_.restarts += report.restarts;
     total_.snapshots += report.snapshots;
+    total_.wipes += report.wipes;
+    total_.voter_changes += report.voter_changes;
+    total_.transfers += report.transfers;
     total_.elections += report.elections;
     if (report.violation.empty()) return;
     ++failed_;
@@ -142,7 +145,7 @@ int main(int argc, char** argv) {
   const SimulationReport& total = range.total();
   std::printf(
       "%llu seeds, %.2f simulated hours, %llu operations, %llu faults, %llu restarts, %llu "
-      "snapshots, "
+      "snapshots, %llu wiped disks, %llu changes of voters, %llu transfers, "
       "%llu elections, %llu failed\n",
       static_cast<unsigned long long>(last - first + 1),
       static_cast<double>(total.simulated.count()) / 3.6e12,
@@ -150,6 +153,9 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(total.faults),
       static_cast<unsigned long long>(total.restarts),
       static_cast<unsigned long long>(total.snapshots),
+      static_cast<unsigned long long>(total.wipes),
+      static_cast<unsigned long long>(total.voter_changes),
+      static_cast<unsigned long long>(total.transfers),
       static_cast<unsigned long long>(total.elections), static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;
 }
