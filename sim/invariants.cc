@@ -97,6 +97,9 @@ class Invariants::WatchedJournal final : public consensus::Journal {
   [[nodiscard]] std::optional<Epoch> EpochAt(Slot slot) const override {
     return journal_->EpochAt(slot);
   }
+  [[nodiscard]] Slot SlotBefore(std::uint64_t bytes) const override {
+    return journal_->SlotBefore(bytes);
+  }
   [[nodiscard]] consensus::JournalFigures Figures() const override { return journal_->Figures(); }
 
  private:

@@ -126,6 +126,10 @@ class Journal {
   // The epoch of a held slot, or of the compaction mark.
   [[nodiscard]] virtual std::optional<Epoch> EpochAt(Slot slot) const = 0;
 
+  // The highest slot that has at least `bytes` of entries behind it: what Compact may be given if
+  // so much is to stay. Slot() if no more than that is held. Walks over what stays.
+  [[nodiscard]] virtual Slot SlotBefore(std::uint64_t bytes) const = 0;
+
   [[nodiscard]] virtual JournalFigures Figures() const = 0;
 };
 

@@ -360,6 +360,11 @@ std::optional<Epoch> SegmentedJournal::EpochAt(Slot slot) const {
   return held->epoch;
 }
 
+Slot SegmentedJournal::SlotBefore(std::uint64_t bytes) const {
+  MutexLock lock(&mutex_);
+  return state_.index().SlotBefore(bytes);
+}
+
 JournalFigures SegmentedJournal::Figures() const {
   MutexLock lock(&mutex_);
   JournalFigures figures = figures_;

@@ -41,6 +41,7 @@ class SegmentedJournal final : public Journal {
   Result<std::vector<Entry>> ReadEntries(Slot first, Slot last,
                                          std::uint64_t max_bytes) const override;
   [[nodiscard]] std::optional<Epoch> EpochAt(Slot slot) const override;
+  [[nodiscard]] Slot SlotBefore(std::uint64_t bytes) const override;
   [[nodiscard]] JournalFigures Figures() const override;
 
  private:

@@ -68,6 +68,20 @@ std::optional<Slot> SlotIndex::Last() const {
   return sparse_.rbegin()->first;
 }
 
+Slot SlotIndex::SlotBefore(std::uint64_t bytes) const {
+  std::uint64_t behind = 0;
+  std::size_t dense = dense_.size();
+  auto sparse = sparse_.rbegin();
+  // From the highest slot down, whichever of the two holds it.
+  while (dense > 0 || sparse != sparse_.rend()) {
+    const bool from_sparse =
+        sparse != sparse_.rend() && (dense == 0 || sparse->first >= dense_first_.Plus(dense));
+    if (behind >= bytes) return from_sparse ? sparse->first : dense_first_.Plus(dense - 1);
+    behind += from_sparse ? (sparse++)->second.length : dense_[--dense].length;
+  }
+  return Slot();
+}
+
 std::uint64_t SlotIndex::LiveIn(std::uint64_t segment) const {
   const auto it = live_.find(segment);
   return it == live_.end() ? 0 : it->second;

@@ -44,6 +44,8 @@ class SlotIndex {
   [[nodiscard]] std::optional<Slot> NextHeld(Slot slot) const;
   [[nodiscard]] std::optional<Slot> First() const;
   [[nodiscard]] std::optional<Slot> Last() const;
+  // The highest held slot whose successors take at least `bytes` together; Slot() if there is none.
+  [[nodiscard]] Slot SlotBefore(std::uint64_t bytes) const;
   // How many held slots have their record in this segment.
   [[nodiscard]] std::uint64_t LiveIn(std::uint64_t segment) const;
 

@@ -17,6 +17,7 @@ TEST(SlotIndexTest, EmptyIndexHoldsNothing) {
   EXPECT_EQ(index.Last(), std::nullopt);
   EXPECT_EQ(index.NextHeld(Slot(0)), std::nullopt);
   EXPECT_EQ(index.LiveIn(1), 0u);
+  EXPECT_EQ(index.SlotBefore(0), Slot());
   index.DropFrom(Slot(1));
   index.DropThrough(Slot(9));
 }
@@ -41,7 +42,8 @@ TEST(SlotIndexTest, AgreesWithAMap) {
           base += random.Below(4);
           break;
         default: {
-          const Location location{1 + random.Below(4), random.Below(100), 40, Epoch(step)};
+          const Location location{1 + random.Below(4), random.Below(100),
+                                  static_cast<std::uint32_t>(40 + random.Below(60)), Epoch(step)};
           index.Set(Slot(slot), location);
           twin[slot] = location;
         }
@@ -61,6 +63,11 @@ TEST(SlotIndexTest, AgreesWithAMap) {
         ASSERT_EQ(index.NextHeld(Slot(at)),
                   next == twin.end() ? std::nullopt : std::optional<Slot>(Slot(next->first)));
       }
+      const std::uint64_t kept = random.Below(600);
+      std::uint64_t behind = 0;
+      auto before = twin.rbegin();
+      for (; before != twin.rend() && behind < kept; ++before) behind += before->second.length;
+      ASSERT_EQ(index.SlotBefore(kept), before == twin.rend() ? Slot() : Slot(before->first));
       ASSERT_EQ(index.Last(),
                 twin.empty() ? std::nullopt : std::optional<Slot>(Slot(twin.rbegin()->first)));
     }
