@@ -133,8 +133,8 @@ replication::ReplicaEnvironment SimNode::EnvironmentOf(Process* process) {
   environment.files = &disk_;
   environment.snapshot_directory = std::string(kDataFolder) + "/snapshots";
   environment.install_snapshot = [process](const std::string& folder,
-                                           const storage::StateMeta& meta) {
-    return process->engine->Install(folder, meta);
+                                           const storage::StateMeta& meta, const auto& prepare) {
+    return process->engine->Install(folder, meta, prepare);
   };
   environment.fatal = [this](const Status&) { failed_ = true; };
   return environment;

@@ -203,6 +203,10 @@ struct AdvanceWatermark {
   friend bool operator==(const AdvanceWatermark&, const AdvanceWatermark&) = default;
 };
 
+// Features that this version of Cairn knows, as bits: none so far. A state that has others switched
+// on is not for this version.
+inline constexpr std::uint64_t kKnownFeatures = 0;
+
 // Switches features on, so that all replicas change behaviour at the same slot.
 struct EnableFeatures {
   std::uint64_t bits = 0;

@@ -343,6 +343,7 @@ Status StateMachineExecutor::Do(const kv::AdvanceWatermark& op, const kv::Comman
 
 Status StateMachineExecutor::Do(const kv::EnableFeatures& op, const kv::Command&,
                                 ApplyOutcome* outcome) {
+  CAIRN_RETURN_IF_ERROR(CheckFeatures(op.bits));
   meta_.features |= op.bits;
   outcome->result.version = TakeVersion();
   return Status::Ok();

@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "src/base/testing/fault_file_system.h"
 #include "src/replication/state_machine_executor.h"
 #include "src/storage/memory/memory_engine.h"
 
@@ -26,7 +28,7 @@ class ExecutorTest : public testing::Test {
   void SetUp() override { Reopen(); }
 
   void Reopen() {
-    auto opened = StateMachineExecutor::Open(&engine_);
+    auto opened = StateMachineExecutor::Open(&engine_, known_features_);
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     executor_ = *std::move(opened);
   }
@@ -112,8 +114,10 @@ class ExecutorTest : public testing::Test {
 
   WallTime now_{1'000'000'000};
   kv::Limits limits_;
+  std::uint64_t known_features_ = kv::kKnownFeatures;
   FixedClock clock_;
-  storage::MemoryEngine engine_;
+  FaultFileSystem files_;  // for checkpoints
+  storage::MemoryEngine engine_{{.file_system = &files_}};
   std::unique_ptr<StateMachineExecutor> executor_;
 };
 

@@ -1,5 +1,7 @@
 #include "src/replication/families.h"
 
+#include <utility>
+
 #include "src/base/codec.h"
 
 namespace cairn::replication {
@@ -73,11 +75,11 @@ std::string FamilyTable::EncodeLastDrop(Version version) {
   return out;
 }
 
-Status FamilyTable::LoadLastDrop(std::string_view record) {
+Result<Version> FamilyTable::DecodeLastDrop(std::string_view record) {
   Decoder d(record);
   const std::uint8_t format = d.U8();
-  last_drop_ = Version(d.Varint());
-  if (d.AtEnd() && format == kFamilyFormat) return Status::Ok();
+  const Version version(d.Varint());
+  if (d.AtEnd() && format == kFamilyFormat) return version;
   return CorruptionError("the record of the last drop does not decode: " + Printable(record));
 }
 

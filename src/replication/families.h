@@ -49,8 +49,8 @@ class FamilyTable {
   // The version of the last commit that dropped a family; 0 if none did. Apply thread.
   [[nodiscard]] Version last_drop() const { return last_drop_; }
   [[nodiscard]] static std::string EncodeLastDrop(Version version);
-  // Takes over the record in the state. kCorruption.
-  Status LoadLastDrop(std::string_view record);
+  // kCorruption.
+  [[nodiscard]] static Result<Version> DecodeLastDrop(std::string_view record);
 
  private:
   Version last_drop_;  // of the apply thread

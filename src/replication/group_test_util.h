@@ -104,9 +104,9 @@ class Group {
     environment.transport = raw->transport.get();
     environment.files = &m.disk;
     environment.snapshot_directory = "/data/snapshots";
-    environment.install_snapshot = [raw](const std::string& folder,
-                                         const storage::StateMeta& meta) {
-      return raw->engine->Install(folder, meta);
+    environment.install_snapshot = [raw](const std::string& folder, const storage::StateMeta& meta,
+                                         const auto& prepare) {
+      return raw->engine->Install(folder, meta, prepare);
     };
     environment.fatal = [raw](const Status& why) { raw->fatal = why; };
     consensus::raft::RaftOptions raft_options = raft;

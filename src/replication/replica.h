@@ -129,7 +129,9 @@ struct ReplicaEnvironment {
   // apply executor). Without them this node sends and takes none.
   FileSystem* files = nullptr;
   std::string snapshot_directory;
-  std::function<Status(const std::string& folder, const storage::StateMeta&)> install_snapshot;
+  std::function<Status(const std::string& folder, const storage::StateMeta&,
+                       const std::function<Status(storage::Engine*)>& prepare)>
+      install_snapshot;
   // Told of the membership in force, at the start and whenever it changes; on the core executor.
   // May be empty.
   std::function<void(const consensus::Membership&)> membership_changed;

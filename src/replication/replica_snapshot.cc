@@ -162,9 +162,10 @@ void Replica::InstallState(const ArrivedSnapshot& arrived) {
         entry.waiters, UnavailableError("a snapshot took the place of the log that held this write")
                            .WithMaybeApplied());
   }
-  executor_->AnnounceWatermark(arrived.meta.watermark);
-  Status status = env_.install_snapshot(arrived.folder, arrived.meta);
-  if (status.ok()) status = executor_->Reload();
+  Status status = env_.install_snapshot(
+      arrived.folder, arrived.meta,
+      [this](storage::Engine* next) { return executor_->PrepareSnapshot(next); });
+  if (status.ok()) status = executor_->AdoptSnapshot();
   if (!status.ok()) {
     return Fatal(Status(status.code(), "the snapshot of slot " +
                                            ToString(arrived.meta.applied_slot) +

@@ -83,6 +83,16 @@ Status SessionTable::Load(const storage::Engine& engine) {
   return answers->status();
 }
 
+void SessionTable::Assign(SessionTable&& other) {
+  Table sessions;
+  {
+    MutexLock lock(&other.mutex_);
+    sessions = std::move(other.sessions_);
+  }
+  MutexLock lock(&mutex_);
+  sessions_ = std::move(sessions);
+}
+
 void SessionTable::Open(SessionId id, WallTime now, storage::WriteBatch* batch) {
   Session session;
   session.last_used = now;

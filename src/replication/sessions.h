@@ -47,6 +47,8 @@ class SessionTable {
 
   // Reads all records. kCorruption.
   Status Load(const storage::Engine& engine);
+  // Takes over what `other` holds, at once.
+  void Assign(SessionTable&& other);
 
   void Open(SessionId id, WallTime now, storage::WriteBatch* batch);
   // False if there was no such session.

@@ -22,54 +22,70 @@ constexpr std::size_t kMaxSamples = 86'400;
 
 }  // namespace
 
-Result<std::unique_ptr<StateMachineExecutor>> StateMachineExecutor::Open(storage::Engine* engine) {
-  std::unique_ptr<StateMachineExecutor> executor(new StateMachineExecutor(engine));
-  CAIRN_RETURN_IF_ERROR(executor->Load());
+Result<std::unique_ptr<StateMachineExecutor>> StateMachineExecutor::Open(
+    storage::Engine* engine, std::uint64_t known_features) {
+  std::unique_ptr<StateMachineExecutor> executor(new StateMachineExecutor(engine, known_features));
+  CAIRN_ASSIGN_OR_RETURN(std::unique_ptr<Loaded> loaded, executor->Load(engine));
+  executor->Adopt(std::move(loaded));
+  CAIRN_RETURN_IF_ERROR(executor->ReleaseHistory());
   return executor;
 }
 
-Status StateMachineExecutor::Load() {
-  meta_ = engine_->Meta();
-  CAIRN_RETURN_IF_ERROR(sessions_.Load(*engine_));
+Status StateMachineExecutor::CheckFeatures(std::uint64_t bits) const {
+  const std::uint64_t unknown = bits & ~known_features_;
+  if (unknown == 0) return Status::Ok();
+  return UnimplementedError("features " + std::to_string(unknown) +
+                            " (as bits) are switched on, which this version of Cairn does not "
+                            "know; run a later one");
+}
+
+Result<std::unique_ptr<StateMachineExecutor::Loaded>> StateMachineExecutor::Load(
+    storage::Engine* engine) const {
+  auto loaded = std::make_unique<Loaded>();
+  loaded->meta = engine->Meta();
+  CAIRN_RETURN_IF_ERROR(CheckFeatures(loaded->meta.features));
+  CAIRN_RETURN_IF_ERROR(loaded->sessions.Load(*engine));
   const storage::KeyRange families{std::string(1, state_keys::kFamily),
                                    std::string(1, state_keys::kFamily + 1)};
   CAIRN_ASSIGN_OR_RETURN(auto it,
-                         engine_->NewSystemIterator(storage::SystemSpace::kState, families));
+                         engine->NewSystemIterator(storage::SystemSpace::kState, families));
   std::vector<FamilyId> ids;
-  FamilyTable::Map held;
   for (; it->Valid(); it->Next()) {
     CAIRN_ASSIGN_OR_RETURN(const Family family, Family::Decode(it->value()));
-    held.emplace(it->key().substr(1), family);
+    loaded->families.emplace(it->key().substr(1), family);
     ids.push_back(family.id);
   }
   CAIRN_RETURN_IF_ERROR(it->status());
-  families_.Assign(std::move(held), Version());
-  const auto dropped = engine_->GetSystem(storage::SystemSpace::kState, state_keys::LastDrop());
+  const auto dropped = engine->GetSystem(storage::SystemSpace::kState, state_keys::LastDrop());
   if (dropped.ok()) {
-    CAIRN_RETURN_IF_ERROR(families_.LoadLastDrop(*dropped));
+    CAIRN_ASSIGN_OR_RETURN(loaded->last_drop, FamilyTable::DecodeLastDrop(*dropped));
   } else if (dropped.status().code() != StatusCode::kNotFound) {
     return dropped.status();
   }
-  CAIRN_RETURN_IF_ERROR(engine_->ReconcileFamilies(ids));
-  Publish();
-  return ReleaseHistory();
+  CAIRN_RETURN_IF_ERROR(engine->ReconcileFamilies(ids));
+  return loaded;
 }
 
-void StateMachineExecutor::AnnounceWatermark(Version watermark) {
-  if (watermark > this->watermark()) {
-    watermark_.store(watermark.value(), std::memory_order_release);
-  }
-}
-
-Status StateMachineExecutor::Reload() {
-  pending_.Clear();
+void StateMachineExecutor::Adopt(std::unique_ptr<Loaded> loaded) {
+  meta_ = std::move(loaded->meta);
   meta_dirty_ = false;
+  pending_.Clear();
   families_to_drop_.clear();
-  {
-    MutexLock lock(&samples_mutex_);
-    samples_.clear();
-  }
-  return Load();
+  sessions_.Assign(std::move(loaded->sessions));
+  families_.Assign(std::move(loaded->families), loaded->last_drop);
+  Publish();
+}
+
+Status StateMachineExecutor::PrepareSnapshot(storage::Engine* next) {
+  CAIRN_ASSIGN_OR_RETURN(prepared_, Load(next));
+  return Status::Ok();
+}
+
+Status StateMachineExecutor::AdoptSnapshot() {
+  CAIRN_CHECK(prepared_ != nullptr, "no snapshot was prepared");
+  CAIRN_CHECK(prepared_->meta == engine_->Meta(), "the engine holds another state");
+  Adopt(std::move(prepared_));
+  return ReleaseHistory();
 }
 
 Status StateMachineExecutor::ReleaseHistory() {

@@ -49,8 +49,10 @@ struct ApplyOutcome {
 class StateMachineExecutor {
  public:
   // Loads sessions and families from the engine's state. `engine` must outlive the executor.
-  // kCorruption if the state's records don't decode.
-  static Result<std::unique_ptr<StateMachineExecutor>> Open(storage::Engine* engine);
+  // kCorruption if the state's records don't decode; kUnimplemented if features are switched on
+  // that are not among `known_features`.
+  static Result<std::unique_ptr<StateMachineExecutor>> Open(
+      storage::Engine* engine, std::uint64_t known_features = kv::kKnownFeatures);
 
   // ---- Apply thread
 
@@ -58,7 +60,8 @@ class StateMachineExecutor {
   // applied does nothing. Appends one outcome a command to `outcomes`.
   // On kResourceExhausted (the engine's disk is full) call again later with the same entry and
   // outcomes: it goes on where it stopped. kUnimplemented: the entry was written by a later version
-  // of Cairn; kCorruption: it does not decode. After these or another error the node must stop.
+  // of Cairn, or switches on a feature of one; kCorruption: it does not decode. After these or
+  // another error the node must stop.
   Status ApplyEntry(const consensus::Entry& entry, std::vector<ApplyOutcome>* outcomes);
 
   // Applies a write to the local store, bypassing consensus: for tools and tests. A read is
@@ -70,11 +73,14 @@ class StateMachineExecutor {
   // checks against a history with holes, and decide them differently.
   Status ReleaseHistory();
 
-  // The engine's state is about to be replaced by one with this watermark: readers at older
-  // versions find out that they are too late. Then, when it has been: takes everything over from
-  // the engine.
-  void AnnounceWatermark(Version watermark);
-  Status Reload();
+  // A snapshot takes the place of the state, in two steps. First, before any read can reach `next`,
+  // the engine that holds the snapshot: reads its sessions and families. Errors as Open's; nothing
+  // has changed then.
+  Status PrepareSnapshot(storage::Engine* next);
+  // Then, as soon as the executor's engine answers with that state (storage::SwapEngine::Install):
+  // takes over what was prepared. A read that runs meanwhile sees the old state or the new one:
+  // below the new watermark it is told so, and above it both hold the same data.
+  Status AdoptSnapshot();
 
   // ---- Any thread
 
@@ -117,7 +123,16 @@ class StateMachineExecutor {
   [[nodiscard]] Result<std::uint64_t> StateHash() const;
 
  private:
-  explicit StateMachineExecutor(storage::Engine* engine) : engine_(engine) {}
+  // What is kept in memory of a state.
+  struct Loaded {
+    storage::StateMeta meta;
+    SessionTable sessions;
+    FamilyTable::Map families;
+    Version last_drop;
+  };
+
+  StateMachineExecutor(storage::Engine* engine, std::uint64_t known_features)
+      : engine_(engine), known_features_(known_features) {}
 
   // What bounds a scan.
   struct ReadBounds {
@@ -134,7 +149,10 @@ class StateMachineExecutor {
                                                     std::string_view column_family, Version at,
                                                     const ReadBounds& bounds) const;
 
-  Status Load();
+  // Reads what the engine holds, and reconciles its families with it.
+  Result<std::unique_ptr<Loaded>> Load(storage::Engine* engine) const;
+  void Adopt(std::unique_ptr<Loaded> loaded);
+  [[nodiscard]] Status CheckFeatures(std::uint64_t bits) const;
   // Writes what is pending to the engine and publishes it to readers.
   Status WritePending();
   // Lets readers see the state that was just written.
@@ -172,8 +190,11 @@ class StateMachineExecutor {
   void TakeSample(WallTime time);
 
   storage::Engine* const engine_;
+  const std::uint64_t known_features_;
 
-  // Owned by the apply thread: the state including what is pending, and the pending changes.
+  // Owned by the apply thread: what PrepareSnapshot read, the state including what is pending, and
+  // the pending changes.
+  std::unique_ptr<Loaded> prepared_;
   storage::StateMeta meta_;
   storage::WriteBatch pending_;
   bool meta_dirty_ = false;

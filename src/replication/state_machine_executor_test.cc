@@ -375,9 +375,22 @@ TEST_F(ExecutorTest, ApplyOperationBypassesTheLog) {
 }
 
 TEST_F(ExecutorTest, FeaturesAreSwitchedOnByTheLog) {
+  known_features_ = 7;
+  Reopen();
   MustApply(kv::EnableFeatures{5});
   MustApply(kv::EnableFeatures{2});
   EXPECT_EQ(engine_.Meta().features, 7u);
+}
+
+TEST_F(ExecutorTest, FeaturesOfALaterVersionStopThisOne) {
+  known_features_ = 3;
+  Reopen();
+  MustApply(kv::EnableFeatures{1});
+  std::vector<ApplyOutcome> outcomes;
+  const Status status = executor_->ApplyEntry(EntryOf({Plain(kv::EnableFeatures{6})}), &outcomes);
+  EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
+  EXPECT_NE(status.message().find("features 4"), std::string::npos) << status.message();
+  EXPECT_EQ(StateMachineExecutor::Open(&engine_, 2).status().code(), StatusCode::kUnimplemented);
 }
 
 }  // namespace
