@@ -175,11 +175,9 @@ Status Node::Recover() {
     }
     environment.files = PosixFileSystem();
     environment.snapshot_directory = folder_->path() + "/snapshots";
-    environment.install_snapshot = [swap = swap_engine_](const std::string& from,
-                                                         const storage::StateMeta& meta,
-                                                         const auto& prepare) {
-      return swap->Install(from, meta, prepare);
-    };
+    environment.install_snapshot =
+        [swap = swap_engine_](const std::string& from, const storage::StateMeta& meta,
+                              const auto& prepare) { return swap->Install(from, meta, prepare); };
     environment.transport = cluster_->transport();
     environment.membership_changed = [cluster = cluster_.get()](const auto& membership) {
       cluster->MembershipChanged(membership);

@@ -262,5 +262,77 @@ TEST(GroupTest, FramesOfAnotherClusterAreTurnedAway) {
   EXPECT_EQ(group.replica(NodeId(2))->status().applied_slot, Slot(0));
 }
 
+// ---- What a leader does that is ill
+
+void ExpectHandedOver(Group& group, NodeId ill) {
+  ASSERT_TRUE(group.time.RunUntil([&] {
+    const auto leader = group.Leader();
+    return leader.has_value() && *leader != ill;
+  })) << "nobody took over";
+  // Writes go through at every node, the ill one too: another one leads.
+  ASSERT_TRUE(group.time.RunUntil(
+      [&] { return group.replica(ill)->status().leadership.leader == group.Leader(); }));
+  EXPECT_TRUE(group.Set(ill, "after", "1").ok());
+}
+
+TEST(GroupTest, ALeaderWhoseEngineIsFullHandsOver) {
+  Group group(3);
+  group.StartAll();
+  const NodeId ill = group.AwaitAgreement();
+  ASSERT_TRUE(group.Set(ill, "before", "1").ok());
+  group.machine(ill).engines.SetCapacity(0);
+  RequestContext impatient;
+  impatient.deadline = group.time.Now() + milliseconds(300);
+  EXPECT_FALSE(group.Execute(ill, kv::Set{"stuck", "1", ""}, impatient).ok());
+  ExpectHandedOver(group, ill);
+  group.machine(ill).engines.SetCapacity(std::nullopt);
+  group.ExpectSameStates();
+}
+
+TEST(GroupTest, ALeaderWhoseJournalHasNoRoomHandsOver) {
+  Group group(3);
+  group.options.limits.entry_bytes = 4 << 10;
+  group.options.limits.transaction_bytes = 4 << 10;
+  group.StartAll();
+  const NodeId ill = group.AwaitAgreement();
+  ASSERT_TRUE(group.Set(ill, "before", "1").ok());
+  group.machine(ill).disk.SetCapacity(group.machine(ill).disk.UsedBytes());
+  // Until the space that was allocated ahead is used up.
+  ASSERT_TRUE(group.time.RunUntil([&] {
+    RequestContext impatient;
+    impatient.deadline = group.time.Now() + milliseconds(300);
+    (void)group.Execute(ill, kv::Set{"k", std::string(3000, 'v'), ""}, impatient);
+    return !group.replica(ill)->status().health.ok();
+  }));
+  ExpectHandedOver(group, ill);
+  group.machine(ill).disk.SetCapacity(std::nullopt);
+  group.ExpectSameStates();
+}
+
+// The journal is cut when it is long, but not to the bone.
+TEST(GroupTest, ANodeThatWasAwayBrieflyNeedsNoSnapshot) {
+  Group group(3);
+  group.options.max_journal_bytes = 256 << 10;
+  group.options.retain_journal_bytes = 128 << 10;
+  group.StartAll();
+  const NodeId leader = group.AwaitAgreement();
+  const NodeId away = group.Other(leader);
+  const auto write = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(group.Set(leader, "k" + std::to_string(i), std::string(2000, 'v')).ok());
+    }
+  };
+  write(300);
+  EXPECT_GT(group.node(leader).journal->Contents().compacted_slot, Slot(50)) << "never cut";
+  for (int round = 0; round < 6; ++round) {
+    group.Kill(away);
+    write(30);  // Less than what is kept.
+    group.Start(away);
+    group.ExpectSameStates();
+    EXPECT_EQ(group.replica(away)->status().snapshots_installed, 0u);
+    write(40);
+  }
+}
+
 }  // namespace
 }  // namespace cairn::replication

@@ -45,13 +45,7 @@ Replica::~Replica() = default;
 Status Replica::Start(StatusCallback recovered) {
   const storage::StateMeta state = engine_->Meta();
   if (MovesSnapshots()) CAIRN_RETURN_IF_ERROR(env_.files->RemoveTree(env_.snapshot_directory));
-  if (options_.installed_slot > journal_->Contents().compacted_slot) {
-    CAIRN_LOG(kInfo,
-              "replica: the node ended while it installed the snapshot of slot {}; resetting "
-              "the journal to it",
-              options_.installed_slot.value());
-    CAIRN_RETURN_IF_ERROR(journal_->ResetTo(options_.installed_slot, options_.installed_epoch));
-  }
+  CAIRN_RETURN_IF_ERROR(FinishInterruptedInstall(state));
   const consensus::JournalContents held = journal_->Contents();
   if (held.compacted_slot > state.applied_slot) {
     return CorruptionError("the journal begins after slot " + ToString(held.compacted_slot) +
@@ -109,6 +103,25 @@ Status Replica::Start(StatusCallback recovered) {
   });
   ScheduleUpkeep();
   return Status::Ok();
+}
+
+// The node ended after a snapshot became the state and before the journal was reset to it.
+Status Replica::FinishInterruptedInstall(const storage::StateMeta& state) {
+  const consensus::JournalContents held = journal_->Contents();
+  if (options_.installed_slot <= held.compacted_slot) return Status::Ok();
+  // Nothing is applied in between, and whoever takes a snapshot has been in a group before.
+  if (state.applied_slot != options_.installed_slot || held.hard_state.empty()) {
+    return CorruptionError("the database began with the snapshot of slot " +
+                           ToString(options_.installed_slot) + " and holds the state of slot " +
+                           ToString(state.applied_slot) + ", but the journal begins after slot " +
+                           ToString(held.compacted_slot) +
+                           "; journal files are missing. Restore both from one backup");
+  }
+  CAIRN_LOG(kInfo,
+            "replica: the node ended while it installed the snapshot of slot {}; resetting the "
+            "journal to it",
+            options_.installed_slot.value());
+  return journal_->ResetTo(options_.installed_slot, options_.installed_epoch);
 }
 
 Result<consensus::Recovered> Replica::WhatIsHeld(const storage::StateMeta& state,
@@ -247,8 +260,15 @@ void Replica::SetHealth(Status* which, Status status) {
               status.ok() ? "taking writes again" : "refusing writes: " + status.message());
   }
   *which = std::move(status);
+  const Status& worst = !journal_health_.ok() ? journal_health_ : engine_health_;
+  if (worst.ok()) {
+    ill_since_.reset();
+  } else if (!ill_since_) {
+    ill_since_ = env_.clock->Now();
+    PostTo(env_.core, [this] { WatchHealth(); });
+  }
   MutexLock status_lock(&status_mutex_);
-  status_.health = !journal_health_.ok() ? journal_health_ : engine_health_;
+  status_.health = worst;
 }
 
 }  // namespace cairn::replication

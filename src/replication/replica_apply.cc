@@ -140,29 +140,9 @@ void Replica::AfterFlush() {
     return;
   }
   if (flushed->applied_slot.value() == 0) return;
-  PostTo(
-      env_.journal, [this, slot = flushed->applied_slot, epoch = flushed->applied_epoch]() mutable {
-        // In a group the log is kept for peers that were away, as long as there is room for it.
-        bool alone = false;
-        {
-          MutexLock lock(&status_mutex_);
-          alone = alone_;
-        }
-        const bool roomy = journal_was_well_ && to_write_.empty() &&
-                           journal_->Figures().live_bytes <=
-                               std::max(options_.max_journal_bytes, options_.retain_journal_bytes);
-        const bool cut_too_far = Planted(PlantedBug::kJournalCutTooFar);
-        if (!alone && roomy && !cut_too_far) return;
-        if (cut_too_far) slot = executor_->applied_slot();
-        // A snapshot on its way is of use only with the log behind it.
-        if (snapshot_sender_.lowest_slot() < slot) return;
-        const Status status = journal_->Compact(slot, epoch);
-        if (status.ok()) {
-          PostTo(env_.core, [this, slot] { Step(consensus::Compacted{slot}); });
-        } else if (status.code() != StatusCode::kResourceExhausted) {
-          Fatal(status);
-        }
-      });
+  PostTo(env_.journal, [this, slot = flushed->applied_slot, epoch = flushed->applied_epoch] {
+    CutJournal(slot, epoch);
+  });
   PostTo(env_.apply, [this] {
     if (Status status = executor_->ReleaseHistory(); !status.ok()) {
       CAIRN_LOG(kError, "replica: the watermark could not be passed on: {}", status.ToString());

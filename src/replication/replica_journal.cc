@@ -1,5 +1,6 @@
 // The replica's side of the journal executor: persists in order, many under one fdatasync, and what
 // happens when there is no room for the next one.
+#include <algorithm>
 #include <utility>
 
 #include "src/base/log.h"
@@ -88,9 +89,41 @@ void Replica::SetHealthFromReserve() {
 }
 
 void Replica::FlushIfJournalIsLong() {
-  if (journal_->Figures().live_bytes <= options_.max_journal_bytes) return;
+  const consensus::JournalFigures figures = journal_->Figures();
+  if (figures.live_bytes <= options_.max_journal_bytes) return;
+  // What is kept for other nodes does not go with a flush: the next one waits for news.
+  if (figures.appended_bytes - flushed_at_bytes_ < options_.max_journal_bytes / 8) return;
   if (flush_scheduled_.exchange(true)) return;
+  flushed_at_bytes_ = figures.appended_bytes;
   PostTo(env_.upkeep, [this] { FlushEngine(nullptr); });
+}
+
+// The engine holds everything up to `flushed` durably. In a group a part of the log stays all the
+// same, for nodes that were away and for those to whom a snapshot is on its way; unless there is no
+// room for it.
+void Replica::CutJournal(Slot flushed, Epoch epoch) {
+  bool alone = false;
+  {
+    MutexLock lock(&status_mutex_);
+    alone = alone_;
+  }
+  Slot cut = flushed;
+  const bool roomy = journal_was_well_ && to_write_.empty();
+  if (Planted(PlantedBug::kJournalCutTooFar)) {
+    cut = executor_->applied_slot();
+  } else if (!alone && roomy) {
+    const std::uint64_t keep = options_.retain_journal_bytes;
+    if (journal_->Figures().live_bytes <= std::max(options_.max_journal_bytes, 2 * keep)) return;
+    cut = std::min({flushed, journal_->SlotBefore(keep), snapshot_sender_.lowest_slot()});
+  }
+  if (cut != flushed) epoch = journal_->EpochAt(cut).value_or(epoch);
+  if (cut == Slot()) return;
+  const Status status = journal_->Compact(cut, epoch);
+  if (status.ok()) {
+    PostTo(env_.core, [this, cut] { Step(consensus::Compacted{cut}); });
+  } else if (status.code() != StatusCode::kResourceExhausted) {
+    Fatal(status);
+  }
 }
 
 void Replica::RunFetch(const consensus::Fetch& fetch) {

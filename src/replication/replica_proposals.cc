@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/log.h"
 #include "src/replication/replica.h"
 
 namespace cairn::replication {
@@ -157,6 +158,52 @@ void Replica::TransferLeadership(NodeId to, StatusCallback done) {
     }
     waiters_.AnswerBarrier(waiter, std::move(status));
   });
+}
+
+// ---- A leader that is ill
+
+void Replica::WatchHealth() {
+  if (options_.hand_over_after <= Duration::zero() || health_watched_) return;
+  std::optional<MonotonicTime> since;
+  {
+    MutexLock lock(&intake_mutex_);
+    since = ill_since_;
+  }
+  if (!since) return;
+  const MonotonicTime now = env_.clock->Now();
+  MonotonicTime due = *since + options_.hand_over_after;
+  if (now >= due) {
+    due = now + options_.hand_over_after;
+    const std::optional<NodeId> to = leads() ? NextWellVoter() : std::nullopt;
+    if (to) {
+      CAIRN_LOG(kWarn, "replica: this node leads and can take no writes; asking node {} to lead",
+                to->value());
+      handed_to_ = to;
+      Step(consensus::TransferLeadership{*to});
+    }
+  }
+  health_watched_ = true;
+  PostAt(env_.core, due, [this] {
+    health_watched_ = false;
+    WatchHealth();
+  });
+}
+
+std::optional<NodeId> Replica::NextWellVoter() const {
+  // In turn, so that one which does not answer is not asked for ever. One that has not said how it
+  // is counts as well.
+  std::optional<NodeId> first;
+  for (const consensus::PeerId& voter : membership_.Voters()) {
+    if (voter.node == options_.node) continue;
+    {
+      MutexLock lock(&reports_mutex_);
+      const auto report = reports_.find(voter.node);
+      if (report != reports_.end() && !report->second.report.problem.empty()) continue;
+    }
+    if (!first) first = voter.node;
+    if (handed_to_ && voter.node > *handed_to_) return voter.node;
+  }
+  return first;
 }
 
 // ---- Deadlines
