@@ -18,7 +18,9 @@ Result<std::shared_ptr<Engine>> EngineShelf::Open(const std::string& folder) {
   CAIRN_RETURN_IF_ERROR(files_->CreateDirectories(folder));
   CAIRN_ASSIGN_OR_RETURN(const std::uint64_t checkpoint, CheckpointIn(folder));
   Shelved& shelved = engines_[folder];
-  if (shelved.engine == nullptr || shelved.checkpoint != checkpoint) {
+  // A disk without power shows no files: what is here stays.
+  const bool another = checkpoint != 0 && checkpoint != shelved.checkpoint;
+  if (shelved.engine == nullptr || another) {
     shelved = {};
     const MemoryEngineOptions options{capacity_, files_};
     if (checkpoint != 0) {
