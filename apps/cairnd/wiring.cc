@@ -106,6 +106,8 @@ replication::ReplicaOptions ReplicaOptionsOf(const NodeConfig& config) {
   options.max_batch_delay = std::chrono::microseconds(config.consensus.group_commit_max_delay_us);
   options.limits = LimitsOf(config);
   options.max_journal_bytes = config.storage.max_journal_mb << 20;
+  options.retain_journal_bytes = config.storage.retain_journal_mb << 20;
+  options.snapshot_bytes_per_second = config.cluster.snapshot_mb_per_second << 20;
   options.mvcc_window = std::chrono::seconds(config.storage.mvcc_window_seconds);
   options.session_idle = std::chrono::seconds(config.storage.session_idle_seconds);
   // Half of what may be stale, so that an idle node knows in time how old its state is.

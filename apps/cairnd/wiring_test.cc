@@ -185,7 +185,8 @@ TEST(Wiring, KeysOfOurOwnPartsReachThem) {
       "[server]\nbind = \"::1\"\nthrift_port = 1234\nmax_connections = 12\nrequest_timeout_ms = "
       "34\n"
       "[storage]\nmvcc_window_seconds = 5\nsession_idle_seconds = 6\njournal_segment_mb = 7\n"
-      "journal_spare_segments = 8\nmax_journal_mb = 90\n"
+      "journal_spare_segments = 8\nmax_journal_mb = 90\nretain_journal_mb = 5\n"
+      "[cluster]\nsnapshot_mb_per_second = 4\n"
       "[consensus]\nmax_batch_size = 10\nmax_outstanding_proposals = 11\n"
       "group_commit_max_delay_us = 12\n"
       "[reads]\nconsistency_level = \"read_index\"\nallow_stale_reads = false\n"
@@ -205,6 +206,8 @@ TEST(Wiring, KeysOfOurOwnPartsReachThem) {
   EXPECT_EQ(replica.max_outstanding_proposals, 11U);
   EXPECT_EQ(replica.max_batch_delay, std::chrono::microseconds(12));
   EXPECT_EQ(replica.max_journal_bytes, 90U << 20);
+  EXPECT_EQ(replica.retain_journal_bytes, 5U << 20);
+  EXPECT_EQ(replica.snapshot_bytes_per_second, 4U << 20);
   EXPECT_EQ(replica.mvcc_window, std::chrono::seconds(5));
   EXPECT_EQ(replica.session_idle, std::chrono::seconds(6));
   EXPECT_EQ(replica.limits.key_bytes, 100U);

@@ -133,6 +133,11 @@ const KeySpec kKeys[] = {
         storage, max_journal_mb, 2, kMiB,
         "The database is flushed when the journal holds more than this, so it bounds the "
         "journal's size on disk and what a restart has to replay."),
+    CAIRN_INTEGER_(
+        storage, retain_journal_mb, 0, kMiB,
+        "In a cluster so much of the journal stays for nodes that were away; one that missed more "
+        "gets a snapshot. The journal may then grow to twice this. Where the disk has no room, "
+        "nothing stays."),
 
     CAIRN_INTEGER_(rocksdb, write_buffer_size_mb, 1, 65'536,
                    "Size at which a column family's write buffer is written to a file."),
@@ -235,6 +240,8 @@ const KeySpec kKeys[] = {
                    "How long a request waits for a leader to be known."),
     CAIRN_INTEGER_(cluster, node_timeout_ms, 1, kDayMs,
                    "A node not heard of for this long is unreachable."),
+    CAIRN_INTEGER_(cluster, snapshot_mb_per_second, 0, kMiB,
+                   "Bound on what a node sends to others in snapshots; 0: none."),
 
     CAIRN_INTEGER_(limits, key_bytes, 16, kMiB, "Longest key."),
     CAIRN_INTEGER_(limits, value_bytes, 1024, 256 * kMiB, "Longest value."),

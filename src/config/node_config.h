@@ -82,6 +82,7 @@ struct StorageConfig {
   std::uint64_t journal_segment_mb = 64;
   std::uint64_t journal_spare_segments = 1;
   std::uint64_t max_journal_mb = 256;
+  std::uint64_t retain_journal_mb = 64;
   friend bool operator==(const StorageConfig&, const StorageConfig&) = default;
 };
 
@@ -174,6 +175,7 @@ struct ClusterConfig {
   std::uint64_t health_check_interval_ms = 2000;
   std::uint64_t leader_discovery_timeout_ms = 10'000;
   std::uint64_t node_timeout_ms = 5000;
+  std::uint64_t snapshot_mb_per_second = 0;
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 

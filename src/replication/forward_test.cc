@@ -68,6 +68,31 @@ TEST(ForwardTest, AClientThatAskedForItIsToldWhoLeads) {
   }
 }
 
+// docs/adr/0013: a `leader` read elsewhere asks the leader for a barrier and is served here.
+TEST(ForwardTest, ALeaderReadElsewhereSeesEverythingThatWasAcknowledged) {
+  Group group(3);
+  group.StartAll();
+  const NodeId leader = group.AwaitAgreement();
+  const NodeId other = group.Other(leader);
+  for (int i = 0; i < 20; ++i) {
+    const std::string value = std::to_string(i);
+    ASSERT_TRUE(group.Set(leader, "k", value).ok());
+    EXPECT_EQ(group.Get(other, "k", ReadLevel::kLeader), value);
+  }
+  // Cut off, it says nothing rather than something old; when the others are back, the newest.
+  for (const NodeId id : {NodeId(0), NodeId(1), NodeId(2)}) {
+    if (id != other) group.network().Cut(other, id);
+    if (id != other) group.network().Cut(id, other);
+  }
+  ASSERT_TRUE(group.Set(leader, "k", "newer").ok());
+  RequestContext context;
+  context.read_level = ReadLevel::kLeader;
+  context.deadline = group.time.Now() + seconds(3);
+  EXPECT_EQ(group.Execute(other, kv::Get{"k", ""}, context).status().code(), StatusCode::kTimeout);
+  group.network().Heal();
+  EXPECT_EQ(group.Get(other, "k", ReadLevel::kLeader), "newer");
+}
+
 TEST(ForwardTest, LossAndDoublingApplyEachWriteOnce) {
   Group group(3, 5);
   group.network().SetFaults(10, 30);

@@ -22,10 +22,32 @@ void SnapshotSender::Start(const consensus::PeerId& peer, Epoch epoch, Monotonic
     if (before->second.peer == peer && before->second.offer.epoch == epoch) return;
     End(peer.node, false);
   }
-  Result<Transfer> transfer = Prepare(peer, epoch);
+  if (const auto waits = waiting_.extract(peer.node); !waits.empty()) {
+    if (waits.mapped().peer != peer) hooks_.done(waits.mapped().peer, false, Slot());
+  }
+  const auto retry = retries_.find(peer.node);
+  if (retry != retries_.end() && now < retry->second.not_before) {
+    waiting_[peer.node] = {peer, epoch};
+    return;
+  }
+  Begin(peer, epoch, now);
+  Tick(now);
+}
+
+void SnapshotSender::BackOff(NodeId node, MonotonicTime now) {
+  Retry& retry = retries_[node];
+  retry.wait = std::clamp(2 * retry.wait, options_.retry_after, options_.retry_at_most);
+  retry.not_before = now + retry.wait;
+}
+
+void SnapshotSender::Begin(const consensus::PeerId& peer, Epoch epoch, MonotonicTime now) {
+  const std::string directory = options_.directory + "/out." + std::to_string(next_folder_++);
+  Result<Transfer> transfer = Prepare(peer, epoch, directory);
   if (!transfer.ok()) {
+    (void)files_->RemoveTree(directory);
     CAIRN_LOG(kWarn, "snapshot: none can be made for node {}: {}", peer.node.value(),
               transfer.status().message());
+    BackOff(peer.node, now);
     hooks_.done(peer, false, Slot());
     return;
   }
@@ -34,14 +56,13 @@ void SnapshotSender::Start(const consensus::PeerId& peer, Epoch epoch, Monotonic
             peer.node.value(), transfer->offer.files.size());
   transfers_[peer.node] = *std::move(transfer);
   UpdateLowestSlot();
-  Tick(now);
 }
 
-Result<SnapshotSender::Transfer> SnapshotSender::Prepare(const consensus::PeerId& peer,
-                                                         Epoch epoch) {
+Result<SnapshotSender::Transfer> SnapshotSender::Prepare(const consensus::PeerId& peer, Epoch epoch,
+                                                         const std::string& directory) {
   Transfer transfer;
   transfer.peer = peer;
-  transfer.directory = options_.directory + "/out." + std::to_string(next_folder_++);
+  transfer.directory = directory;
   CAIRN_RETURN_IF_ERROR(files_->CreateDirectories(options_.directory));
   CAIRN_ASSIGN_OR_RETURN(const storage::StateMeta meta, engine_->Checkpoint(transfer.directory));
   transfer.slot = meta.applied_slot;
@@ -65,9 +86,11 @@ void SnapshotSender::OnAck(NodeId from, const SnapshotAck& ack, MonotonicTime no
   Transfer& transfer = it->second;
   switch (ack.verdict) {
     case SnapshotAck::Verdict::kDone:
+      retries_.erase(from);
       return End(from, true);
     case SnapshotAck::Verdict::kRefused:
       CAIRN_LOG(kWarn, "snapshot: node {} does not take it: {}", from.value(), ack.reason);
+      BackOff(from, now);
       return End(from, false);
     case SnapshotAck::Verdict::kGoOn:
       break;
@@ -96,6 +119,14 @@ void SnapshotSender::OnAck(NodeId from, const SnapshotAck& ack, MonotonicTime no
 }
 
 void SnapshotSender::Tick(MonotonicTime now) {
+  std::vector<NodeId> due;
+  for (const auto& [node, waits] : waiting_) {
+    if (now >= retries_.at(node).not_before) due.push_back(node);
+  }
+  for (const NodeId node : due) {
+    const Waiting waits = waiting_.extract(node).mapped();
+    Begin(waits.peer, waits.epoch, now);
+  }
   std::vector<NodeId> lost;
   for (auto& [node, transfer] : transfers_) {
     const Duration bound = transfer.accepted ? options_.give_up_after : options_.answer_within;
@@ -116,6 +147,7 @@ void SnapshotSender::Tick(MonotonicTime now) {
   }
   for (const NodeId node : lost) {
     CAIRN_LOG(kWarn, "snapshot: the transfer to node {} is given up", node.value());
+    if (transfers_.at(node).broken) BackOff(node, now);
     End(node, false);
   }
 }

@@ -40,6 +40,10 @@ struct SnapshotSenderOptions {
   Duration give_up_after = std::chrono::seconds(15);
   // An offer that nobody answers grows old: whoever comes back later gets a newer state.
   Duration answer_within = std::chrono::seconds(2);
+  // After a peer refused one, or none could be made, the next one waits: the first time so long,
+  // twice as long each time it happens again, up to the bound.
+  Duration retry_after = std::chrono::seconds(1);
+  Duration retry_at_most = std::chrono::seconds(8);
 };
 
 class SnapshotSender {
@@ -53,13 +57,13 @@ class SnapshotSender {
   SnapshotSender(const SnapshotSenderOptions& options, storage::Engine* engine, FileSystem* files,
                  Hooks hooks);
 
-  // Sends the present state to the peer, under the leadership of `epoch`; a transfer that is under
-  // way to another life of the same node ends.
+  // Sends the state to the peer, under the leadership of `epoch`, now or when it is time to try
+  // again; a transfer that is under way to another life of the same node ends.
   void Start(const consensus::PeerId& peer, Epoch epoch, MonotonicTime now);
   void OnAck(NodeId from, const SnapshotAck& ack, MonotonicTime now);
   // Sends what is due. Call it every few milliseconds while !empty().
   void Tick(MonotonicTime now);
-  [[nodiscard]] bool empty() const { return transfers_.empty(); }
+  [[nodiscard]] bool empty() const { return transfers_.empty() && waiting_.empty(); }
   // The lowest slot of a snapshot that is on its way: its receiver needs the log from there on.
   // Slot::Max() if there is none. Any thread.
   [[nodiscard]] Slot lowest_slot() const {
@@ -83,7 +87,21 @@ class SnapshotSender {
     std::uint64_t open_file = 0;
   };
 
-  Result<Transfer> Prepare(const consensus::PeerId& peer, Epoch epoch);
+  // A transfer that waits for its time.
+  struct Waiting {
+    consensus::PeerId peer;
+    Epoch epoch;
+  };
+  struct Retry {
+    MonotonicTime not_before;
+    Duration wait{0};
+  };
+
+  void Begin(const consensus::PeerId& peer, Epoch epoch, MonotonicTime now);
+  void BackOff(NodeId node, MonotonicTime now);
+  // Makes a checkpoint in `directory`, which may be left behind on an error.
+  Result<Transfer> Prepare(const consensus::PeerId& peer, Epoch epoch,
+                           const std::string& directory);
   void SendWindow(Transfer* transfer, MonotonicTime now);
   Result<SnapshotChunk> ReadChunk(Transfer* transfer);
   void End(NodeId to, bool ok);
@@ -97,6 +115,8 @@ class SnapshotSender {
   SeededRandom random_;
   std::uint64_t next_folder_ = 1;
   std::map<NodeId, Transfer> transfers_;
+  std::map<NodeId, Waiting> waiting_;
+  std::map<NodeId, Retry> retries_;
   // What may be sent now, with a bound on the rate.
   double tokens_ = 0;
   MonotonicTime refilled_;

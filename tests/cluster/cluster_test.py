@@ -215,7 +215,9 @@ class ClusterTest(NodeTestCase):
                 client.set(b"k", b"v")
 
     def test_a_follower_that_is_far_behind_gets_a_snapshot(self):
-        config = "[storage]\nmax_journal_mb = 8\njournal_segment_mb = 4\n"
+        config = (
+            "[storage]\nmax_journal_mb = 8\njournal_segment_mb = 4\nretain_journal_mb = 1\n"
+        )
         with self.cluster(config=config) as cluster:
             behind = cluster.follower()
             cluster.nodes[behind].kill()
