@@ -1,5 +1,6 @@
 #include "src/replication/forward_messages.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -7,6 +8,10 @@
 
 namespace cairn::replication {
 namespace {
+
+// A day is more than anybody waits, and can't overflow. A deadline beyond it is sent as a day: the
+// node that forwards keeps the real one, and sends again what it has no answer to.
+constexpr std::int64_t kLongestWaitUs = 86'400'000'000;
 
 Status Damaged(const char* what, std::string_view bytes) {
   return CorruptionError(std::string(what) + " of " + std::to_string(bytes.size()) +
@@ -23,7 +28,9 @@ std::string Encode(const ForwardRequest& request) {
   e.Varint(request.id);
   e.Varint(request.floor);
   e.Varint(request.epoch.value());
-  e.SignedVarint(std::chrono::duration_cast<std::chrono::microseconds>(request.time_left).count());
+  e.SignedVarint(
+      std::min(kLongestWaitUs,
+               std::chrono::duration_cast<std::chrono::microseconds>(request.time_left).count()));
   e.Bytes(request.command);
   return out;
 }
@@ -49,8 +56,7 @@ Result<ForwardRequest> DecodeForwardRequest(std::string_view bytes) {
   request.floor = d.Varint();
   request.epoch = Epoch(d.Varint());
   const std::int64_t left_us = d.SignedVarint();
-  // A day is more than anybody waits, and can't overflow.
-  if (left_us >= 0 && left_us <= 86'400'000'000) {
+  if (left_us >= 0 && left_us <= kLongestWaitUs) {
     request.time_left = std::chrono::microseconds(left_us);
   } else {
     d.Fail();

@@ -49,6 +49,33 @@ TEST(ForwardTest, EveryNodeTakesWrites) {
   group.ExpectSameStates();
 }
 
+TEST(ForwardTest, ADeadlineFarAwayIsForwardedToo) {
+  Group group(3);
+  group.StartAll();
+  const NodeId other = group.Other(group.AwaitAgreement());
+  RequestContext context;
+  context.deadline = group.time.Now() + std::chrono::hours(24 * 365 * 100);
+  EXPECT_TRUE(group.Execute(other, kv::Set{"k", "v", ""}, context).ok());
+}
+
+TEST(ForwardTest, ASnapshotVersionThatWasNeverGivenOutIsRefusedAfterABarrier) {
+  Group group(3);
+  group.StartAll();
+  const NodeId leader = group.AwaitAgreement();
+  for (const ReadLevel level : {ReadLevel::kLeader, ReadLevel::kReadIndex}) {
+    RequestContext context;
+    context.read_level = level;
+    // One that was given out elsewhere is reached, though.
+    const Version given = VersionOf(group.Execute(leader, kv::Set{"k", "v", ""}, context));
+    const auto found =
+        group.Execute(group.Other(leader), kv::SnapshotRead{"k", given, ""}, context);
+    EXPECT_TRUE(found.ok()) << found.status().ToString();
+    const auto refused =
+        group.Execute(group.Other(leader), kv::SnapshotRead{"k", Version(9999), ""}, context);
+    EXPECT_EQ(refused.status().code(), StatusCode::kInvalidArgument);
+  }
+}
+
 TEST(ForwardTest, AClientThatAskedForItIsToldWhoLeads) {
   Group group(3);
   group.routing.endpoint_of = [](NodeId node) { return "host" + ToString(node) + ":1"; };

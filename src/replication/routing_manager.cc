@@ -129,17 +129,19 @@ Status RoutingManager::CheckSequence(const RequestContext& context) const {
 
 void RoutingManager::ExecuteRead(const RequestContext& context, MonotonicTime deadline,
                                  kv::KvOperation operation, OperationCallback done) {
+  ReadLevel level =
+      context.read_level == ReadLevel::kDefault ? options_.default_read_level : context.read_level;
+  if (Planted(PlantedBug::kReadWithoutBarrier)) level = ReadLevel::kLocal;
   // A snapshot version that is not reached here may have been handed out by another node: it is
-  // waited for. A leader has reached every version there is, and says that this one is wrong.
+  // waited for. A leader has reached every version there is, and so has any node after a barrier:
+  // they say that this one is wrong.
   Version needed = context.min_version;
-  if (const Version at = ReadVersionOf(operation); at > executor_->applied_version()) {
+  const Version at = ReadVersionOf(operation);
+  if (level == ReadLevel::kLocal && at > executor_->applied_version()) {
     const bool leads = replica_->status().leadership.role == consensus::Role::kLeader;
     if (!leads) needed = std::max(needed, at);
   }
   if (Planted(PlantedBug::kIgnoreMinVersion)) needed = Version();
-  ReadLevel level =
-      context.read_level == ReadLevel::kDefault ? options_.default_read_level : context.read_level;
-  if (Planted(PlantedBug::kReadWithoutBarrier)) level = ReadLevel::kLocal;
   PendingRead read{deadline, std::move(operation), context.read_on, std::move(done)};
   if (level == ReadLevel::kLocal) {
     if (Status fresh = CheckStaleness(); !fresh.ok() && !Planted(PlantedBug::kStaleLocalRead)) {
