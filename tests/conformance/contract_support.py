@@ -87,28 +87,27 @@ class Connection:
         self.transport.close()
 
 
-class Node:
-    """A cairnd process. Its folder stays when it is stopped, so that it can be started again."""
+class Process:
+    """A cairnd process that logs to a folder of its own and serves Thrift on `port`."""
 
-    def __init__(self, *flags):
-        self.folder = tempfile.mkdtemp(prefix="cairn-contract-")
-        self.flags = flags
+    def __init__(self, folder):
+        self.folder = folder
         self.process = None
         self.port = None
-        self.start()
 
-    def start(self):
-        self.port = free_port()
+    def launch(self, *flags):
         environment = {k: v for k, v in os.environ.items() if k != "THRIFT_PORT"}
         with open(os.path.join(self.folder, "stderr"), "ab") as errors:
             self.process = subprocess.Popen(
                 [str(CAIRND), "--data-dir", os.path.join(self.folder, "data"), "--log-dir",
-                 os.path.join(self.folder, "log"), "--port", str(self.port), "--grpc-port", "0", "--http-port", "0",
-                 *self.flags],
+                 os.path.join(self.folder, "log"), "--grpc-port", "0", "--http-port", "0", *flags],
                 stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, cwd=self.folder,
                 env=environment)
+
+    def wait_for(self, condition):
+        """Until `condition()` is true, while the process runs."""
         give_up = time.monotonic() + START_SECONDS
-        while not self.answers():
+        while not condition():
             try:  # Waits for the process to end; a short wait that passes is good news.
                 self.process.wait(timeout=0.05)
             except subprocess.TimeoutExpired:
@@ -139,14 +138,110 @@ class Node:
             self.process.wait()
             raise AssertionError(f"cairnd did not stop:\n{self.errors()}") from None
 
+    def remove(self):
+        if self.process is not None and self.process.poll() is None:
+            self.stop(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SingleNode(Process):
+    """A cluster of one. Its folder stays when it is stopped, so that it can be started again."""
+
+    number, members, leads = 0, 1, True
+
+    def __init__(self, *flags):
+        super().__init__(tempfile.mkdtemp(prefix="cairn-contract-"))
+        self.flags = flags
+        self.start()
+
+    def start(self):
+        self.port = free_port()
+        self.launch("--port", str(self.port), *self.flags)
+        self.wait_for(self.answers)
+
+    def restart(self, how=signal.SIGTERM):
+        self.stop(how)
+        self.start()
+
+
+class Follower(Process):
+    """One of three nodes that does not lead; the two others run beside it. Its reads go by
+    `read_index`, so that what was written through it is there when it is asked."""
+
+    members, leads = 3, False
+
+    def __init__(self, *flags):
+        scratch = tempfile.mkdtemp(prefix="cairn-contract-")
+        super().__init__(scratch)
+        self.flags = flags
+        self.scratch = scratch
+        self.all = []
+        ports = set()
+        while len(ports) < 2 * self.members:
+            ports.add(free_port())
+        ports = sorted(ports)
+        for number in range(self.members):
+            folder = os.path.join(scratch, str(number))
+            os.mkdir(folder)
+            node = Process(folder)
+            node.port = ports[number]
+            self.all.append(node)
+            pathlib.Path(folder, "node.toml").write_text(
+                f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
+                f"replica_endpoints = {self.quoted(ports[:self.members])}\n"
+                f"[consensus]\nendpoints = {self.quoted(ports[self.members:])}\n"
+                "election_timeout_ms = 1000\nheartbeat_interval_ms = 100\n"
+                '[reads]\nconsistency_level = "read_index"\n', encoding="ascii")
+        try:
+            for node in self.all:
+                node.launch("--config", "node.toml", *flags)
+            self.all[0].wait_for(self.healthy)
+        except BaseException:
+            self.remove()
+            raise
+        leader = self.leader()
+        self.number = (leader + 1) % self.members
+        node = self.all[self.number]
+        self.folder, self.port, self.process = node.folder, node.port, node.process
+
+    @staticmethod
+    def quoted(ports):
+        return "[" + ", ".join(f'"127.0.0.1:{port}"' for port in ports) + "]"
+
+    def health(self, node):
+        with node.connect() as client:
+            return client.getClusterHealth(old.GetClusterHealthRequest()).cluster_health
+
+    def leader(self):
+        return self.health(self.all[0]).leader.node_id
+
+    def healthy(self):
+        """Whether every node sees all of them, and the same leader."""
+        try:
+            seen = [self.health(node) for node in self.all]
+        except TTransport.TTransportException:
+            return False
+        return all(health is not None and health.cluster_status == "healthy" and
+                   health.leader is not None for health in seen) and 1 == len(
+                       {health.leader.node_id for health in seen})
+
+    def start(self):
+        self.launch("--config", "node.toml", *self.flags)
+        self.all[self.number].process = self.process
+        self.wait_for(self.healthy)
+
     def restart(self, how=signal.SIGTERM):
         self.stop(how)
         self.start()
 
     def remove(self):
-        if self.process.poll() is None:
-            self.stop(signal.SIGKILL)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for node in self.all:
+            node.remove()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+# The same tests judge either.
+Node = Follower if os.environ.get("CAIRN_CONTRACT_NODE") == "follower" else SingleNode
 
 
 class ContractTest(unittest.TestCase):

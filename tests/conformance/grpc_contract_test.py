@@ -213,9 +213,10 @@ class NewServiceTest(GrpcTest):
         self.fails(grpc.StatusCode.NOT_FOUND, "REASON_NOT_FOUND", self.kv.Get,
                    pb.GetRequest(key=b"k", column_family="f"))
         cluster = self.admin.GetClusterStatus(pb.GetClusterStatusRequest())
-        self.assertEqual(("healthy", 1), (cluster.status, len(cluster.nodes)))
+        self.assertEqual(("healthy", self.node.members), (cluster.status, len(cluster.nodes)))
         status = self.admin.GetNodeStatus(pb.GetNodeStatusRequest())
-        self.assertEqual(("leader", True), (status.replica.role, status.replica.recovered))
+        role = "leader" if self.node.leads else "follower"
+        self.assertEqual((role, True), (status.replica.role, status.replica.recovered))
         self.assertRegex(status.node.grpc_endpoint, r"127\.0\.0\.1:\d+")
         self.assertGreater(self.admin.GetStatistics(pb.GetStatisticsRequest()).writes, 0)
 

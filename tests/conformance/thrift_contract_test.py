@@ -483,22 +483,32 @@ class OtherTest(ContractTest):
     def test_cluster_health(self):
         health = self.succeeds(
             self.kv.getClusterHealth(old.GetClusterHealthRequest(auth_token="any"))).cluster_health
-        self.assertEqual((1, 1, "healthy"), (health.healthy_nodes_count, health.total_nodes_count,
-                                             health.cluster_status))
-        self.assertEqual(1, len(health.nodes))
-        node = health.nodes[0]
-        self.assertEqual((0, "healthy", True), (node.node_id, node.status, node.is_leader))
-        self.assertEqual(f"127.0.0.1:{self.node.port}", node.endpoint)
-        self.assertEqual(node.endpoint, health.leader.endpoint)
-        self.assertLess(abs(node.last_seen_timestamp - time.time()), 60, "seconds")
+        size = self.node.members
+        self.assertEqual((size, size, "healthy"), (
+            health.healthy_nodes_count, health.total_nodes_count, health.cluster_status))
+        self.assertEqual(list(range(size)), sorted(node.node_id for node in health.nodes))
+        self.assertEqual([health.leader.node_id],
+                         [node.node_id for node in health.nodes if node.is_leader])
+        for node in health.nodes:
+            self.assertEqual("healthy", node.status)
+            self.assertLess(abs(node.last_seen_timestamp - time.time()), 60, "seconds")
+            self.assertLessEqual(node.term, health.current_term, "when it was last heard")
+        (node,) = (node for node in health.nodes if node.node_id == self.node.number)
+        self.assertIs(self.node.leads, node.is_leader)
         self.assertEqual(health.current_term, node.term)
+        self.assertEqual(f"127.0.0.1:{self.node.port}", node.endpoint)
         self.assertGreaterEqual(node.uptime_seconds, 0)
 
     def test_node_info(self):
-        for node_id in (None, 0):
+        own = self.node.number
+        for node_id in (None, own):
             answer = self.succeeds(self.kv.getNodeInfo(old.GetNodeInfoRequest(node_id=node_id)))
-            self.assertEqual((0, True), (answer.node_info.node_id, answer.node_info.is_leader))
-        for node_id in (1, -1, 2**31 - 1):
+            self.assertEqual((own, self.node.leads),
+                             (answer.node_info.node_id, answer.node_info.is_leader))
+        for node_id in range(self.node.members):
+            answer = self.succeeds(self.kv.getNodeInfo(old.GetNodeInfoRequest(node_id=node_id)))
+            self.assertEqual(node_id, answer.node_info.node_id)
+        for node_id in (self.node.members, -1, 2**31 - 1):
             answer = self.fails(self.kv.getNodeInfo(old.GetNodeInfoRequest(node_id=node_id)),
                                 text=str(node_id))
             self.assertIsNone(answer.node_info)
