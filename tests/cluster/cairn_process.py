@@ -59,6 +59,8 @@ class Node:
         self.folder = pathlib.Path(folder)
         self.arguments = [str(argument) for argument in arguments]
         self.environment = dict(environment or {})
+        self.host = "127.0.0.1"  # where it listens
+        self.prefix = []         # of its command: where it is to run
         self.process = None
         self.port = None
         self.output = ""
@@ -68,7 +70,7 @@ class Node:
         environment = {name: value for name, value in os.environ.items()
                        if name not in ("THRIFT_PORT", "CAIRN_ENDPOINTS", "NOTIFY_SOCKET")}
         environment.update(self.environment)
-        command = [str(BIN / "cairnd"), "--data-dir", str(self.folder), *self.arguments]
+        command = [*self.prefix, str(BIN / "cairnd"), "--data-dir", str(self.folder), *self.arguments]
         if port is not None:
             command += ["--port", str(port)]
             # Tests run side by side: none may depend on gRPC's port of the defaults being free.
@@ -140,17 +142,17 @@ class Node:
 
     @property
     def endpoint(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def client(self, seconds=30):
-        return Client(self.port, seconds)
+        return Client(self.port, seconds, self.host)
 
 
 class Client:
     """A Thrift connection, as clients of the old wire make it; methods are those of the service."""
 
-    def __init__(self, port, seconds=30):
-        socket = TSocket.TSocket("127.0.0.1", port)
+    def __init__(self, port, seconds=30, host="127.0.0.1"):
+        socket = TSocket.TSocket(host, port)
         socket.setTimeout(seconds * 1000)
         self._transport = TTransport.TBufferedTransport(socket)
         self._service = TransactionalKV.Client(

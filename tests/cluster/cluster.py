@@ -1,14 +1,17 @@
-"""A cluster of cairnd processes on this machine, for tests."""
+"""A cluster of cairnd processes on this machine, for tests, and a load whose history is judged."""
+import collections
 import json
 import pathlib
 import socket
+import threading
 
-from cairn_process import Node, cairn, wait_until
+from cairn_process import Node, NodeTestCase, cairn, pause, ttypes, wait_until
+from thrift import Thrift
 
 # Fast elections, but not so fast that a busy machine makes leaders come and go.
 TIMING = "[consensus]\nelection_timeout_ms = 500\nheartbeat_interval_ms = 100\n"
 
-__all__ = ["Cluster", "free_ports"]
+__all__ = ["Cluster", "ClusterTestCase", "Writers", "free_ports"]
 
 
 def free_ports(count):
@@ -24,21 +27,25 @@ def free_ports(count):
 
 
 class Cluster:
-    """Nodes 0 to size - 1, each with a folder of its own. Killed when the `with` block ends."""
+    """Nodes 0 to size - 1, each with a folder of its own. Killed when the `with` block ends.
+    `hosts`: an address for each node to listen on, else loopback."""
 
-    def __init__(self, scratch, size=3, config="", environment=None):
+    def __init__(self, scratch, size=3, config="", environment=None, hosts=None):
         self.scratch = pathlib.Path(scratch)
         ports = free_ports(2 * size)
         self.ports, self.peer_ports = ports[:size], ports[size:]
-        quoted = ["[" + ", ".join(f'"127.0.0.1:{port}"' for port in some) + "]"
+        self.hosts = hosts or ["127.0.0.1"] * size
+        quoted = ["[" + ", ".join(f'"{host}:{port}"' for host, port in zip(self.hosts, some)) + "]"
                   for some in (self.ports, self.peer_ports)]
         self.nodes = []
         for number in range(size):
             file = self.scratch / f"node{number}.toml"
             file.write_text(f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
                             f"replica_endpoints = {quoted[0]}\n{TIMING}endpoints = {quoted[1]}\n"
-                            f"{config}")
-            self.nodes.append(Node(self.scratch / "data", ["--config", file], environment))
+                            f'[server]\nbind = "{self.hosts[number]}"\n{config}')
+            node = Node(self.scratch / "data", ["--config", file], environment)
+            node.host = self.hosts[number]
+            self.nodes.append(node)
 
     def __enter__(self):
         self.start()
@@ -63,11 +70,11 @@ class Cluster:
 
     @property
     def endpoints(self):
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return ",".join(f"{host}:{port}" for host, port in zip(self.hosts, self.ports))
 
     def status(self, number):
         """What `cairn status` says of a node; None if it does not answer."""
-        done = cairn("--json", "status", endpoints=f"127.0.0.1:{self.ports[number]}")
+        done = cairn("--json", "status", endpoints=f"{self.hosts[number]}:{self.ports[number]}")
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def leader_of(self, number):
@@ -99,3 +106,111 @@ class Cluster:
                 sight and sight["committed_version"] >= target["committed_version"]
                 for sight in sights)
         wait_until(together, "the nodes do not come together")
+
+
+class Writers:
+    """Threads that append records under versionstamped keys, each through any node, under a
+    session; what was acknowledged is remembered."""
+
+    def __init__(self, cluster, count=3, session=True, name="w"):
+        self._name = name.encode()
+        self.acknowledged = collections.Counter()
+        self.maybe = 0
+        self._cluster = cluster
+        self._session = session
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(number,))
+                         for number in range(count)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for_more(self, count=10):
+        """Until so many further writes are acknowledged."""
+        target = sum(self.acknowledged.values()) + count
+        wait_until(lambda: sum(self.acknowledged.values()) >= target, "no writes come through", 60)
+
+    def _run(self, number):
+        client = None
+        session = sequence = written = 0
+        turn = number
+        while not self._stop.is_set():
+            try:
+                turn += 1
+                client = client or self._connect(turn)
+                if self._session and not session:
+                    session = client.openSession(ttypes.OpenSessionRequest()).session_id
+                    sequence = written = 0
+                    continue
+                if not self._session or sequence <= written:
+                    sequence += 1
+                if self._append(client, number, sequence, session):
+                    written = sequence
+            except (OSError, EOFError, Thrift.TException):
+                # The node went away. Under a session the write is sent again, elsewhere.
+                if client is not None:
+                    client.close()
+                client = None
+        if client is not None:
+            client.close()
+
+    def _connect(self, turn):
+        running = self._cluster.running()
+        if not running:
+            pause(0.05)
+            raise OSError("no node runs")
+        return self._cluster.nodes[running[turn % len(running)]].client(seconds=10)
+
+    def _append(self, client, number, sequence, session):
+        """True if this write is done with."""
+        request = ttypes.SetVersionstampedKeyRequest(
+            key_prefix=b"log/" + bytes(10), value=b"%s%d-%d" % (self._name, number, sequence),
+            deadline_ms=5000)
+        if session:
+            request.session_id = session
+            request.session_sequence = sequence
+            request.session_first_outstanding = sequence
+        answer = client.setVersionstampedKey(request)
+        with self._lock:
+            if answer.success:
+                self.acknowledged[request.value] += 1
+                return True
+            self.maybe += bool(answer.maybe_applied)
+        return not session
+
+
+class ClusterTestCase(NodeTestCase):
+    """A test of a cluster."""
+
+    def cluster(self, *arguments, **options):
+        made = Cluster(self.scratch, *arguments, **options)
+        self.addCleanup(made.kill)
+        return made
+
+    def check_history(self, cluster, writers):
+        """Every acknowledged write is there, nothing is there twice, and all nodes agree."""
+        cluster.wait_together()
+        found = None
+        for number in cluster.running():
+            with cluster.nodes[number].client() as client:
+                here = client.all(b"log/", b"log0")
+            if found is not None:
+                self.assertEqual(found, here, f"node {number} differs")
+            found = here
+        values = collections.Counter(found.values())
+        lost = set(writers.acknowledged) - set(values)
+        self.assertEqual(set(), lost, "acknowledged writes are lost")
+        twice = [value for value, count in values.items() if count > 1]
+        self.assertEqual([], twice, "writes were applied twice")
+        self.assertGreater(len(values), 0)

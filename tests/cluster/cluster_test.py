@@ -1,120 +1,13 @@
 """Three cairnd processes are one store: they form, replicate, forward, fail over and heal."""
-import collections
 import shutil
 import signal
-import threading
 import unittest
 
-from cairn_process import NodeTestCase, cairn, pause, ttypes, wait_until
-from cluster import Cluster
-from thrift import Thrift
+from cairn_process import cairn, ttypes, wait_until
+from cluster import ClusterTestCase, Writers
 
 
-class Writers:
-    """Threads that append records under versionstamped keys, each through any node, under a
-    session; what was acknowledged is remembered."""
-
-    def __init__(self, cluster, count=3, session=True, name="w"):
-        self._name = name.encode()
-        self.acknowledged = collections.Counter()
-        self.maybe = 0
-        self._cluster = cluster
-        self._session = session
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(number,))
-                         for number in range(count)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait_for_more(self, count=10):
-        """Until so many further writes are acknowledged."""
-        target = sum(self.acknowledged.values()) + count
-        wait_until(lambda: sum(self.acknowledged.values()) >= target, "no writes come through", 60)
-
-    def _run(self, number):
-        client = None
-        session = sequence = written = 0
-        turn = number
-        while not self._stop.is_set():
-            try:
-                turn += 1
-                client = client or self._connect(turn)
-                if self._session and not session:
-                    session = client.openSession(ttypes.OpenSessionRequest()).session_id
-                    sequence = written = 0
-                    continue
-                if not self._session or sequence <= written:
-                    sequence += 1
-                if self._append(client, number, sequence, session):
-                    written = sequence
-            except (OSError, EOFError, Thrift.TException):
-                # The node went away. Under a session the write is sent again, elsewhere.
-                if client is not None:
-                    client.close()
-                client = None
-        if client is not None:
-            client.close()
-
-    def _connect(self, turn):
-        running = self._cluster.running()
-        if not running:
-            pause(0.05)
-            raise OSError("no node runs")
-        return self._cluster.nodes[running[turn % len(running)]].client(seconds=10)
-
-    def _append(self, client, number, sequence, session):
-        """True if this write is done with."""
-        request = ttypes.SetVersionstampedKeyRequest(
-            key_prefix=b"log/" + bytes(10), value=b"%s%d-%d" % (self._name, number, sequence),
-            deadline_ms=5000)
-        if session:
-            request.session_id = session
-            request.session_sequence = sequence
-            request.session_first_outstanding = sequence
-        answer = client.setVersionstampedKey(request)
-        with self._lock:
-            if answer.success:
-                self.acknowledged[request.value] += 1
-                return True
-            self.maybe += bool(answer.maybe_applied)
-        return not session
-
-
-class ClusterTest(NodeTestCase):
-    def cluster(self, *arguments, **options):
-        made = Cluster(self.scratch, *arguments, **options)
-        self.addCleanup(made.kill)
-        return made
-
-    def check_history(self, cluster, writers):
-        """Every acknowledged write is there, nothing is there twice, and all nodes agree."""
-        cluster.wait_together()
-        found = None
-        for number in cluster.running():
-            with cluster.nodes[number].client() as client:
-                here = client.all(b"log/", b"log0")
-            if found is not None:
-                self.assertEqual(found, here, f"node {number} differs")
-            found = here
-        values = collections.Counter(found.values())
-        lost = set(writers.acknowledged) - set(values)
-        self.assertEqual(set(), lost, "acknowledged writes are lost")
-        twice = [value for value, count in values.items() if count > 1]
-        self.assertEqual([], twice, "writes were applied twice")
-        self.assertGreater(len(values), 0)
-
+class ClusterTest(ClusterTestCase):
     def test_any_node_takes_writes_and_serves_reads(self):
         with self.cluster() as cluster:
             for number, node in enumerate(cluster.nodes):

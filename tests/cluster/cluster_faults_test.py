@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""A cluster on bad ground: full disks, and a network that is cut.
+
+Disks are small tmpfs mounts, the network is one of namespaces and nftables: skipped with a message
+where these are not allowed. Nothing outside a namespace of this test's own is touched.
+"""
+import ctypes
+import os
+import shutil
+import subprocess
+import unittest
+
+from cairn_process import ttypes, wait_until
+from cluster import ClusterTestCase, Writers
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+MNT_DETACH = 2
+CLONE_NEWNET = 0x40000000
+DISK_MEGABYTES = 192
+SMALL = """
+[storage]
+journal_segment_mb = 1
+max_journal_mb = 16
+[limits]
+value_bytes = 131072
+transaction_bytes = 1048576
+[rocksdb]
+write_buffer_size_mb = 4
+block_cache_size_mb = 8
+"""
+
+
+class FullDiskTest(ClusterTestCase):
+    """Each node has a disk of its own."""
+
+    def on_disks(self):
+        made = self.cluster(config=SMALL)
+        for number in range(3):
+            folder = made.folder(number)
+            folder.mkdir(parents=True)
+            options = f"size={DISK_MEGABYTES}m".encode()
+            if LIBC.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, options) != 0:
+                self.skipTest(
+                    f"mounting a tmpfs is not allowed here: {os.strerror(ctypes.get_errno())}")
+            self.addCleanup(LIBC.umount2, os.fsencode(folder), MNT_DETACH)
+        self.addCleanup(made.kill)  # before the disks go
+        made.start()
+        return made
+
+    def fill(self, cluster, number):
+        """Takes all room of a node's disk; the file that holds it."""
+        path = cluster.folder(number).resolve() / "ballast"
+        with open(path, "wb", buffering=0) as ballast:
+            room = os.statvfs(path.parent)
+            if room.f_bavail:
+                os.posix_fallocate(ballast.fileno(), 0, room.f_bavail * room.f_frsize)
+        return path
+
+    def put(self, cluster, at, key):
+        with cluster.nodes[at].client() as client:
+            return client.setKey(ttypes.SetRequest(key=key, value=key * 400, deadline_ms=5000))
+
+    def test_a_follower_without_room_is_left_behind_and_comes_back(self):
+        cluster = self.on_disks()
+        with Writers(cluster) as writers:
+            writers.wait_for_more()
+            full = cluster.follower()
+            ballast = self.fill(cluster, full)
+            acknowledged = []
+
+            def behind():
+                for _ in range(50):
+                    key = b"full/%06d" % len(acknowledged)
+                    self.assertIsNone(self.put(cluster, cluster.leader(), key).error)
+                    acknowledged.append(key)
+                sights = [cluster.status(number) for number in (full, cluster.leader())]
+                return sights[1]["committed_version"] - sights[0]["committed_version"] > 200
+            wait_until(behind, "a follower without room keeps up", 60)
+            writers.wait_for_more()
+            self.assertTrue(cluster.nodes[full].running)
+            ballast.unlink()
+            writers.stop()
+            self.check_history(cluster, writers)
+            with cluster.nodes[full].client() as client:
+                stored = client.all(b"full/", b"full0")
+            self.assertEqual(set(acknowledged), set(stored))
+
+    def test_a_leader_without_room_refuses_or_hands_over_and_comes_back(self):
+        cluster = self.on_disks()
+        with Writers(cluster) as writers:
+            writers.wait_for_more()
+            full = cluster.leader()
+            ballast = self.fill(cluster, full)
+            codes = set()
+
+            def refused_or_replaced():
+                for _ in range(20):
+                    answer = self.put(cluster, full, b"full/%06d" % len(codes))
+                    codes.add(answer.error_code)
+                return "RESOURCE_EXHAUSTED" in codes or cluster.leader_of(full) != full
+            wait_until(refused_or_replaced, "a leader without room goes on", 60)
+            self.assertTrue(cluster.nodes[full].running)
+            self.assertLessEqual(codes, {None, "RESOURCE_EXHAUSTED", "TIMEOUT", "UNAVAILABLE"})
+            ballast.unlink()
+            writers.wait_for_more()
+            writers.stop()
+            self.check_history(cluster, writers)
+
+
+class CutNetworkTest(ClusterTestCase):
+    """Each node has a network namespace of its own; a bridge connects them and this process."""
+
+    @classmethod
+    def setUpClass(cls):
+        if shutil.which("ip") is None or shutil.which("nft") is None:
+            raise unittest.SkipTest("ip and nft are needed (iproute2, nftables)")
+        if LIBC.unshare(CLONE_NEWNET) != 0:
+            raise unittest.SkipTest("network namespaces are not allowed here: "
+                                    f"{os.strerror(ctypes.get_errno())}")
+        cls.hosts = [f"10.77.0.{number + 1}" for number in range(3)]
+        cls.namespaces = [f"cairn-{os.getpid()}-{number}" for number in range(3)]
+        cls.run_tool("ip link set lo up")
+        cls.run_tool("ip link add br0 type bridge")
+        cls.run_tool("ip addr add 10.77.0.254/24 dev br0")
+        cls.run_tool("ip link set br0 up")
+        for number, (host, name) in enumerate(zip(cls.hosts, cls.namespaces)):
+            cls.run_tool(f"ip netns add {name}")
+            cls.addClassCleanup(cls.run_tool, f"ip netns del {name}")
+            cls.run_tool(f"ip link add v{number} type veth peer name eth0 netns {name}")
+            cls.run_tool(f"ip link set v{number} master br0 up")
+            cls.run_tool(f"ip -n {name} addr add {host}/24 dev eth0")
+            cls.run_tool(f"ip -n {name} link set eth0 up")
+            cls.run_tool(f"ip -n {name} link set lo up")
+
+    @staticmethod
+    def run_tool(command, stdin=""):
+        done = subprocess.run(command.split(), input=stdin, text=True, capture_output=True,
+                              check=False, timeout=30)
+        if done.returncode != 0:
+            raise unittest.SkipTest(f"'{command}' is not allowed here: {done.stderr.strip()}")
+
+    def in_namespaces(self, config=""):
+        made = self.cluster(config=config, hosts=self.hosts)
+        for node, name in zip(made.nodes, self.namespaces):
+            node.prefix = ["ip", "netns", "exec", name]
+        made.start()
+        return made
+
+    def cut(self, number):
+        """No packet passes between a node and the others; clients still reach all of them."""
+        others = ", ".join(host for host in self.hosts if host != self.hosts[number])
+        self.run_tool(f"ip netns exec {self.namespaces[number]} nft -f -", f"""
+            table inet cut {{
+              chain in {{
+                type filter hook input priority 0;
+                ip saddr {{ {others} }} drop
+              }}
+              chain out {{
+                type filter hook output priority 0;
+                ip daddr {{ {others} }} drop
+              }}
+            }}""")
+
+    def heal(self, number):
+        self.run_tool(f"ip netns exec {self.namespaces[number]} nft delete table inet cut")
+
+    def test_a_leader_that_is_cut_off_is_replaced_and_answers_nothing_stale(self):
+        cluster = self.in_namespaces("[reads]\nallow_stale_reads = false\nmax_staleness_ms = 500\n")
+        with Writers(cluster) as writers:
+            writers.wait_for_more()
+            leader = cluster.leader()
+            with cluster.nodes[leader].client() as alone:
+                alone.set(b"k", b"old")
+                self.cut(leader)
+                others = [number for number in range(3) if number != leader]
+                wait_until(lambda: cluster.leader_of(others[0]) in others, "no new leader")
+                with cluster.nodes[others[0]].client() as client:
+                    client.set(b"k", b"new")
+                for level in ("leader", "read_index"):
+                    answer = alone.get(ttypes.GetRequest(key=b"k", read_level=level,
+                                                         deadline_ms=1000))
+                    self.assertIsNotNone(answer.error, answer)
+                # It may serve `local` for as long as its data is fresh enough, and not longer.
+                wait_until(lambda: alone.get(ttypes.GetRequest(
+                    key=b"k", read_level="local")).error_code == "STALE", "stale data is served")
+                answer = alone.setKey(ttypes.SetRequest(key=b"k", value=b"lost", deadline_ms=1000))
+                self.assertIsNotNone(answer.error)
+                self.heal(leader)
+            writers.wait_for_more()
+            writers.stop()
+            self.check_history(cluster, writers)
+            with cluster.nodes[leader].client() as client:
+                found = client.get(ttypes.GetRequest(key=b"k", read_level="read_index"))
+            # The write without an answer may come later, but never in the place of an earlier one.
+            self.assertIn(found.value, (b"new", b"lost"))
+
+    def test_a_follower_that_is_cut_off_does_not_disturb_and_comes_back(self):
+        cluster = self.in_namespaces()
+        leader, follower = cluster.leader(), cluster.follower()
+        term = cluster.status(leader)["cluster"]["term"]
+        with Writers(cluster) as writers:
+            self.cut(follower)
+            wait_until(lambda: cluster.leader_of(follower) is None, "it still believes in a leader")
+            writers.wait_for_more(50)
+            self.heal(follower)
+            wait_until(lambda: cluster.leader_of(follower) == leader, "it finds no leader")
+            writers.stop()
+            self.check_history(cluster, writers)
+        self.assertEqual(term, cluster.status(leader)["cluster"]["term"], "an election was held")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
