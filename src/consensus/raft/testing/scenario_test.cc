@@ -1,0 +1,89 @@
+// Runs tests/scenarios/raft/*.txt and compares with what was recorded. CAIRN_REWRITE_SCENARIOS=1
+// records anew: read the difference before you commit it. A broken promise fails either way.
+#include "src/consensus/raft/testing/scenario.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/base/planted_bug.h"
+#include "src/base/testing/plant_bug.h"
+
+namespace cairn::consensus::raft {
+namespace {
+
+std::vector<std::filesystem::path> Files() {
+  std::vector<std::filesystem::path> files;
+  for (const auto& file :
+       std::filesystem::directory_iterator(CAIRN_SOURCE_DIR "/tests/scenarios/raft")) {
+    if (file.path().extension() == ".txt") files.push_back(file.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string Recorded(const std::filesystem::path& file) {
+  std::stringstream recorded;
+  recorded << std::ifstream(file).rdbuf();
+  return recorded.str();
+}
+
+class RaftScenarioTest : public testing::TestWithParam<std::filesystem::path> {};
+
+TEST_P(RaftScenarioTest, GoesAsRecorded) {
+  const std::string recorded = Recorded(GetParam());
+  ASSERT_EQ(recorded.substr(0, 2), "# ") << "a scenario begins with its story";
+  const ScenarioRun run = RunScenario(recorded);
+  ASSERT_FALSE(run.error.has_value()) << GetParam() << ": " << *run.error << "\n" << run.text;
+  if (std::getenv("CAIRN_REWRITE_SCENARIOS") != nullptr) {
+    std::ofstream(GetParam()) << run.text;
+  } else {
+    EXPECT_EQ(run.text, recorded) << GetParam();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RaftScenarioTest, testing::ValuesIn(Files()),
+                         [](const auto& test) { return test.param.stem().string(); });
+
+// Each story is about a safeguard; a core without it goes another way.
+TEST(RaftScenario, ACoreWithTheBugOfTheStoryGoesAnotherWay) {
+  const std::vector<std::pair<std::string, PlantedBug>> stories = {
+      {"figure_7", PlantedBug::kNoPrevCheck},
+      {"figure_8", PlantedBug::kCommitOldEpochByCounting},
+      {"disruptive_rejoin", PlantedBug::kNoPreVote},
+      {"asymmetric_partition", PlantedBug::kNoCheckQuorum},
+      {"lost_leader_in_change", PlantedBug::kSingleStepMembership},
+      {"wiped_voter", PlantedBug::kWipedVoterVotes},
+      {"lease_stopped", PlantedBug::kNoCheckQuorum},
+      {"stale_barrier", PlantedBug::kBarrierWithoutQuorum}};
+  for (const auto& [name, bug] : stories) {
+    const std::string recorded =
+        Recorded(CAIRN_SOURCE_DIR "/tests/scenarios/raft/" + name + ".txt");
+    const PlantBug planted(bug);
+    const ScenarioRun run = RunScenario(recorded);
+    EXPECT_TRUE(run.error || run.text != recorded) << name;
+  }
+}
+
+TEST(RaftScenario, WhatMakesNoSenseIsNamedWithItsLine) {
+  EXPECT_EQ(RunScenario("# x\ncluster nodes=3\nfly 0\n").error,
+            "line 3, fly 0: there is no command fly");
+  EXPECT_EQ(RunScenario("elect 0\n").error, "line 1, elect 0: begin with: cluster nodes=3");
+  EXPECT_EQ(RunScenario("cluster nodes=3\ntick 5\n").error, "line 2, tick 5: there is no node 5");
+}
+
+TEST(RaftScenario, OutputIsReplaced) {
+  const std::string text = RunScenario("cluster\nstatus\n  something else\n").text;
+  EXPECT_EQ(text.find("something else"), std::string::npos);
+  EXPECT_EQ(RunScenario(text).text, text);
+}
+
+}  // namespace
+}  // namespace cairn::consensus::raft
