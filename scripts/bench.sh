@@ -45,7 +45,7 @@ scripts/setup.sh --list apt-packages.txt --list bench/peers/apt-packages.txt
 say "building"
 cmake --preset release -DCAIRN_BENCH=ON >/dev/null
 programs=(cairnd cairn cairn-load cairn-failover fsync_probe bench_load_test)
-for name in engine_bench thrift_echo_server; do
+for name in engine_bench core_bench thrift_echo_server; do
   if [ -f "bench/$name.cc" ]; then programs+=("$name"); fi
 done
 cmake --build --preset release --target "${programs[@]}"
