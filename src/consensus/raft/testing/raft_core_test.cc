@@ -159,6 +159,46 @@ TEST(RaftCore, AWipedVoterIsReplacedByItsNewIncarnation) {
   EXPECT_FALSE(cluster.broken().has_value()) << *cluster.broken();
 }
 
+TEST(RaftCore, AChangeThatLeavesNoVoterIsRefused) {
+  Cluster cluster(Of(3, 3), 7);
+  cluster.Run(seconds(1));
+  const NodeId leader = *cluster.Leader();
+  const Membership before = cluster.node(leader).core->membership();
+  Membership target = before;
+  for (Membership::Member& member : target.members) member.voter = false;
+  EXPECT_EQ(cluster.Step(leader, ChangeMembership{ProposalId(1), target}).rejected.size(), 1u);
+  target.members.clear();
+  EXPECT_EQ(cluster.Step(leader, ChangeMembership{ProposalId(2), target}).rejected.size(), 1u);
+  EXPECT_EQ(cluster.node(leader).core->membership(), before);
+}
+
+// A lease rests on what a follower promised, whatever it has come to think of the leader since.
+TEST(RaftCore, WithLeasesAForgottenLeaderIsStillHonoured) {
+  Cluster::Options options = Of(3, 3);
+  options.raft.leases = true;
+  Cluster cluster(options, 8);
+  cluster.Run(seconds(1));
+  cluster.Settle();
+  const NodeId leader = *cluster.Leader();
+  const NodeId follower((leader.value() + 1) % 3);
+  const NodeId other((leader.value() + 2) % 3);
+  const RaftCore& core = *cluster.node(follower).core;
+  const Epoch newer = core.epoch().Next();
+  const auto receive = [&](const RaftMessage& message) {
+    const Framed framed{cluster.peer(other).incarnation, cluster.peer(follower).incarnation,
+                        message};
+    cluster.Step(follower, MessageReceived{other, Encode(framed)});
+  };
+  receive(VoteResponse{newer, false, false, false});
+  ASSERT_EQ(core.epoch(), newer);
+  const VoteRequest request{newer.Next(), Slot(1000), newer, false, false};
+  receive(request);
+  EXPECT_EQ(core.epoch(), newer);
+  cluster.Advance(milliseconds(150));  // The promise was for one election timeout.
+  receive(request);
+  EXPECT_EQ(core.epoch(), newer.Next());
+}
+
 void RunSeeds(std::uint64_t first, std::uint64_t count, const HistoryOptions& options) {
   if (kSanitized) count = (count + 7) / 8;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
