@@ -11,8 +11,8 @@
 // have been applied all the same: no answer came in time.
 //
 // Each call has an asynchronous form, which returns at once with a Future (future.h). The
-// synchronous form is not only a wait for it: it does its own reading from the socket, without a
-// hand-over between threads.
+// synchronous form is not only a wait for it: over Thrift it does its own reading from the socket,
+// without a hand-over between threads.
 //
 // This header uses the standard library alone and compiles as C++17.
 #ifndef CAIRN_CLIENT_H_
@@ -54,8 +54,8 @@ struct ClientOptions {
   // How long to wait for a connection.
   std::chrono::milliseconds connect_timeout{2'000};
   RetryPolicy retry;
-  // Connections to one node. Calls on one connection are answered in order; so a node works on at
-  // most this many calls of a client at a time.
+  // Thrift: connections to one node; gRPC has one. Calls on one connection are answered in order;
+  // so a node works on at most this many calls of a client at a time.
   std::uint32_t max_connections = 16;
   // Whether writes go under a session. Without one, a write whose answer was lost is not sent
   // again.
@@ -150,10 +150,11 @@ class Client {
   // One answer's worth of a range; has_more tells that a bound ended it.
   Result<RangeResult> GetRange(const RangeRequest& range, const ReadOptions& options = {});
   Future<RangeResult> GetRangeAsync(const RangeRequest& range, const ReadOptions& options = {});
-  // Every pair of a range, all at one version, in as many calls as it takes; range.max_bytes bounds
-  // each of them, range.limit the whole. Ends early, with OK, when `each` returns false.
-  // options.timeout bounds each call. kTransactionTooOld if it takes longer than old versions are
-  // kept.
+  // Every pair of a range, all at one version: over Thrift in as many calls as it takes, over gRPC
+  // in a stream that the node fills no faster than it is taken. range.max_bytes bounds each call or
+  // batch (a node may send less), options.timeout the wait for each, range.limit the whole. Ends
+  // early, with OK, when `each` returns false. A broken stream goes on after the last pair.
+  // kTransactionTooOld if it takes longer than old versions are kept.
   Status Scan(const RangeRequest& range,
               const std::function<bool(const std::string& key, const std::string& value)>& each,
               const ReadOptions& options = {});
@@ -223,7 +224,8 @@ class Client {
 // A client of one node.
 class NodeClient : public Client {
  public:
-  // Connects to "host:port" of the node's Thrift service. kInvalidArgument if that can't be read;
+  // Connects to a node's Thrift service, "host:port" (or "thrift://host:port"), or to its gRPC
+  // service, "grpc://host:port". kInvalidArgument if that can't be read;
   // kUnavailable if the node does not answer within connect_timeout. Later on the
   // connection is made again by itself.
   static Result<std::unique_ptr<NodeClient>> Connect(const std::string& endpoint,
@@ -257,9 +259,10 @@ struct EndpointState {
 // left alone for a while.
 class MultiNodeClient : public Client {
  public:
-  // `endpoints`: "host:port" of some of the nodes; others are learned when they lead.
-  // kInvalidArgument for an empty list, an endpoint that can't be read, or a sticky_node beyond the
-  // list; kUnavailable if no node answers within connect_timeout.
+  // `endpoints`: some of the nodes, as NodeClient::Connect takes them, all of one wire; others are
+  // learned when they lead. kInvalidArgument for an empty list, an endpoint that can't be read, two
+  // wires, or a sticky_node beyond the list; kUnavailable if no node answers within
+  // connect_timeout.
   static Result<std::unique_ptr<MultiNodeClient>> Connect(const std::vector<std::string>& endpoints,
                                                           const MultiNodeOptions& options = {});
   ~MultiNodeClient() override;

@@ -10,6 +10,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cairn/status.h"
 #include "src/client/request.h"
@@ -26,6 +28,36 @@ class Call {
   // this thread, and returns when `done` has run. False if this wire brings answers on threads of
   // its own: then the caller waits for `done` in its own way.
   virtual bool Drive() = 0;
+};
+
+// A range that a node sends batch by batch, no faster than they are taken. Dropping it ends it.
+// One thread at a time.
+class RangeStream {
+ public:
+  struct Batch {
+    std::vector<kv::KeyValue> pairs;
+    Version read_version;   // of the whole range
+    bool last = false;      // no batch follows
+    bool has_more = false;  // with `last`: the limit ended it, and a further key exists
+  };
+  // What came. `answered` as in NodeChannel::Outcome.
+  struct Next {
+    Result<Batch> batch;
+    bool answered = false;
+  };
+
+  virtual ~RangeStream() = default;
+  // Waits for the next batch, until `deadline`. Not to be called after the last one or an error.
+  // The errors are those of NodeChannel::Start.
+  virtual Next Take(MonotonicTime deadline) = 0;
+};
+
+// What a stream is asked for.
+struct StreamRequest {
+  kv::RangeQuery range;  // max_bytes: of a batch, about; the node may send less at a time
+  std::string column_family;
+  Version at_version;        // 0: the newest
+  std::string resume_after;  // not empty: only what comes after this key in the range's direction
 };
 
 class NodeChannel {
@@ -47,11 +79,21 @@ class NodeChannel {
   virtual std::shared_ptr<Call> Start(std::shared_ptr<const Request> request,
                                       const CallContext& context, Done done) = 0;
 
-  // Ends all calls with kCancelled and closes the connections. Later calls get kCancelled.
+  // Begins a stream. Of `context` only what belongs to reads counts, and no deadline. Null if this
+  // wire has no streams.
+  virtual std::unique_ptr<RangeStream> OpenStream(StreamRequest request,
+                                                  const CallContext& context) {
+    (void)request;
+    (void)context;
+    return nullptr;
+  }
+
+  // Ends all calls and streams with kCancelled and closes the connections. Later calls get
+  // kCancelled.
   virtual void Close() = 0;
 };
 
-// Makes the channel of an endpoint "host:port" that ParseEndpoint takes.
+// Makes the channel of an address that ParseAddress takes.
 using ChannelFactory = std::function<std::shared_ptr<NodeChannel>(const std::string& endpoint)>;
 
 }  // namespace cairn::client

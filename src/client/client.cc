@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/client/core.h"
+#include "src/client/scan.h"
 #include "src/client/transaction_state.h"
 
 namespace cairn {
@@ -157,30 +158,12 @@ Future<RangeResult> Client::GetRangeAsync(const RangeRequest& range, const ReadO
 Status Client::Scan(const RangeRequest& range,
                     const std::function<bool(const std::string&, const std::string&)>& each,
                     const ReadOptions& options) {
-  RangeRequest rest = range;
-  ReadOptions at = options;
-  std::uint64_t left = range.limit;
-  for (bool more = true; more;) {
-    rest.limit = left;
-    CAIRN_ASSIGN_OR_RETURN(const RangeResult page, GetRange(rest, at));
-    for (const KeyValue& pair : page.key_values) {
-      if (!each(pair.key, pair.value)) return Status::Ok();
-    }
-    more = page.has_more && !page.key_values.empty();
-    if (range.limit != 0) {
-      left -= std::min<std::uint64_t>(left, page.key_values.size());
-      more = more && left > 0;
-    }
-    if (!more) break;
-    at.at_version = page.read_version;
-    const std::string& last = page.key_values.back().key;
-    if (range.reverse) {
-      rest.end = KeySelector::FirstGreaterOrEqual(last);
-    } else {
-      rest.begin = KeySelector::FirstGreaterThan(last);
-    }
-  }
-  return Status::Ok();
+  client::ScanJob job;
+  job.range = ToKv(range);
+  job.column_family = options.column_family;
+  job.at_version = Version(options.at_version);
+  job.timeout = options.timeout;
+  return client::RunScan(*core_, std::move(job), ForRead(*core_, options), each);
 }
 
 Result<std::uint64_t> Client::GetReadVersion(const ReadOptions& options) {

@@ -50,6 +50,22 @@ Duration ClientCore::Backoff(std::uint32_t tries) {
   return Duration(static_cast<std::int64_t>(half + random_.Below(half + 1)));
 }
 
+ReadLevel ClientCore::LevelOf(ReadLevel asked) const {
+  const bool leader_only =
+      options_.follow_leader && options_.nodes.strategy == ReadStrategy::kLeaderOnly;
+  return asked == ReadLevel::kDefault && leader_only ? ReadLevel::kLeader : asked;
+}
+
+bool ClientCore::SleepUntil(MonotonicTime when, MonotonicTime deadline) {
+  if (when >= deadline || closing_.load(std::memory_order_acquire)) return false;
+  const auto waited = std::make_shared<std::promise<void>>();
+  std::future<void> due = waited->get_future();
+  scheduler_->AddTimer(when, [waited] { waited->set_value(); });
+  // The scheduler drops its timers when the client is closed: then the clock alone ends the wait.
+  (void)due.wait_for(when - scheduler_->Now());
+  return !closing_.load(std::memory_order_acquire);
+}
+
 void ClientCore::Saw(Version version) {
   std::uint64_t known = last_version_.load(std::memory_order_relaxed);
   while (version.value() > known &&

@@ -69,6 +69,13 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // The wait before another try, after `tries` of them (at least 1).
   Duration Backoff(std::uint32_t tries);
 
+  // The level that a read asks for: leader, of a client whose strategy that is, unless it says
+  // more.
+  [[nodiscard]] ReadLevel LevelOf(ReadLevel asked) const;
+  // Waits on this thread. False, at once, if `when` is not before `deadline` or the client is
+  // closed.
+  bool SleepUntil(MonotonicTime when, MonotonicTime deadline);
+
   // Asks every node who leads, one after the other, until one knows. Its endpoint.
   Result<std::string> DiscoverLeader();
 

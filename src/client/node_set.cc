@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "src/base/check.h"
-#include "src/base/endpoint.h"
+#include "src/client/address.h"
 
 namespace cairn::client {
 namespace {
@@ -38,15 +38,22 @@ NodeSet::Index NodeSet::Add(const std::string& endpoint) {
 }
 
 std::optional<NodeSet::Index> NodeSet::FindOrAdd(const std::string& endpoint) {
+  const auto address = ParseAddress(endpoint);
+  if (!address.ok()) return std::nullopt;
+  const std::string name = address->ToString();
   for (Index i = 0; i < nodes_.size(); ++i) {
-    if (nodes_[i].endpoint == endpoint) return i;
+    if (nodes_[i].endpoint == name) return i;
   }
-  if (nodes_.size() >= kMostNodes || !ParseEndpoint(endpoint).ok()) return std::nullopt;
-  return Add(endpoint);
+  if (nodes_.size() >= kMostNodes) return std::nullopt;
+  return Add(name);
 }
 
 bool NodeSet::MayUse(Index node, MonotonicTime now) const {
   return !nodes_[node].breaker || nodes_[node].breaker->Allows(now);
+}
+
+bool NodeSet::MayUseUrgently(Index node, MonotonicTime now) const {
+  return !nodes_[node].breaker || nodes_[node].breaker->AllowsUrgently(now);
 }
 
 std::optional<NodeSet::Index> NodeSet::FirstUsable(Index preferred, MonotonicTime now,
@@ -57,6 +64,10 @@ std::optional<NodeSet::Index> NodeSet::FirstUsable(Index preferred, MonotonicTim
     if (!MayUse(node, now)) continue;
     if (!Contains(avoid, node)) return node;
     if (!last_resort) last_resort = node;
+  }
+  for (Index i = 0; i < nodes_.size() && !last_resort; ++i) {
+    const Index node = (preferred + i) % nodes_.size();
+    if (MayUseUrgently(node, now)) last_resort = node;
   }
   return last_resort;
 }
@@ -72,7 +83,11 @@ std::optional<NodeSet::Index> NodeSet::Taken(std::optional<Index> node, Monotoni
 std::optional<NodeSet::Index> NodeSet::ChooseForWrite(MonotonicTime now,
                                                       const std::vector<Index>& avoid) {
   MutexLock lock(&mutex_);
-  if (leader_ && MayUse(*leader_, now) && !Contains(avoid, *leader_)) return Taken(leader_, now);
+  // A leader is known here only by its own answers or by another node's word: none but it can do
+  // the work, so it is asked again soon after a failure.
+  if (leader_ && MayUseUrgently(*leader_, now) && !Contains(avoid, *leader_)) {
+    return Taken(leader_, now);
+  }
   const std::optional<Index> node = FirstUsable(next_write_ % nodes_.size(), now, avoid);
   if (node) next_write_ = *node + 1;
   return Taken(node, now);
@@ -114,15 +129,16 @@ NodeSet::Index NodeSet::Nearest(MonotonicTime now, const std::vector<Index>& avo
   return best.value_or(0);
 }
 
-MonotonicTime NodeSet::NextProbe() const {
+MonotonicTime NodeSet::NextProbe(MonotonicTime now) const {
   MutexLock lock(&mutex_);
-  MonotonicTime next = MonotonicTime::Max();
+  // A probe that is on its way will have its answer by then, more often than not.
+  MonotonicTime next = now + CircuitBreaker::kUrgentProbe;
   for (const Node& node : nodes_) {
     if (node.breaker && node.breaker->state() == CircuitBreaker::State::kOpen) {
-      next = std::min(next, node.breaker->open_until());
+      next = std::min(next, node.breaker->urgent_from());
     }
   }
-  return next;
+  return std::max(next, now + std::chrono::milliseconds(1));
 }
 
 void NodeSet::OnAnswer(Index node, Duration latency) {

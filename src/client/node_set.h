@@ -34,7 +34,7 @@ class NodeSet {
   // An index of a node.
   using Index = std::size_t;
 
-  // `endpoints` are distinct and not empty.
+  // `endpoints` are addresses as Address::ToString writes them, distinct, and at least one.
   NodeSet(const NodeSetOptions& options, const std::vector<std::string>& endpoints,
           ChannelFactory factory);
 
@@ -44,8 +44,9 @@ class NodeSet {
   std::optional<Index> ChooseForWrite(MonotonicTime now, const std::vector<Index>& avoid);
   // The node for a read, by the strategy.
   std::optional<Index> ChooseForRead(MonotonicTime now, const std::vector<Index>& avoid);
-  // When the first open breaker lets a probe pass.
-  [[nodiscard]] MonotonicTime NextProbe() const;
+  // When to choose again, after a choice that found nothing: soon after `now`, since a node that
+  // must be asked is probed early.
+  [[nodiscard]] MonotonicTime NextProbe(MonotonicTime now) const;
 
   // Outcomes of calls: an answer, whatever it says; none; no verdict. `latency` is zero for calls
   // that say nothing about how near the node is.
@@ -82,7 +83,11 @@ class NodeSet {
   std::optional<Index> FindOrAdd(const std::string& endpoint) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] bool MayUse(Index node, MonotonicTime now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The first node from `preferred` on, going round, that may be used; one of `avoid` if no other.
+  // The same for a node without which nothing goes on.
+  [[nodiscard]] bool MayUseUrgently(Index node, MonotonicTime now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The first node from `preferred` on, going round, that may be used; one of `avoid` if no other;
+  // if none may be used, one that an urgent call may probe.
   [[nodiscard]] std::optional<Index> FirstUsable(Index preferred, MonotonicTime now,
                                                  const std::vector<Index>& avoid) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -12,11 +12,6 @@ constexpr std::uint32_t kRedirects = 4;
 // How often an operation takes a new session.
 constexpr std::uint32_t kLostSessions = 3;
 
-ReadLevel LevelOf(const ClientCore& core, const RunOptions& options, bool leader_only) {
-  if (options.read_level != ReadLevel::kDefault || !leader_only) return options.read_level;
-  return ReadLevel::kLeader;
-}
-
 // Worth another try, here or elsewhere.
 bool IsTransient(StatusCode code, bool answered) {
   switch (code) {
@@ -49,9 +44,7 @@ Operation::Operation(std::shared_ptr<ClientCore> core, Request request, const Ru
       driven_(driven),
       is_write_(IsWrite(*request_)),
       wants_session_(core_->options().sessions && TakesSession(*request_)),
-      read_level_(LevelOf(
-          *core_, options,
-          core_->options_.nodes.strategy == ReadStrategy::kLeaderOnly && core_->follow_leader())),
+      read_level_(core_->LevelOf(options.read_level)),
       done_(std::move(done)) {}
 
 std::string Operation::Name() const {
@@ -132,7 +125,7 @@ void Operation::Try() {
   const std::optional<NodeSet::Index> node =
       ForLeader() ? nodes.ChooseForWrite(now, avoid_) : nodes.ChooseForRead(now, avoid_);
   if (!node) {
-    return TryAt(std::max(nodes.NextProbe(), now + std::chrono::milliseconds(1)),
+    return TryAt(nodes.NextProbe(now),
                  UnavailableError("every node has failed of late and is left alone for a while"));
   }
   CallContext context;

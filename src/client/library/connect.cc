@@ -7,9 +7,10 @@
 
 #include "cairn/client.h"
 #include "src/base/clock.h"
-#include "src/base/endpoint.h"
 #include "src/base/executor.h"
+#include "src/client/address.h"
 #include "src/client/core.h"
+#include "src/client/grpc_wire/grpc_channel.h"
 #include "src/client/net/io_loop.h"
 #include "src/client/thrift_wire/thrift_channel.h"
 
@@ -33,8 +34,16 @@ client::ChannelFactory MakeFactory(const ClientOptions& options,
   pool.max_connections = std::max<std::size_t>(options.max_connections, 1);
   pool.connect_timeout = options.connect_timeout;
   pool.max_frame = options.max_message_bytes;
-  return [pool, loop = runtime->loop, resolver = runtime->resolver](const std::string& text) {
-    return client::MakeThriftChannel(ParseEndpoint(text).value(), pool, loop, resolver);
+  client::GrpcChannelOptions grpc;
+  grpc.connect_timeout = options.connect_timeout;
+  grpc.max_message_bytes = options.max_message_bytes;
+  return [pool, grpc, loop = runtime->loop, resolver = runtime->resolver](
+             const std::string& text) -> std::shared_ptr<client::NodeChannel> {
+    const client::Address address = client::ParseAddress(text).value();
+    if (address.wire == client::Wire::kGrpc) {
+      return client::MakeGrpcChannel(address.endpoint, grpc);
+    }
+    return client::MakeThriftChannel(address.endpoint, pool, loop, resolver);
   };
 }
 
@@ -72,16 +81,37 @@ Status CheckOptions(const ClientOptions& options) {
   return Status::Ok();
 }
 
+// The addresses, each once. A cluster is reached over one wire, since nodes name their leader by
+// its address on the wire that was asked.
+Result<std::vector<std::string>> Distinct(const std::vector<std::string>& endpoints) {
+  std::vector<std::string> distinct;
+  client::Wire wire = client::Wire::kThrift;
+  for (const std::string& endpoint : endpoints) {
+    CAIRN_ASSIGN_OR_RETURN(const client::Address address, client::ParseAddress(endpoint));
+    if (distinct.empty()) wire = address.wire;
+    if (address.wire != wire) {
+      return InvalidArgumentError("'" + endpoints.front() + "' and '" + endpoint +
+                                  "' are of different wires; give all endpoints with grpc:// or "
+                                  "all without");
+    }
+    const std::string name = address.ToString();
+    if (std::find(distinct.begin(), distinct.end(), name) == distinct.end()) {
+      distinct.push_back(name);
+    }
+  }
+  return distinct;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<NodeClient>> NodeClient::Connect(const std::string& endpoint,
                                                         const ClientOptions& options) {
-  CAIRN_RETURN_IF_ERROR(ParseEndpoint(endpoint).status());
+  CAIRN_ASSIGN_OR_RETURN(const client::Address address, client::ParseAddress(endpoint));
   CAIRN_RETURN_IF_ERROR(CheckOptions(options));
   CoreOptions core_options;
   core_options.client = options;
   CAIRN_ASSIGN_OR_RETURN(std::shared_ptr<ClientCore> core,
-                         MakeCore(std::move(core_options), {endpoint}));
+                         MakeCore(std::move(core_options), {address.ToString()}));
   return std::unique_ptr<NodeClient>(new NodeClient(endpoint, std::move(core)));
 }
 
@@ -95,13 +125,7 @@ Result<std::unique_ptr<MultiNodeClient>> MultiNodeClient::Connect(
     return InvalidArgumentError("sticky_node is " + std::to_string(options.sticky_node) +
                                 "; there are " + std::to_string(endpoints.size()) + " endpoints");
   }
-  std::vector<std::string> distinct;
-  for (const std::string& endpoint : endpoints) {
-    CAIRN_RETURN_IF_ERROR(ParseEndpoint(endpoint).status());
-    if (std::find(distinct.begin(), distinct.end(), endpoint) == distinct.end()) {
-      distinct.push_back(endpoint);
-    }
-  }
+  CAIRN_ASSIGN_OR_RETURN(const std::vector<std::string> distinct, Distinct(endpoints));
   CoreOptions core_options;
   core_options.client = options;
   core_options.nodes.strategy = options.read_strategy;

@@ -2,7 +2,7 @@
 #include "src/base/codec.h"
 #include "src/server/grpc/services.h"
 #include "src/server/grpc/unary_call.h"
-#include "src/server/grpc/utf8.h"
+#include "src/text/utf8.h"
 
 namespace cairn::server {
 namespace {
@@ -54,7 +54,7 @@ class ListCall {
     version_ = page.read_version;
     for (kv::KeyValue& pair : page.key_values) {
       query_.begin = kv::KeySelector::FirstGreaterThan(pair.key);
-      if (!IsUtf8(pair.key)) continue;  // A key that this wire can't name.
+      if (!text::IsUtf8(pair.key)) continue;  // A key that this wire can't name.
       bytes_ += pair.key.size();
       keys_.push_back(std::move(pair.key));
     }
@@ -100,7 +100,7 @@ class LegacyService final : public kvstore::KVStore::CallbackService {
     return RunUnary<kv::GetResult>(
         backend_, Begin(*call), kv::Get{Take(request->key()), ""}, response,
         [](kv::GetResult answer, kvstore::GetResponse* to) -> Status {
-          if (!IsUtf8(answer.value)) {
+          if (!text::IsUtf8(answer.value)) {
             return FailedPreconditionError(
                 "the value is not UTF-8, which is all that kvstore.KVStore can carry; read it with "
                 "cairn.v1.KV or over Thrift");

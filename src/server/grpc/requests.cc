@@ -16,7 +16,11 @@ MonotonicTime DeadlineOf(const grpc::ServerContextBase& call, MonotonicTime now)
   if (deadline == system_clock::time_point::max()) return MonotonicTime::Max();
   // A deadline far in the future must not overflow into the past.
   constexpr Duration kLongest = std::chrono::hours(24 * 365);
-  return now + std::min<Duration>(deadline - system_clock::now(), kLongest);
+  const Duration left = std::min<Duration>(deadline - system_clock::now(), kLongest);
+  // The client's own clock ends the call at the deadline; the verdict must be on its way before.
+  const Duration margin =
+      std::clamp<Duration>(left / 10, Duration::zero(), std::chrono::milliseconds(20));
+  return now + (left - margin);
 }
 
 Status ReadReadOptions(const v1::ReadOptions& options, replication::RequestContext* context) {

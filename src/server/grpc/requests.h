@@ -37,7 +37,8 @@ inline std::string&& Take(const std::string& field) {
   return std::move(const_cast<std::string&>(field));
 }
 
-// The call's deadline on our clock; Max() for a call without one.
+// By when a call must be answered, on our clock: up to 20 ms before its deadline, so that the
+// client still hears the answer; Max() for a call without one.
 MonotonicTime DeadlineOf(const grpc::ServerContextBase& call, MonotonicTime now);
 
 // Adds what the options ask for. kInvalidArgument names the field that is wrong.

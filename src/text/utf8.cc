@@ -1,9 +1,9 @@
-#include "src/server/grpc/utf8.h"
+#include "src/text/utf8.h"
 
 #include <cstddef>
 #include <cstdint>
 
-namespace cairn::server {
+namespace cairn::text {
 namespace {
 
 // What may follow a first byte: how many more, and the range of the second one.
@@ -47,4 +47,4 @@ bool IsUtf8(std::string_view bytes) {
   return true;
 }
 
-}  // namespace cairn::server
+}  // namespace cairn::text

@@ -1,0 +1,91 @@
+#include "src/client/grpc_wire/errors.h"
+
+#include <grpcpp/support/status.h>
+
+#include <optional>
+#include <utility>
+
+#include "api/cairn.pb.h"
+#include "src/client/address.h"
+
+namespace cairn::client {
+namespace {
+
+std::optional<v1::ErrorDetail> DetailOf(const grpc::Status& status) {
+  v1::RpcStatus wire;
+  if (!wire.ParseFromString(status.error_details())) return std::nullopt;
+  for (const google::protobuf::Any& any : wire.details()) {
+    v1::ErrorDetail detail;
+    if (any.Is<v1::ErrorDetail>() && any.UnpackTo(&detail)) return detail;
+  }
+  return std::nullopt;
+}
+
+// The node's endpoints are those of its own wire; addresses here name the wire.
+std::string LeaderAddress(const std::string& endpoint) {
+  const auto parsed = ParseEndpoint(endpoint);
+  return parsed.ok() ? Address{Wire::kGrpc, *parsed}.ToString() : std::string();
+}
+
+Status FromDetail(const v1::ErrorDetail& detail, const std::string& message) {
+  StatusCode code = StatusCode::kUnavailable;
+  if (detail.reason() > v1::REASON_OK && v1::Reason_IsValid(detail.reason())) {
+    code = static_cast<StatusCode>(detail.reason());
+  }
+  Status status(code, message);
+  if (code == StatusCode::kNotLeader && !detail.leader_endpoint().empty()) {
+    status = std::move(status).WithLeaderHint(LeaderAddress(detail.leader_endpoint()));
+  }
+  if (code == StatusCode::kInjectedFault) {
+    status = std::move(status).WithFaultName(detail.fault_name());
+  }
+  if (detail.maybe_applied()) status = std::move(status).WithMaybeApplied();
+  return status;
+}
+
+// Of a status that gRPC made. Nothing: it is about the way to the node.
+std::optional<StatusCode> OfRequest(const grpc::Status& status) {
+  switch (status.error_code()) {
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return StatusCode::kUnimplemented;
+    case grpc::StatusCode::INVALID_ARGUMENT:
+      return StatusCode::kInvalidArgument;
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      // A message over a limit stays over it; any other resource may be there again later.
+      return status.error_message().find("larger than max") != std::string::npos
+                 ? StatusCode::kInvalidArgument
+                 : StatusCode::kResourceExhausted;
+    case grpc::StatusCode::PERMISSION_DENIED:
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return StatusCode::kPermissionDenied;
+    default:
+      return std::nullopt;
+  }
+}
+
+// Whether gRPC had no connection to give the call to. Only its words tell; if they change, a write
+// is in doubt that need not be, and never the other way round.
+bool NeverLeft(const grpc::Status& status) {
+  const std::string message = status.error_message();
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+         (message.rfind("failed to connect to all addresses", 0) == 0 ||
+          message.rfind("DNS resolution failed", 0) == 0);
+}
+
+}  // namespace
+
+CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string& node) {
+  if (const auto detail = DetailOf(status)) {
+    return {FromDetail(*detail, status.error_message()), true};
+  }
+  const std::string message = node + ": " + status.error_message();
+  if (const auto code = OfRequest(status)) return {Status(*code, message), true};
+  StatusCode code = StatusCode::kUnavailable;
+  if (status.error_code() == grpc::StatusCode::CANCELLED) code = StatusCode::kCancelled;
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) code = StatusCode::kTimeout;
+  Status cut(code, message);
+  if (is_write && !NeverLeft(status)) cut = std::move(cut).WithMaybeApplied();
+  return {std::move(cut), false};
+}
+
+}  // namespace cairn::client

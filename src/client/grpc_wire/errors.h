@@ -1,0 +1,30 @@
+// What the end of a gRPC call says: the table at the head of api/cairn.proto, read from the other
+// side.
+//
+// Thread safety: pure functions.
+#ifndef CAIRN_SRC_CLIENT_GRPC_WIRE_ERRORS_H_
+#define CAIRN_SRC_CLIENT_GRPC_WIRE_ERRORS_H_
+
+#include <string>
+
+#include "cairn/status.h"
+
+namespace grpc {
+class Status;
+}
+
+namespace cairn::client {
+
+// An error of a call, which is not OK. `answered`: the node said it, in an ErrorDetail or by a code
+// that gRPC makes of the request alone; else gRPC did, of a call that was cut. A write that was cut
+// may have been applied, unless gRPC says that there was no connection. `node` names the other side
+// in messages.
+struct CallError {
+  Status status;
+  bool answered = false;
+};
+CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string& node);
+
+}  // namespace cairn::client
+
+#endif  // CAIRN_SRC_CLIENT_GRPC_WIRE_ERRORS_H_

@@ -1,0 +1,199 @@
+// Transactions against a whole node in this process, over sockets, by each wire.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cairn/client.h"
+#include "src/client/library/node_client_test_util.h"
+
+namespace cairn {
+namespace {
+
+class TransactionTest : public NodeClientTest {};
+
+INSTANTIATE_TEST_SUITE_P(Wires, TransactionTest, ::testing::Values(Wire::kThrift, Wire::kGrpc),
+                         [](const auto& wire) {
+                           return std::string(wire.param == Wire::kGrpc ? "Grpc" : "Thrift");
+                         });
+
+TEST_P(TransactionTest, TransactionsSeeTheirOwnWrites) {
+  const auto client = Connect();
+  for (const char* key : {"a", "c", "e", "g"}) ASSERT_TRUE(client->Set(key, "old").ok());
+  Transaction tx = client->Begin();
+  tx.Set("b", "new");
+  tx.Set("c", "new");
+  tx.Delete("e");
+  EXPECT_EQ(Show(tx.Get("b")), "new");
+  EXPECT_EQ(Show(tx.Get("c")), "new");
+  EXPECT_EQ(Show(tx.Get("e")), "(none)");
+  EXPECT_EQ(Show(tx.GetAsync("a").Get()), "old");
+  const auto keys = [&](RangeRequest range, bool asynchronous) {
+    const auto result = asynchronous ? tx.GetRangeAsync(range).Get() : tx.GetRange(range);
+    if (!result.ok()) return result.status().ToString();
+    std::string text;
+    for (const KeyValue& pair : result->key_values) text += pair.key + "=" + pair.value + " ";
+    return text + (result->has_more ? "+" : ".");
+  };
+  for (const bool asynchronous : {false, true}) {
+    RangeRequest range = RangeRequest::Between("a", "z");
+    EXPECT_EQ(keys(range, asynchronous), "a=old b=new c=new g=old .");
+    range.limit = 2;
+    EXPECT_EQ(keys(range, asynchronous), "a=old b=new +");
+    range.reverse = true;
+    EXPECT_EQ(keys(range, asynchronous), "g=old c=new +");
+    range.limit = 4;
+    EXPECT_EQ(keys(range, asynchronous), "g=old c=new b=new a=old .");
+  }
+  EXPECT_EQ(**tx.GetKey(KeySelector::FirstGreaterThan("c")), "g");
+  EXPECT_EQ(**tx.GetKey(KeySelector::LastLessThan("c")), "b");
+  EXPECT_EQ(**tx.GetKey(KeySelector::FirstGreaterOrEqual("a", 2)), "c");
+  EXPECT_FALSE(tx.GetKey(KeySelector::LastLessThan("a"))->has_value());
+  EXPECT_FALSE(tx.GetKey(KeySelector::FirstGreaterThan("g"))->has_value());
+  const auto committed = tx.Commit();
+  ASSERT_TRUE(committed.ok()) << committed.status().ToString();
+  EXPECT_EQ(tx.committed_version(), *committed);
+  EXPECT_EQ(Show(client->Get("b")), "new");
+  EXPECT_EQ(Show(client->Get("e")), "(none)");
+  EXPECT_EQ(tx.Get("a").status().code(), StatusCode::kFailedPrecondition);
+}
+
+TEST_P(TransactionTest, ConflictsAreFoundWhereSomethingWasRead) {
+  const auto client = Connect();
+  ASSERT_TRUE(client->Set("a", "1").ok());
+  ASSERT_TRUE(client->Set("m", "1").ok());
+  struct Case {
+    const char* what;
+    std::function<void(Transaction&)> read;
+    const char* changed;
+    bool conflicts;
+  };
+  const std::vector<Case> cases = {
+      {"a key", [](Transaction& tx) { (void)tx.Get("a"); }, "a", true},
+      {"another key", [](Transaction& tx) { (void)tx.Get("a"); }, "b", false},
+      {"a snapshot read", [](Transaction& tx) { (void)tx.SnapshotGet("a"); }, "a", false},
+      {"a phantom", [](Transaction& tx) { (void)tx.GetRange(RangeRequest::Between("a", "z")); },
+       "c", true},
+      {"beyond the range",
+       [](Transaction& tx) { (void)tx.GetRange(RangeRequest::Between("a", "c")); }, "d", false},
+      {"a snapshot range",
+       [](Transaction& tx) { (void)tx.SnapshotGetRange(RangeRequest::Between("a", "z")); }, "c",
+       false},
+      {"beyond the limit",
+       [](Transaction& tx) {
+         RangeRequest range;
+         range.limit = 1;
+         EXPECT_TRUE(tx.GetRange(range)->has_more);
+       },
+       "z", false},
+      {"a selector", [](Transaction& tx) { (void)tx.GetKey(KeySelector::FirstGreaterThan("a")); },
+       "aa", true},
+      {"by hand",
+       [](Transaction& tx) {
+         tx.AddReadConflictKey("q");
+         (void)tx.GetReadVersion();
+       },
+       "q", true},
+      {"a range by hand",
+       [](Transaction& tx) {
+         tx.AddReadConflictRange("q", "s");
+         (void)tx.GetReadVersion();
+       },
+       "r", true},
+      {"its own write",
+       [](Transaction& tx) {
+         tx.Set("o", "x");
+         (void)tx.Get("o");
+         (void)tx.GetReadVersion();
+       },
+       "o", false},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.what);
+    Transaction tx = client->Begin();
+    c.read(tx);
+    tx.Set("out", "x");
+    ASSERT_TRUE(client->Set(c.changed, "2").ok());
+    const auto committed = tx.Commit();
+    EXPECT_EQ(committed.ok(), !c.conflicts) << committed.status().ToString();
+    if (c.conflicts) {
+      EXPECT_EQ(committed.status().code(), StatusCode::kConflict);
+    }
+    for (const char* key : {"aa", "b", "c", "d", "o", "q", "r", "z"}) {
+      ASSERT_TRUE(client->Delete(key).ok());
+    }
+  }
+}
+
+TEST_P(TransactionTest, RunRetriesUntilTheSumIsRight) {
+  const auto client = Connect();
+  constexpr int kThreads = 4;
+  constexpr int kEach = 25;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < kEach; ++i) {
+        const auto done = client->Run([](Transaction& tx) -> Status {
+          const auto n = tx.Get("n");
+          if (!n.ok()) return n.status();
+          tx.Set("n", std::to_string((n->found ? std::stoi(n->value) : 0) + 1));
+          return {};
+        });
+        EXPECT_TRUE(done.ok()) << done.status().ToString();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(Show(client->Get("n")), std::to_string(kThreads * kEach));
+}
+
+TEST_P(TransactionTest, RunEndsWithTheBodysOwnError) {
+  const auto client = Connect();
+  int runs = 0;
+  const auto done = client->Run([&](Transaction& tx) -> Status {
+    ++runs;
+    tx.Set("k", "v");
+    return InvalidArgumentError("enough");
+  });
+  EXPECT_EQ(done.status().message(), "enough");
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(Show(client->Get("k")), "(none)");
+}
+
+TEST_P(TransactionTest, TransactionsWriteVersionstamps) {
+  const auto client = Connect();
+  Transaction tx = client->Begin();
+  tx.Set("first", "x");
+  tx.SetVersionstampedKey(std::string("log/") + std::string(10, '\0'), "event");
+  tx.SetVersionstampedValue("last", std::string(10, '\0'));
+  EXPECT_EQ(tx.Get("last").status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(tx.GetRange(RangeRequest::WithPrefix("log/")).status().code(),
+            StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Show(tx.Get("log/other")), "(none)");
+  EXPECT_EQ(tx.pending_writes(), 3U);
+  const auto version = tx.CommitAsync().Get();
+  ASSERT_TRUE(version.ok()) << version.status().ToString();
+  EXPECT_EQ(Show(client->Get("log/" + MakeVersionstamp(*version, 1))), "event");
+  EXPECT_EQ(Show(client->Get("last")), MakeVersionstamp(*version, 2));
+  Transaction brief = client->Begin();
+  brief.SetVersionstampedKey("short", "x");
+  EXPECT_EQ(brief.Commit().status().code(), StatusCode::kInvalidOperation);
+}
+
+TEST_P(TransactionTest, DeleteRangeDeletesWhatIsThere) {
+  const auto client = Connect();
+  for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(client->Set(key, "x").ok());
+  Transaction tx = client->Begin();
+  tx.Set("bb", "own");
+  ASSERT_TRUE(tx.DeleteRange("b", "c").ok());
+  EXPECT_EQ(Show(tx.Get("bb")), "(none)");
+  ASSERT_TRUE(tx.Commit().ok());
+  EXPECT_EQ(client->GetRange({})->key_values, (std::vector<KeyValue>{{"a", "x"}, {"c", "x"}}));
+  Transaction empty = client->Begin();
+  EXPECT_EQ(*empty.Commit(), 0U);
+}
+
+}  // namespace
+}  // namespace cairn
