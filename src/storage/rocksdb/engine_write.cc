@@ -173,9 +173,10 @@ void RocksDbEngineImpl::OnFlushed() {
     MutexLock lock(&health_mutex_);
     flushed_number_ = std::max(flushed_number_, record->write_number);
     flushed_watermark_ = std::max(flushed_watermark_, record->meta.watermark);
+    // Before anybody hears of the flush: Flush maintains when it returns.
+    maintenance_due_.store(true, std::memory_order_release);
     progress_.SignalAll();
   }
-  maintenance_due_.store(true, std::memory_order_release);
   if (flush_listener_) flush_listener_();
 }
 
