@@ -67,7 +67,7 @@ def _failover(name, results, targets):
                     verdict(wrong == 0)))
     return ["### Failover", "",
             f"The leader was killed with SIGKILL {len(gaps.values)} times under the load of four "
-            "writers of a client with all endpoints, and started again. A gap runs from just before "
+            "writers of a client with all endpoints, and started again; the election timeout is 300 ms. A gap runs from just before "
             "the kill to the answer of the first write sent after it. "
             f"{found['acknowledged']:,} writes were acknowledged; {found['unknown']:,} failed, with "
             f"an unknown outcome; {found['lost']} were lost, {found['twice']} applied twice.", ""]

@@ -22,6 +22,7 @@ import cluster_report  # noqa: E402
 import run_bench  # noqa: E402
 
 KILLS = 30
+FAILOVER_CONFIG = "[consensus]\nelection_timeout_ms = 300\nheartbeat_interval_ms = 60\n"
 CATCH_UP_VALUE_BYTES = 16 * 1024
 CATCH_UP_KEYS = 65_536  # with the values above: 1 GiB
 # A journal far smaller than what the follower misses, so that only a snapshot can bring it back.
@@ -101,7 +102,8 @@ class ClusterBench(run_bench.Bench):
     def failover(self):
         """The leader killed again and again under load: how long until a write succeeds."""
         self.say(f"failover: {KILLS} kills of the leader")
-        cluster = servers.cairn_cluster(self.bin, self.folder("cairn-failover"))
+        cluster = servers.cairn_cluster(self.bin, self.folder("cairn-failover"),
+                                        config=FAILOVER_CONFIG)
         with cluster:
             writer = subprocess.Popen(
                 [self.bin / "cairn-failover", "--endpoints",

@@ -6,6 +6,7 @@ its process id when its `with` block ends. Standard output and error go to a fil
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -16,9 +17,15 @@ STOP_TIMEOUT_S = 60
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below the ports that the system gives to outgoing connections: those may take it meanwhile."""
+    while True:
+        port = random.randrange(22_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Server:
