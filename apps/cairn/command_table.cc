@@ -13,7 +13,7 @@ const std::vector<Command>& Commands() {
     std::vector<Command> all;
     for (std::vector<Command> some :
          {PointCommands(), RangeCommands(), TxnCommands(), BulkCommands(), AdminCommands(),
-          DramCommands(), MetaCommands()}) {
+          ClusterCommands(), DramCommands(), MetaCommands()}) {
       all.insert(all.end(), std::make_move_iterator(some.begin()),
                  std::make_move_iterator(some.end()));
     }
@@ -64,7 +64,8 @@ ProgramDef MakeProgram() {
            "Options may stand before or behind the command. A word that starts with - and is no "
            "option stands behind --."},
       .common = CommonOptionDefs(),
-      .groups = {{"dram", "Values in the memory of other processes (docs/remote-dram.md)"}},
+      .groups = {{"cluster", "The members of a cluster (docs/operations.md)"},
+                 {"dram", "Values in the memory of other processes (docs/remote-dram.md)"}},
       .exit_codes = {{kSuccess, "Done"},
                      {kKeyNotFound, "get: there is no such key"},
                      {kUsage, "Wrong options, arguments or input"},

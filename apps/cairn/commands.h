@@ -34,13 +34,14 @@ struct Command {
   ExitCode (*run)(Context& context, const Invocation& in);
 };
 
-std::vector<Command> PointCommands();  // get, put, delete
-std::vector<Command> RangeCommands();  // range
-std::vector<Command> TxnCommands();    // txn
-std::vector<Command> BulkCommands();   // dump, load
-std::vector<Command> AdminCommands();  // status
-std::vector<Command> MetaCommands();   // completion, man
-std::vector<Command> DramCommands();   // dram serve, put, get, delete, list, stat, route, bench
+std::vector<Command> PointCommands();    // get, put, delete
+std::vector<Command> RangeCommands();    // range
+std::vector<Command> TxnCommands();      // txn
+std::vector<Command> BulkCommands();     // dump, load
+std::vector<Command> AdminCommands();    // status
+std::vector<Command> ClusterCommands();  // cluster status
+std::vector<Command> MetaCommands();     // completion, man
+std::vector<Command> DramCommands();     // dram serve, put, get, delete, list, stat, route, bench
 
 // Names of common options, for CommandDef::common: those of every command that asks a node, and
 // those of the ones that read and show keys or values.

@@ -1,4 +1,5 @@
 """Three cairnd processes are one store: they form, replicate, forward, fail over and heal."""
+import json
 import shutil
 import signal
 import unittest
@@ -29,6 +30,24 @@ class ClusterTest(ClusterTestCase):
                 answer = client.setKey(ttypes.SetRequest(key=b"k", value=b"v", no_forwarding=True))
             self.assertEqual("NOT_LEADER", answer.error_code)
             self.assertEqual(f"127.0.0.1:{cluster.ports[leader]}", answer.leader_hint)
+
+    def test_cluster_status_asks_every_member(self):
+        with self.cluster() as cluster:
+            leader, follower = cluster.leader(), cluster.follower()
+            cluster.nodes[follower].kill()
+            with cluster.nodes[leader].client() as client:
+                version = client.set(b"k", b"v")
+            endpoint = cluster.nodes[leader].endpoint
+            done = cairn("--json", "cluster", "status", endpoints=endpoint)
+            self.assertEqual(0, done.returncode, done.stdout)
+            nodes = {node["node_id"]: node for node in json.loads(done.stdout)["nodes"]}
+            self.assertEqual([0, 1, 2], sorted(nodes))
+            self.assertIn(f":{cluster.ports[follower]}", nodes[follower]["error"])
+            for number in cluster.running():
+                self.assertIs(number == leader, nodes[number]["is_leader"])
+            self.assertGreaterEqual(nodes[leader]["version"], version)
+            lines = cairn("cluster", "status", endpoints=endpoint).stdout.decode().splitlines()
+            self.assertEqual(1, sum(" leader " in line for line in lines), lines)
 
     def test_killed_leaders_lose_nothing(self):
         with self.cluster() as cluster, Writers(cluster) as writers:
