@@ -2,28 +2,16 @@
 import collections
 import json
 import pathlib
-import socket
 import threading
 
 from cairn_process import Node, NodeTestCase, cairn, pause, ttypes, wait_until
+from ports import free_ports
 from thrift import Thrift
 
 # Fast elections, but not so fast that a busy machine makes leaders come and go.
 TIMING = "[consensus]\nelection_timeout_ms = 500\nheartbeat_interval_ms = 100\n"
 
-__all__ = ["Cluster", "ClusterTestCase", "Writers", "free_ports"]
-
-
-def free_ports(count):
-    """Ports that nobody listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+__all__ = ["Cluster", "ClusterTestCase", "Writers"]
 
 
 class Cluster:

@@ -4,11 +4,11 @@
 """
 import os
 import pathlib
-import random
 import select
 import signal
-import socket
 import subprocess
+
+from ports import free_ports
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("CAIRN_BIN", ROOT / "build/bin"))
@@ -16,20 +16,8 @@ START_SECONDS = 60
 
 
 def free_addresses(count):
-    """Addresses on loopback whose ports nobody has. Below those that the kernel gives to whoever asks
-    for any, so that they are still free when they are listened on."""
-    addresses = []
-    while len(addresses) < count:
-        port = random.randrange(20_000, 32_000)
-        address = f"127.0.0.1:{port}"
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if address not in addresses:
-            addresses.append(address)
-    return addresses
+    """Addresses on loopback whose ports nobody has."""
+    return [f"127.0.0.1:{port}" for port in free_ports(count)]
 
 
 class DramServer:

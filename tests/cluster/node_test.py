@@ -12,6 +12,7 @@ import unittest
 
 from cairn_process import ROOT, Client, NodeTestCase, cairn, pause, ttypes, wait_until
 from load import Load
+from ports import free_ports
 
 SEED_CONFIGS = pathlib.Path(__file__).parent / "seed_configs"
 
@@ -43,9 +44,7 @@ class StartTest(NodeTestCase):
         self.assertNotEqual(identity, (other.folder / "IDENTITY").read_text())
 
     def test_replicated_with_one_member_runs_as_one_voter(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        (port,) = free_ports(1)
         node = self.node(config=f'[deployment]\nmode = "replicated"\n'
                                 f'replica_endpoints = ["127.0.0.1:{port}"]\n')
         node.start(port=None)

@@ -4,10 +4,8 @@ import importlib
 import logging
 import os
 import pathlib
-import random
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -21,6 +19,10 @@ from thrift.transport import TSocket, TTransport
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CAIRND = pathlib.Path(os.environ.get("CAIRND", ROOT / "build/bin/cairnd"))
+sys.path.insert(0, str(ROOT / "tests/cluster"))
+
+from ports import free_ports  # noqa: E402  pylint: disable=wrong-import-position
+
 START_SECONDS = 60
 STOP_SECONDS = 60
 
@@ -48,19 +50,6 @@ def remove_generated():
 
 
 unittest.addModuleCleanup(remove_generated)
-
-
-def free_port():
-    """A port that nobody listens on, below those that the system gives to outgoing connections: one
-    of these could be taken before the node binds it."""
-    while True:
-        port = random.randrange(10_240, 32_768)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 class Connection:
@@ -155,7 +144,7 @@ class SingleNode(Process):
         self.start()
 
     def start(self):
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.launch("--port", str(self.port), *self.flags)
         self.wait_for(self.answers)
 
@@ -176,10 +165,7 @@ class Follower(Process):
         self.flags = flags
         self.scratch = scratch
         self.all = []
-        ports = set()
-        while len(ports) < 2 * self.members:
-            ports.add(free_port())
-        ports = sorted(ports)
+        ports = free_ports(2 * self.members)
         for number in range(self.members):
             folder = os.path.join(scratch, str(number))
             os.mkdir(folder)

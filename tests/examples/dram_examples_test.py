@@ -2,30 +2,15 @@
 """The examples of the memory plane, as processes on loopback."""
 import os
 import pathlib
-import random
-import socket
 import subprocess
+import sys
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("CAIRN_BIN", ROOT / "build/bin"))
+sys.path.insert(0, str(ROOT / "tests/cluster"))
 
-
-def free_addresses(count):
-    """Addresses on loopback whose ports nobody has. Below those that the kernel gives to whoever asks
-    for any, so that they are still free when they are listened on."""
-    addresses = []
-    while len(addresses) < count:
-        port = random.randrange(20_000, 32_000)
-        address = f"127.0.0.1:{port}"
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if address not in addresses:
-            addresses.append(address)
-    return addresses
+from dram_process import free_addresses  # noqa: E402  pylint: disable=wrong-import-position
 
 
 class ExamplesTest(unittest.TestCase):
