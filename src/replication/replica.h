@@ -174,6 +174,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   template <class F>
   void PostAt(SerialExecutor* executor, MonotonicTime when, F task);
 
+  // Names this process: its ids must not be taken for those of another one of the same node.
+  [[nodiscard]] std::uint64_t Boot() const;
   [[nodiscard]] ForwarderOptions MakeForwarderOptions() const;
   [[nodiscard]] Forwarder::Hooks MakeForwarderHooks();
   Status FinishInterruptedInstall(const storage::StateMeta& state);

@@ -6,12 +6,14 @@
 
 namespace cairn::replication {
 
+std::uint64_t Replica::Boot() const {
+  return options_.boot != 0 ? options_.boot : static_cast<std::uint64_t>(env_.clock->Wall().us);
+}
+
 ForwarderOptions Replica::MakeForwarderOptions() const {
   ForwarderOptions forwarder;
   forwarder.self = options_.node;
-  // Ids of one process must not be taken for those of another one of the same node.
-  forwarder.boot =
-      options_.boot != 0 ? options_.boot : static_cast<std::uint64_t>(env_.clock->Wall().us);
+  forwarder.boot = Boot();
   forwarder.session_window = options_.limits.session_window;
   forwarder.session_idle = options_.session_idle;
   return forwarder;

@@ -18,14 +18,18 @@ namespace {
 // How often a transfer looks whether something is due.
 constexpr Duration kTickEvery = std::chrono::milliseconds(20);
 
+// Of a write that waited in a log which a snapshot replaced.
+Status Replaced() {
+  return UnavailableError("a snapshot took the place of the log that held this write")
+      .WithMaybeApplied();
+}
+
 }  // namespace
 
 SnapshotSenderOptions Replica::MakeSnapshotSenderOptions() const {
   SnapshotSenderOptions sender;
   sender.directory = env_.snapshot_directory;
-  // Ids of one process must not be taken for those of another one of the same node.
-  sender.seed =
-      options_.boot != 0 ? options_.boot : static_cast<std::uint64_t>(env_.clock->Wall().us);
+  sender.seed = Boot();
   sender.bytes_per_second = options_.snapshot_bytes_per_second;
   return sender;
 }
@@ -158,9 +162,7 @@ void Replica::InstallState(const ArrivedSnapshot& arrived) {
   read_ahead_.clear();
   for (const LogEntry& entry : waiting) {
     backlog_bytes_.fetch_sub(entry.bytes, std::memory_order_relaxed);
-    waiters_.FailWrites(
-        entry.waiters, UnavailableError("a snapshot took the place of the log that held this write")
-                           .WithMaybeApplied());
+    waiters_.FailWrites(entry.waiters, Replaced());
   }
   Status status = env_.install_snapshot(
       arrived.folder, arrived.meta,
@@ -191,11 +193,7 @@ void Replica::ResetJournal(const ArrivedSnapshot& arrived) {
 void Replica::FinishInstall() {
   const ArrivedSnapshot arrived = *std::exchange(arrived_, std::nullopt);
   const Slot slot = arrived.meta.applied_slot;
-  for (auto& [at, entry] : log_) {
-    waiters_.FailWrites(
-        entry.waiters, UnavailableError("a snapshot took the place of the log that held this write")
-                           .WithMaybeApplied());
-  }
+  for (auto& [at, entry] : log_) waiters_.FailWrites(entry.waiters, Replaced());
   log_.clear();
   handed_over_ = durable_slot_ = applied_slot_ = slot;
   committed_slot_ = std::max(committed_slot_, slot);
