@@ -10,39 +10,24 @@ import shutil
 import subprocess
 import unittest
 
+import small_disk
 from cairn_process import ttypes, wait_until
 from cluster import ClusterTestCase, Writers
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-MNT_DETACH = 2
 CLONE_NEWNET = 0x40000000
 DISK_MEGABYTES = 192
-SMALL = """
-[storage]
-journal_segment_mb = 1
-max_journal_mb = 16
-[limits]
-value_bytes = 131072
-transaction_bytes = 1048576
-[rocksdb]
-write_buffer_size_mb = 4
-block_cache_size_mb = 8
-"""
 
 
 class FullDiskTest(ClusterTestCase):
     """Each node has a disk of its own."""
 
     def on_disks(self):
-        made = self.cluster(config=SMALL)
+        made = self.cluster(config=small_disk.CONFIG)
         for number in range(3):
             folder = made.folder(number)
             folder.mkdir(parents=True)
-            options = f"size={DISK_MEGABYTES}m".encode()
-            if LIBC.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, options) != 0:
-                self.skipTest(
-                    f"mounting a tmpfs is not allowed here: {os.strerror(ctypes.get_errno())}")
-            self.addCleanup(LIBC.umount2, os.fsencode(folder), MNT_DETACH)
+            small_disk.mount_or_skip(self, folder, DISK_MEGABYTES)
+            self.addCleanup(small_disk.unmount, folder)
         self.addCleanup(made.kill)  # before the disks go
         made.start()
         return made
@@ -114,7 +99,7 @@ class CutNetworkTest(ClusterTestCase):
     def setUpClass(cls):
         if shutil.which("ip") is None or shutil.which("nft") is None:
             raise unittest.SkipTest("ip and nft are needed (iproute2, nftables)")
-        if LIBC.unshare(CLONE_NEWNET) != 0:
+        if small_disk.LIBC.unshare(CLONE_NEWNET) != 0:
             raise unittest.SkipTest("network namespaces are not allowed here: "
                                     f"{os.strerror(ctypes.get_errno())}")
         cls.hosts = [f"10.77.0.{number + 1}" for number in range(3)]

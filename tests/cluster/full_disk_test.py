@@ -4,35 +4,14 @@ when there is room, and nothing that was acknowledged is missing after a restart
 
 Needs a small file system of its own, so the right to mount a tmpfs: skipped with a message without.
 """
-import ctypes
 import os
 import unittest
 
+import small_disk
 from cairn_process import NodeTestCase, ttypes, wait_until
 
 MEGABYTE = 1 << 20
 DISK_MEGABYTES = 256
-# Segments of 5 MB, so that there is room for some.
-CONFIG = """
-[storage]
-journal_segment_mb = 1
-max_journal_mb = 16
-[limits]
-value_bytes = 131072
-transaction_bytes = 1048576
-[rocksdb]
-write_buffer_size_mb = 4
-block_cache_size_mb = 8
-"""
-LIBC = ctypes.CDLL(None, use_errno=True)
-MNT_DETACH = 2
-
-
-def mount_tmpfs(path, megabytes):
-    """Mounts; the error number, 0 if it worked."""
-    options = f"size={megabytes}m".encode()
-    result = LIBC.mount(b"tmpfs", os.fsencode(path), b"tmpfs", 0, options)
-    return 0 if result == 0 else ctypes.get_errno()
 
 
 class FullDiskTest(NodeTestCase):
@@ -40,9 +19,7 @@ class FullDiskTest(NodeTestCase):
         super().setUp()
         self.disk = self.scratch / "disk"
         self.disk.mkdir()
-        error = mount_tmpfs(self.disk, DISK_MEGABYTES)
-        if error:
-            self.skipTest(f"mounting a tmpfs is not allowed here: {os.strerror(error)}")
+        small_disk.mount_or_skip(self, self.disk, DISK_MEGABYTES)
         # Runs before the nodes are killed and the folder is removed (last in, first out), so it
         # kills them itself.
         self.addCleanup(self.unmount)
@@ -52,7 +29,7 @@ class FullDiskTest(NodeTestCase):
     def unmount(self):
         for node in self.nodes:
             node.kill()
-        LIBC.umount2(os.fsencode(self.disk), MNT_DETACH)
+        small_disk.unmount(self.disk)
 
     def fill_up(self, name="ballast", leave=0):
         """Takes all room but `leave` bytes."""
@@ -102,7 +79,7 @@ class FullDiskTest(NodeTestCase):
         wait_until(lambda: self.put(client, key) is None, "writes are taken again")
 
     def test_disk_filled_by_another(self):
-        node = self.node(folder=self.disk / "data", config=CONFIG).start()
+        node = self.node(folder=self.disk / "data", config=small_disk.CONFIG).start()
         with node.client() as client:
             for i in range(500):
                 self.assertIsNone(self.put(client, b"before%03d" % i))
@@ -127,7 +104,7 @@ class FullDiskTest(NodeTestCase):
             self.check_reads(client)
 
     def test_disk_filled_by_the_node_itself(self):
-        node = self.node(folder=self.disk / "data", config=CONFIG).start()
+        node = self.node(folder=self.disk / "data", config=small_disk.CONFIG).start()
         ballast = self.fill_up(leave=60 * MEGABYTE)
         with node.client() as client:
             code, _ = self.put_until_refused(client, b"own")
@@ -141,7 +118,7 @@ class FullDiskTest(NodeTestCase):
             self.check_reads(client)
 
     def test_killed_while_the_disk_is_full(self):
-        node = self.node(folder=self.disk / "data", config=CONFIG).start()
+        node = self.node(folder=self.disk / "data", config=small_disk.CONFIG).start()
         ballast = self.fill_up(leave=30 * MEGABYTE)
         with node.client() as client:
             self.put_until_refused(client, b"k")
@@ -153,7 +130,7 @@ class FullDiskTest(NodeTestCase):
             self.assertIsNone(self.put(client, b"after"))
 
     def test_stopped_while_the_disk_is_full(self):
-        node = self.node(folder=self.disk / "data", config=CONFIG).start()
+        node = self.node(folder=self.disk / "data", config=small_disk.CONFIG).start()
         ballast = self.fill_up(leave=30 * MEGABYTE)
         with node.client() as client:
             self.put_until_refused(client, b"k")
@@ -166,7 +143,7 @@ class FullDiskTest(NodeTestCase):
 
     def test_no_room_to_start(self):
         self.fill_up()
-        node = self.node(folder=self.disk / "data", config=CONFIG).launch()
+        node = self.node(folder=self.disk / "data", config=small_disk.CONFIG).launch()
         self.assertEqual(1, node.wait())
         self.assertIn(str(self.disk / "data"), node.output)
         self.assertRegex(node.output, "(?i)no space|room|full")
