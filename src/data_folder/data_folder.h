@@ -25,11 +25,11 @@
 
 namespace cairn {
 
-// Whose data a folder holds. Never changes, but for `cluster`, which a cluster sets once.
+// Whose data a folder holds. Never changes.
 struct Identity {
   // Random, made with the folder. A node that comes back with an empty folder has another one.
   IncarnationId incarnation;
-  // The cluster that the node was formed in; 0: none yet.
+  // 0. Which cluster a node belongs to stands in the file FORMATION (docs/formats/formation.md).
   std::uint64_t cluster = 0;
   GroupId group;
 
