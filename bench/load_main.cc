@@ -5,6 +5,8 @@
 //   cairn-load --system cairn --port 9090,9091,9092 --read-percent 100 --read-level read_index
 //   cairn-load --system etcd --port 2379 --fill --keys 100000
 //   cairn-load --system cairn --port 9090 --scan       reads every key, page by page
+//   cairn-load --system dram --spec '{"remote_addr": "127.0.0.1:12345"}'
+//   cairn-load --system redis --port 6379, or --unix /run/redis.sock; memcached alike
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
@@ -13,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/dram/drivers.h"
 #include "bench/load/driver.h"
 #include "bench/load/scan.h"
 #include "bench/load/workload.h"
@@ -32,16 +35,22 @@ struct Flags {
   bool fill = false;
   bool scan = false;
   bool serializable_reads = false;
+  std::string unix_path;
+  cairn::bench::DramDriverOptions dram;
   LoadOptions load;
 };
 
 void Declare(CLI::App& app, Flags& flags) {
-  app.add_option("--system", flags.system, "cairn (or any TransactionalKV server), or etcd")
-      ->check(CLI::IsMember({"cairn", "etcd"}));
+  app.add_option("--system", flags.system,
+                 "cairn (or any TransactionalKV server), etcd, dram, redis or memcached")
+      ->check(CLI::IsMember({"cairn", "etcd", "dram", "redis", "memcached"}));
   app.add_option("--host", flags.host, "loopback address of the server");
   app.add_option("--port", flags.ports, "ports of the servers; connections take turns")
-      ->required()
       ->delimiter(',');
+  app.add_option("--unix", flags.unix_path, "redis, memcached: the path of a Unix socket instead");
+  app.add_option("--spec", flags.dram.spec, "dram: of RemoteDram, in JSON");
+  app.add_flag("--shared", flags.dram.shared, "dram: all clients use one RemoteDram");
+  app.add_flag("--busy-poll", flags.dram.busy_poll, "dram: the spec has busy_poll; clients spin");
   app.add_option("--read-level", flags.read_level, "cairn: level of Gets (default: the node's)")
       ->check(CLI::IsMember({"local", "leader", "read_index"}));
   app.add_option("--clients", flags.load.clients, "threads, each with its own connection")
@@ -90,6 +99,23 @@ int Fail(const cairn::Status& status) {
   return 1;
 }
 
+cairn::Result<std::unique_ptr<cairn::bench::Driver>> MakeDriver(const Flags& flags) {
+  if (flags.system == "dram") return cairn::bench::MakeDramDriver(flags.dram);
+  if (flags.ports.empty() && flags.unix_path.empty()) {
+    return cairn::InvalidArgumentError("--port says where the servers listen");
+  }
+  std::vector<cairn::Endpoint> endpoints;
+  for (const std::uint16_t port : flags.ports) endpoints.push_back({flags.host, port});
+  const cairn::bench::SocketPeer peer{endpoints.empty() ? cairn::Endpoint() : endpoints.front(),
+                                      flags.unix_path};
+  if (flags.system == "redis") return cairn::bench::MakeRedisDriver(peer);
+  if (flags.system == "memcached") return cairn::bench::MakeMemcachedDriver(peer);
+  if (flags.system == "etcd") {
+    return cairn::bench::MakeEtcdDriver(endpoints, flags.serializable_reads);
+  }
+  return cairn::bench::MakeThriftDriver(endpoints, flags.read_level);
+}
+
 int RunScan(const Flags& flags) {
   auto scanned = cairn::bench::ScanAll(flags.host, flags.ports.front());
   if (!scanned.ok()) return Fail(scanned.status());
@@ -109,13 +135,10 @@ int main(int argc, char** argv) {
   Declare(app, flags);
   CLI11_PARSE(app, argc, argv);
   if (flags.scan) return RunScan(flags);
-  std::vector<cairn::Endpoint> endpoints;
-  for (const std::uint16_t port : flags.ports) endpoints.push_back({flags.host, port});
-  const auto driver = flags.system == "etcd"
-                          ? cairn::bench::MakeEtcdDriver(endpoints, flags.serializable_reads)
-                          : cairn::bench::MakeThriftDriver(endpoints, flags.read_level);
-  auto report = flags.fill ? cairn::bench::Fill(*driver, flags.load)
-                           : cairn::bench::RunLoad(*driver, flags.load);
+  const auto driver = MakeDriver(flags);
+  if (!driver.ok()) return Fail(driver.status());
+  auto report = flags.fill ? cairn::bench::Fill(**driver, flags.load)
+                           : cairn::bench::RunLoad(**driver, flags.load);
   if (!report.ok()) return Fail(report.status());
   std::cout << ReportJson(flags, *report) << "\n";
   return report->errors == 0 ? 0 : 1;

@@ -38,6 +38,9 @@ class Bench:
         self.seconds = arguments.seconds
         self.results = {"rounds": self.rounds, "seconds": self.seconds}
 
+    # One result in a few words, for the progress lines.
+    brief = staticmethod(report.brief)
+
     def say(self, text):
         print(f"-- {text}", flush=True)
 
@@ -68,7 +71,7 @@ class Bench:
             order = list(runs) if number % 2 == 0 else list(runs)[::-1]
             for name in order:
                 found[name].append(runs[name](number))
-                self.say(f"round {number + 1}: {name} {report.brief(found[name][-1])}")
+                self.say(f"round {number + 1}: {name} {self.brief(found[name][-1])}")
         return found
 
     # ---- What is measured

@@ -7,6 +7,9 @@
 #   scripts/bench.sh --only sets ...    one part: sets, syncs, gets, engine or memory (prints only)
 #   scripts/bench.sh --cluster ...      three nodes beside three etcd nodes; with --only: writes, reads,
 #                                       syncs, failover, catch_up or memory. Takes half an hour.
+#   scripts/bench.sh --dram ...         the memory plane beside UCX itself, Redis and memcached; with
+#                                       --only: small, large, streams, round_trips, zarr, rest,
+#                                       overhead, fragmentation or nodes. Takes about 40 minutes.
 #   scripts/bench.sh --rounds 3 --seconds 5     shorter (default: 5 rounds of 10 s)
 #   scripts/bench.sh --note "WORDS"     a sentence about the circumstances, for the page
 source "$(dirname "$0")/common.sh"
@@ -21,6 +24,10 @@ while [ $# -gt 0 ]; do
     --cluster)
       program=bench/run_cluster_bench.py
       named="scripts/bench.sh --cluster"
+      ;;
+    --dram)
+      program=bench/dram/run_dram_bench.py
+      named="scripts/bench.sh --dram"
       ;;
     --only)
       docs=()
@@ -41,10 +48,12 @@ while [ $# -gt 0 ]; do
 done
 
 cd "$CAIRN_ROOT"
-scripts/setup.sh --list apt-packages.txt --list bench/peers/apt-packages.txt
+scripts/setup.sh --list apt-packages.txt --list bench/peers/apt-packages.txt \
+  --list bench/dram/apt-packages.txt
 say "building"
 cmake --preset release -DCAIRN_BENCH=ON >/dev/null
-programs=(cairnd cairn cairn-load cairn-failover fsync_probe bench_load_test)
+programs=(cairnd cairn cairn-load cairn-failover fsync_probe bench_load_test
+  cairn_python cairn_python_files dram_memory_test)
 for name in engine_bench core_bench thrift_echo_server; do
   if [ -f "bench/$name.cc" ]; then programs+=("$name"); fi
 done
