@@ -51,6 +51,7 @@ struct SimProcess::Thread {
   Pace pace;
   std::deque<Task> queue;
   bool scheduled = false;
+  bool running = false;
 };
 
 void SimProcess::Pause() { paused_ = true; }
@@ -83,6 +84,17 @@ void SimExecutor::Post(Task task) {
   if (!thread_->scheduled) Schedule(thread_);
 }
 
+void SimExecutor::Dispatch(Task task) {
+  const bool idle = thread_->process != nullptr && !thread_->process->paused_ &&
+                    !thread_->scheduled && !thread_->running && thread_->queue.empty();
+  if (idle && thread_->scheduler->random().OneIn(1, 2)) {
+    const std::shared_ptr<SimProcess::Thread> keep = thread_;  // The task may end its process.
+    Run(keep, std::move(task));
+  } else {
+    Post(std::move(task));
+  }
+}
+
 void SimExecutor::PostAt(MonotonicTime when, Task task) {
   if (thread_->process == nullptr) return;
   thread_->scheduler->At(clock_->WhenItShows(when),
@@ -108,10 +120,17 @@ void SimExecutor::Schedule(const std::shared_ptr<SimProcess::Thread>& thread) {
     if (thread->process == nullptr || thread->queue.empty() || thread->process->paused_) return;
     Task task = std::move(thread->queue.front());
     thread->queue.pop_front();
-    std::move(task)();
-    const bool alive = thread->process != nullptr;
-    if (alive && !thread->scheduled && !thread->queue.empty()) Schedule(thread);
+    Run(thread, std::move(task));
   });
+}
+
+void SimExecutor::Run(const std::shared_ptr<SimProcess::Thread>& of, Task task) {
+  SimProcess::Thread* const thread = of.get();
+  thread->running = true;
+  std::move(task)();
+  thread->running = false;
+  const bool alive = thread->process != nullptr;
+  if (alive && !thread->scheduled && !thread->queue.empty()) Schedule(of);
 }
 
 }  // namespace cairn::sim

@@ -19,18 +19,40 @@ void ThreadExecutor::Post(Task task) {
     MutexLock lock(&mutex_);
     if (stopping_) return;
     ready_.push_back(std::move(task));
-    wake = waiting_;
+    wake = MustWake();
   }
+  // Without the lock, which the thread takes first.
   if (wake) wake_.Signal();
 }
 
+void ThreadExecutor::Dispatch(Task task) {
+  {
+    MutexLock lock(&mutex_);
+    if (stopping_) return;
+    if (!waiting_ || lent_ || !ready_.empty()) {
+      ready_.push_back(std::move(task));
+      if (MustWake()) wake_.Signal();
+      return;
+    }
+    lent_ = true;
+  }
+  std::move(task)();
+  task = nullptr;  // What it holds ends before the next task begins, as on the thread.
+  // With the lock: once it is free the thread may end, and the executor with it.
+  MutexLock lock(&mutex_);
+  lent_ = false;
+  if (MustWake()) wake_.Signal();
+}
+
 void ThreadExecutor::PostAt(MonotonicTime when, Task task) {
+  bool wake = false;
   {
     MutexLock lock(&mutex_);
     if (stopping_) return;
     timers_.emplace(std::pair(when.ns, next_timer_++), std::move(task));
+    wake = MustWake();
   }
-  wake_.Signal();
+  if (wake) wake_.Signal();
 }
 
 void ThreadExecutor::Stop() {
@@ -38,9 +60,41 @@ void ThreadExecutor::Stop() {
     MutexLock lock(&mutex_);
     stopping_ = true;
     timers_.clear();
+    if (MustWake()) wake_.Signal();
   }
-  wake_.Signal();
   if (thread_.joinable()) thread_.join();
+}
+
+bool ThreadExecutor::MustWake() {
+  if (!waiting_ || lent_) return false;  // It looks by itself, or whoever it is lent to does.
+  const bool due = !timers_.empty() && timers_.begin()->first.first < sleeps_until_;
+  if (!due && !stopping_ && ready_.empty()) return false;
+  waiting_ = false;  // It is on its way: once is enough.
+  return true;
+}
+
+bool ThreadExecutor::Await() {
+  while (true) {
+    if (!lent_) {
+      const std::int64_t now = timers_.empty() ? 0 : clock_->Now().ns;
+      while (!timers_.empty() && timers_.begin()->first.first <= now) {
+        ready_.push_back(std::move(timers_.begin()->second));
+        timers_.erase(timers_.begin());
+      }
+      if (!ready_.empty()) return true;
+      if (stopping_) return false;
+    }
+    waiting_ = true;
+    if (lent_ || timers_.empty()) {
+      sleeps_until_ = INT64_MAX;
+      wake_.Wait(&mutex_);
+    } else {
+      sleeps_until_ = timers_.begin()->first.first;
+      // std::chrono::steady_clock is CLOCK_MONOTONIC in libstdc++, as is SystemClock.
+      wake_.WaitUntil(&mutex_, std::chrono::steady_clock::time_point(Duration(sleeps_until_)));
+    }
+    waiting_ = false;
+  }
 }
 
 void ThreadExecutor::Run() {
@@ -48,24 +102,7 @@ void ThreadExecutor::Run() {
   while (true) {
     {
       MutexLock lock(&mutex_);
-      while (true) {
-        const std::int64_t now = timers_.empty() ? 0 : clock_->Now().ns;
-        while (!timers_.empty() && timers_.begin()->first.first <= now) {
-          ready_.push_back(std::move(timers_.begin()->second));
-          timers_.erase(timers_.begin());
-        }
-        if (!ready_.empty()) break;
-        if (stopping_) return;
-        waiting_ = true;
-        if (timers_.empty()) {
-          wake_.Wait(&mutex_);
-        } else {
-          // std::chrono::steady_clock is CLOCK_MONOTONIC in libstdc++, as is SystemClock.
-          wake_.WaitUntil(&mutex_, std::chrono::steady_clock::time_point(
-                                       Duration(timers_.begin()->first.first)));
-        }
-        waiting_ = false;
-      }
+      if (!Await()) return;
       batch.swap(ready_);
     }
     for (Task& task : batch) std::move(task)();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -124,6 +125,120 @@ TEST_F(ThreadExecutorTest, StopRunsWhatIsQueuedAndDropsTheRest) {
   executor_.Stop();
   EXPECT_EQ(ran, 100);
   EXPECT_FALSE(timer);
+}
+
+// ---- Dispatch
+
+TEST_F(ThreadExecutorTest, DispatchRunsInsideTheCallOnceTheThreadSleeps) {
+  // Whether it sleeps yet is not to be seen from outside: it will.
+  std::atomic<bool> inside{false};
+  while (!inside) {
+    executor_.Dispatch([&, caller = std::this_thread::get_id()] {
+      if (std::this_thread::get_id() == caller) inside = true;
+    });
+  }
+  EXPECT_FALSE(executor_.OnThread());
+}
+
+TEST_F(ThreadExecutorTest, DispatchWaitsItsTurnWhileATaskRuns) {
+  std::promise<void> begun;
+  std::promise<void> go_on;
+  std::vector<int> order;
+  executor_.Post([&] {
+    begun.set_value();
+    go_on.get_future().wait();
+    order.push_back(1);
+  });
+  begun.get_future().wait();
+  executor_.Dispatch([&] { order.push_back(2); });
+  EXPECT_TRUE(order.empty());
+  go_on.set_value();
+  Flush();
+  EXPECT_EQ(order, (std::vector<int>{1, 2}));
+}
+
+TEST_F(ThreadExecutorTest, DispatchFromATaskOfTheSameExecutorIsAPost) {
+  std::promise<bool> inside;
+  executor_.Post([&] {
+    const auto ran = std::make_shared<bool>(false);
+    executor_.Dispatch([ran] { *ran = true; });
+    inside.set_value(*ran);
+  });
+  EXPECT_FALSE(inside.get_future().get());
+}
+
+TEST_F(ThreadExecutorTest, WhatALentTaskLeavesBehindRuns) {
+  std::atomic<bool> inside{false};
+  std::promise<void> posted;
+  std::promise<void> timer;
+  while (!inside) {
+    executor_.Dispatch([&, caller = std::this_thread::get_id()] {
+      if (std::this_thread::get_id() != caller || inside) return;
+      executor_.Post([&] { posted.set_value(); });
+      executor_.PostAt(clock_.Now() + std::chrono::milliseconds(5), [&] { timer.set_value(); });
+      inside = true;
+    });
+  }
+  posted.get_future().wait();
+  timer.get_future().wait();
+}
+
+TEST_F(ThreadExecutorTest, TasksOfAllKindsExcludeEachOther) {
+  constexpr int kThreads = 4;
+  constexpr int kTasks = 3000;
+  int count = 0;  // no lock: that is the point
+  std::vector<std::vector<int>> seen(kThreads);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kTasks; ++i) {
+        auto task = [&, t, i] {
+          ++count;
+          seen[t].push_back(i);
+        };
+        if (i % 3 == 0) {
+          executor_.Post(task);
+        } else {
+          executor_.Dispatch(task);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Flush();
+  EXPECT_EQ(count, kThreads * kTasks);
+  for (const std::vector<int>& of_thread : seen) {
+    EXPECT_TRUE(std::is_sorted(of_thread.begin(), of_thread.end()));
+  }
+}
+
+TEST_F(ThreadExecutorTest, StopWaitsForALentTask) {
+  std::atomic<bool> inside{false};
+  std::atomic<bool> ended{false};
+  std::promise<void> begun;
+  std::promise<void> go_on;
+  std::thread caller([&] {
+    while (!inside) {
+      executor_.Dispatch([&, self = std::this_thread::get_id()] {
+        if (std::this_thread::get_id() != self) return;
+        inside = true;
+        begun.set_value();
+        go_on.get_future().wait();
+        ended = true;
+      });
+    }
+  });
+  begun.get_future().wait();
+  std::thread stopper([&] {
+    executor_.Stop();
+    EXPECT_TRUE(ended);
+  });
+  bool ran = false;
+  executor_.Post([&] { ran = true; });  // While it is lent, or after Stop: never beside the task.
+  EXPECT_FALSE(ran && !ended);
+  go_on.set_value();
+  stopper.join();
+  caller.join();
 }
 
 }  // namespace

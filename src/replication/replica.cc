@@ -172,7 +172,7 @@ Status Replica::RefusedByHealth() {
 }
 
 void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback done,
-                      Elsewhere elsewhere) {
+                      Elsewhere elsewhere, SerialExecutor* caller) {
   command.group = options_.group;
   command.proposed_at = env_.clock->Wall();
   std::string encoded;
@@ -180,15 +180,16 @@ void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback
   const MonotonicTime now = env_.clock->Now();
   const Waiters::Bounds bounds{options_.max_outstanding_proposals, options_.max_outstanding_bytes};
   Status refused;
+  bool schedule = false;
   {
     MutexLock lock(&intake_mutex_);
     refused = RefusedByHealth();
     if (refused.ok()) {
       const Waiters::Id waiter =
-          waiters_.AddWrite(deadline, encoded.size(), bounds, std::move(done));
+          waiters_.AddWrite(deadline, encoded.size(), bounds, std::move(done), caller);
       if (waiter != 0) {
         intake_.push_back({waiter, now, std::move(encoded), deadline, elsewhere});
-        ScheduleIntake();
+        schedule = !std::exchange(intake_scheduled_, true);
       } else if (stopped_.load(std::memory_order_acquire)) {
         refused = Stopping();
       } else {
@@ -206,17 +207,20 @@ void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback
     return;
   }
   ArmSweep();
+  if (schedule) DispatchTo(env_.core, [this] { Intake(); });
 }
 
 void Replica::Barrier(MonotonicTime deadline, StatusCallback done) {
   const Waiters::Id waiter = waiters_.AddBarrier(deadline, std::move(done));
   if (waiter == 0) return;
+  bool schedule = false;
   {
     MutexLock lock(&intake_mutex_);
     barrier_intake_.push_back(waiter);
-    ScheduleIntake();
+    schedule = !std::exchange(intake_scheduled_, true);
   }
   ArmSweep();
+  if (schedule) DispatchTo(env_.core, [this] { Intake(); });
 }
 
 void Replica::WaitForVersion(Version version, MonotonicTime deadline, StatusCallback done) {
@@ -245,12 +249,6 @@ ReplicaStatus Replica::status() const {
   status.watermark = executor_->watermark();
   status.bad_frames = bad_frames_.load(std::memory_order_relaxed);
   return status;
-}
-
-void Replica::ScheduleIntake() {
-  if (intake_scheduled_) return;
-  intake_scheduled_ = true;
-  PostTo(env_.core, [this] { Intake(); });
 }
 
 void Replica::SetHealth(Status* which, Status status) {

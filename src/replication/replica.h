@@ -8,8 +8,11 @@
 //   journal  owns the journal's writer side: Append, Sync, Compact
 //   apply    owns the state machine's writer side
 //   upkeep   flushes of the engine; nothing waits for it
+// A step of the core may also run on the thread that brings its event, a caller's of Propose or
+// Barrier included, while the core executor has nothing to do (SerialExecutor::Dispatch): a write
+// then changes threads only to reach the disk and the state machine (docs/adr/0016-dispatch.md).
 // Propose, Barrier, WaitForVersion and status may be called from any thread. Callbacks run on one
-// of the executors (or inside the call, when the answer is known at once) and must not block.
+// of the executors, or inside a call, and must not block. Callers hold no lock.
 //
 // The way of a write: Propose -> [core] batch, Step(Propose) -> [journal] Append, Sync -> [core]
 // Step(Persisted), committed -> [apply] ApplyEntry -> callback. Where another node leads, it is
@@ -83,6 +86,9 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // command are filled in here. Sizes must have been validated. While no leader is known the
   // command waits for one, until its deadline.
   // With kForward it is sent to another node that leads, under its session or one of this node's.
+  // `caller`: the thread that waits for the answer, if it can run something meanwhile. It may get
+  // one task, before `done` runs: to apply the write, and what is committed with it, rather than
+  // wake the apply executor for that.
   //   kNotLeader           another node leads (status().leadership.leader), and `elsewhere` is
   //                        kRefuse; nothing happened
   //   kResourceExhausted   too many proposals outstanding, or no room on disk; nothing happened
@@ -90,7 +96,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   //   kTimeout             the deadline passed; maybe_applied() if it may be in the log
   //   and whatever the state machine decides
   void Propose(kv::Command command, MonotonicTime deadline, WriteCallback done,
-               Elsewhere elsewhere = Elsewhere::kRefuse);
+               Elsewhere elsewhere = Elsewhere::kRefuse, SerialExecutor* caller = nullptr);
 
   // Read barrier: `done` runs with OK when everything that was committed anywhere at the time of
   // this call is applied here, so that a read made then is linearizable.
@@ -171,6 +177,11 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // Posts `task` unless the replica has stopped by the time it runs; keeps the replica alive.
   template <class F>
   void PostTo(SerialExecutor* executor, F task);
+  // The same by SerialExecutor::Dispatch, for what a single write or read waits for. Only towards
+  // the core executor, whose tasks are short and never wait, or from a thread that does nothing but
+  // wait; and without a lock.
+  template <class F>
+  void DispatchTo(SerialExecutor* executor, F task);
   template <class F>
   void PostAt(SerialExecutor* executor, MonotonicTime when, F task);
 
@@ -191,6 +202,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void HandleCommitted(Slot committed);
   void HandleBarriers(const consensus::Effects& effects);
   void HandOverCommitted();
+  void ScheduleApply(const std::vector<Waiters::Id>& waiters);
   void OnPersisted(consensus::PersistToken token);
   void OnApplied(Slot slot);
   void StartBarrier(std::vector<Waiters::Id> waiters);
@@ -250,7 +262,6 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void FinishInstall();
 
   // Any thread.
-  void ScheduleIntake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(intake_mutex_);
   [[nodiscard]] Status RefusedByHealth() ABSL_EXCLUSIVE_LOCKS_REQUIRED(intake_mutex_);
   void ArmSweep();
   void Fatal(const Status& why);
@@ -390,6 +401,13 @@ class Replica : public std::enable_shared_from_this<Replica> {
 template <class F>
 void Replica::PostTo(SerialExecutor* executor, F task) {
   executor->Post([self = shared_from_this(), task = std::move(task)]() mutable {
+    if (!self->stopped_.load(std::memory_order_acquire)) task();
+  });
+}
+
+template <class F>
+void Replica::DispatchTo(SerialExecutor* executor, F task) {
+  executor->Dispatch([self = shared_from_this(), task = std::move(task)]() mutable {
     if (!self->stopped_.load(std::memory_order_acquire)) task();
   });
 }

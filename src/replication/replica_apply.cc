@@ -92,7 +92,7 @@ Status Replica::ReadPayload(consensus::Entry* entry) {
 
 void Replica::ReportApplied(bool applied_any) {
   const Slot slot = executor_->applied_slot();
-  if (applied_any) PostTo(env_.core, [this, slot] { OnApplied(slot); });
+  if (applied_any) DispatchTo(env_.core, [this, slot] { OnApplied(slot); });
   if (recovered_ && slot >= recovery_target_) {
     {
       MutexLock lock(&status_mutex_);

@@ -16,9 +16,10 @@ void Replica::Step(Step_t what) {
 void Replica::CarryOut(consensus::Effects effects) {
   if (effects.persist) HandlePersist(std::move(*effects.persist));
   HandleProposals(effects);
-  SendMessages(std::move(effects.messages));
   if (effects.committed) HandleCommitted(*effects.committed);
+  // Before the messages: the disk and the state machine are at work while those are sent.
   HandOverCommitted();
+  SendMessages(std::move(effects.messages));
   HandleBarriers(effects);
   for (const consensus::Fetch& fetch : effects.fetches) {
     PostTo(env_.journal, [this, fetch] { RunFetch(fetch); });
@@ -122,6 +123,7 @@ void Replica::HandOverCommitted() {
   };
   if (!ready()) return;
   bool run = false;
+  std::vector<Waiters::Id> waiters;  // of one entry
   {
     MutexLock lock(&apply_mutex_);
     while (ready()) {
@@ -138,13 +140,21 @@ void Replica::HandOverCommitted() {
         }
       }
       handed_over_ = log_.begin()->first;
+      if (waiters.empty()) waiters = next.waiters;
       apply_queue_.push_back(std::move(next));
       log_.erase(log_.begin());
     }
     run = !std::exchange(apply_scheduled_, true);
   }
   durable_slot_ = std::max(durable_slot_, handed_over_);
-  if (run) PostTo(env_.apply, [this] { RunApply(); });
+  if (run) ScheduleApply(waiters);
+}
+
+void Replica::ScheduleApply(const std::vector<Waiters::Id>& waiters) {
+  Task by_caller = [self = shared_from_this()] {
+    self->DispatchTo(self->env_.apply, [raw = self.get()] { raw->RunApply(); });
+  };
+  if (!waiters_.PostToCaller(waiters, by_caller)) PostTo(env_.apply, [this] { RunApply(); });
 }
 
 void Replica::OnPersisted(consensus::PersistToken token) {

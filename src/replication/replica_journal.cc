@@ -25,7 +25,7 @@ void Replica::RunPersists() {
     }
     // Before anybody is answered: who was may write again at once.
     if (held.ok()) SetHealthFromReserve();
-    PostTo(env_.core, [this, last = *token] { OnPersisted(last); });
+    DispatchTo(env_.core, [this, last = *token] { OnPersisted(last); });
   }
   if (!held.ok()) return HoldPersists(std::move(held));
   FlushIfJournalIsLong();

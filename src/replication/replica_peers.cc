@@ -59,7 +59,7 @@ void Replica::OnFrame(NodeId from, const std::string& bytes) {
     inbox_bytes_.fetch_sub(size, std::memory_order_relaxed);
     return;
   }
-  PostTo(env_.core, [this, from, header, size, body = std::string(frame->body)]() mutable {
+  DispatchTo(env_.core, [this, from, header, size, body = std::string(frame->body)]() mutable {
     inbox_bytes_.fetch_sub(size, std::memory_order_relaxed);
     HandleFrame(from, header, std::move(body));
   });

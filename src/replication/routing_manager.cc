@@ -98,7 +98,7 @@ void RoutingManager::ExecuteWrite(const RequestContext& context, MonotonicTime d
           done(WithHint(std::move(result).status()));
         }
       },
-      context.allow_forwarding ? Elsewhere::kForward : Elsewhere::kRefuse);
+      context.allow_forwarding ? Elsewhere::kForward : Elsewhere::kRefuse, context.write_on);
 }
 
 Status RoutingManager::WithHint(Status status) const {
@@ -276,6 +276,7 @@ class WaitingCaller final : public SerialExecutor {
   // The caller may be gone as soon as the lock is free: both signal under it.
   void Post(Task task) override {
     MutexLock lock(&mutex_);
+    CAIRN_CHECK(!task_);
     task_ = std::move(task);
     changed_.Signal();
   }
@@ -292,7 +293,8 @@ class WaitingCaller final : public SerialExecutor {
       {
         MutexLock lock(&mutex_);
         while (!result_ && !task_) changed_.Wait(&mutex_);
-        if (result_) return *std::move(result_);
+        // The task first: others may depend on it.
+        if (!task_) return *std::move(result_);
         task = std::exchange(task_, nullptr);
       }
       std::move(task)();
@@ -302,7 +304,7 @@ class WaitingCaller final : public SerialExecutor {
  private:
   Mutex mutex_;
   CondVar changed_;
-  Task task_ ABSL_GUARDED_BY(mutex_);  // one at most: a read waits for one thing at a time
+  Task task_ ABSL_GUARDED_BY(mutex_);  // one at most: an operation waits for one thing at a time
   std::optional<Result<kv::OperationResult>> result_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -313,6 +315,7 @@ Result<kv::OperationResult> ExecuteAndWait(RoutingManager* routing, const Reques
   WaitingCaller caller;
   RequestContext mine = context;
   mine.read_on = &caller;
+  mine.write_on = &caller;
   routing->Execute(mine, std::move(operation), [&caller](Result<kv::OperationResult> result) {
     caller.Give(std::move(result));
   });

@@ -57,6 +57,9 @@ struct RequestContext {
   // Where a read is served that had to wait for a barrier or a version; must live until the answer.
   // Null: on the internal thread that ended the wait, which does nothing else meanwhile.
   SerialExecutor* read_on = nullptr;
+  // A thread that only waits for the answer of a write: it may get one task before that, to apply
+  // the write (Replica::Propose). Must live until the answer. Null: there is none.
+  SerialExecutor* write_on = nullptr;
   // Who asks, for logs: "127.0.0.1:40312". May be empty.
   std::string caller;
 };

@@ -54,6 +54,26 @@ TEST_F(RoutingTest, AReadThatWaitedIsServedWhereItsCallerWants) {
   }
 }
 
+// The thread that waits for its write applies it: waking another one for that would take longer.
+TEST_F(RoutingTest, AWaitingCallerAppliesItsWrite) {
+  Start();
+  ThreadExecutor waiting("waiting", &process_->clock());
+  RequestContext context;
+  context.write_on = &waiting;
+  // The apply executor may be busy with what it did before; then it goes on by itself.
+  bool lent = false;
+  for (int i = 0; i < 1000 && !lent; ++i) {
+    std::promise<bool> on_thread;
+    process_->routing()->Execute(context, kv::Set{"k", std::to_string(i), ""},
+                                 [&](const Result<kv::OperationResult>& result) {
+                                   EXPECT_TRUE(result.ok());
+                                   on_thread.set_value(waiting.OnThread());
+                                 });
+    lent = on_thread.get_future().get();
+  }
+  EXPECT_TRUE(lent);
+}
+
 TEST_F(RoutingTest, AReadWhoseDeadlinePassedIsNotServed) {
   Start();
   RequestContext context;

@@ -17,14 +17,26 @@ Status DeadlinePassed(bool in_log) {
 }  // namespace
 
 Waiters::Id Waiters::AddWrite(MonotonicTime deadline, std::uint64_t bytes, const Bounds& bounds,
-                              WriteCallback&& done) {
+                              WriteCallback&& done, SerialExecutor* caller) {
   MutexLock lock(&mutex_);
   if (closed_ || writes_.size() >= bounds.count) return 0;
   if (write_bytes_ != 0 && write_bytes_ + bytes > bounds.bytes) return 0;
   const Id id = next_++;
   write_bytes_ += bytes;
-  writes_.emplace_hint(writes_.end(), id, Write{deadline, bytes, false, std::move(done)});
+  writes_.emplace_hint(writes_.end(), id, Write{deadline, bytes, false, caller, std::move(done)});
   return id;
+}
+
+bool Waiters::PostToCaller(const std::vector<Id>& ids, Task& task) {
+  MutexLock lock(&mutex_);
+  for (const Id id : ids) {
+    const auto it = writes_.find(id);
+    if (it == writes_.end() || !it->second.done || it->second.caller == nullptr) continue;
+    // With the lock: it is not answered meanwhile, so its caller is there.
+    std::exchange(it->second.caller, nullptr)->Post(std::move(task));
+    return true;
+  }
+  return false;
 }
 
 bool Waiters::EnterLog(Id id) {

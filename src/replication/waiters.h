@@ -20,6 +20,7 @@
 
 #include "cairn/status.h"
 #include "src/base/clock.h"
+#include "src/base/executor.h"
 #include "src/base/ids.h"
 #include "src/base/mutex.h"
 #include "src/kv/result.h"
@@ -44,8 +45,12 @@ class Waiters {
   };
   // Takes a proposal of `bytes` in; 0 (and `done` is left alone) if the fate of as many as `bounds`
   // allows is open already, or after Close.
+  // `caller`, if any, is the thread that waits for the answer; it lives until `done` has run.
   Id AddWrite(MonotonicTime deadline, std::uint64_t bytes, const Bounds& bounds,
-              WriteCallback&& done);
+              WriteCallback&& done, SerialExecutor* caller = nullptr);
+  // Lets the first of `ids` that still waits, and has a caller, run the task. At most once for each
+  // write. False, and the task is left alone, if there is none.
+  bool PostToCaller(const std::vector<Id>& ids, Task& task);
   // The proposal is about to enter the log: from now on its fate is open until it is answered.
   // False if it was answered already (its deadline passed); then it must not be proposed, and its
   // place is free.
@@ -93,6 +98,7 @@ class Waiters {
     MonotonicTime deadline;
     std::uint64_t bytes = 0;
     bool in_log = false;
+    SerialExecutor* caller = nullptr;
     WriteCallback done;  // empty: the deadline passed, it was answered
   };
   struct Read {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/testing/virtual_time.h"
 #include "src/replication/batch_pacer.h"
 
 namespace cairn::replication {
@@ -43,6 +44,34 @@ TEST(Waiters, AWriteIsAnsweredOnce) {
   waiters.Close(UnavailableError("closed"));
   EXPECT_EQ(a.count, 1);
   EXPECT_TRUE(a.status->ok());
+}
+
+TEST(Waiters, ACallerGetsOneTaskWhileItWaits) {
+  Waiters waiters;
+  VirtualTime time;
+  VirtualExecutor caller(&time);
+  int ran = 0;
+  const auto post = [&](const std::vector<Waiters::Id>& ids) {
+    Task task = [&ran] { ++ran; };
+    const bool posted = waiters.PostToCaller(ids, task);
+    EXPECT_EQ(posted, task == nullptr);
+    return posted;
+  };
+  Answer a;
+  Answer b;
+  Answer c;
+  const Waiters::Id alone = waiters.AddWrite({100}, 1, {10, 1000}, a.Write());
+  const Waiters::Id late = waiters.AddWrite({50}, 1, {10, 1000}, b.Write(), &caller);
+  const Waiters::Id waits = waiters.AddWrite({100}, 1, {10, 1000}, c.Write(), &caller);
+  EXPECT_FALSE(post({alone}));
+  EXPECT_TRUE(waiters.EnterLog(late));
+  EXPECT_TRUE(waiters.Expire({60}));
+  EXPECT_FALSE(post({late}));  // It was answered: its caller may be gone.
+  EXPECT_TRUE(post({alone, late, waits}));
+  EXPECT_FALSE(post({alone, late, waits}));
+  time.RunFor(std::chrono::seconds(1));
+  EXPECT_EQ(ran, 1);
+  waiters.Close(UnavailableError("closed"));
 }
 
 TEST(Waiters, TheLimitLeavesTheCallbackAlone) {

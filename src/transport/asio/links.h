@@ -55,8 +55,9 @@ class OutgoingLink : public std::enable_shared_from_this<OutgoingLink> {
  public:
   OutgoingLink(LinkSettings* settings, NodeId peer, Endpoint endpoint, Lane lane);
 
-  // Queues the frame, or drops it: above the bound of the queue, or while the peer is known to be
-  // out of reach. Any thread.
+  // Hands the frame to the system at once if nothing is before it and the system takes it; else
+  // queues it, or drops it: above the bound of the queue, or while the peer is known to be out of
+  // reach. Any thread.
   void Send(std::string frame);
   [[nodiscard]] LinkFigures Figures() const;  // any thread
 
@@ -78,6 +79,8 @@ class OutgoingLink : public std::enable_shared_from_this<OutgoingLink> {
   void AwaitEnd(const std::shared_ptr<Stream>& stream);
   // Writes what is queued, if nothing is being written.
   void Flush();
+  // Send's quick way. False if nothing of the frame is on its way.
+  bool SendAtOnce(const std::string& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives the connection up and dials again later.
   void Fail(const std::string& why);
 
@@ -90,7 +93,8 @@ class OutgoingLink : public std::enable_shared_from_this<OutgoingLink> {
   std::shared_ptr<Stream> stream_;   // while connecting or connected
   std::optional<PeerIdentity> met_;  // while connected
   bool writing_ = false;
-  std::deque<std::string> sending_;  // what is being written
+  std::string sending_rest_;         // what is being written: the end of a frame,
+  std::deque<std::string> sending_;  // and whole ones
   char scratch_[64];
   Duration backoff_{0};
   bool complained_ = false;  // the present problem is in the log
@@ -99,6 +103,10 @@ class OutgoingLink : public std::enable_shared_from_this<OutgoingLink> {
   std::deque<std::string> queue_ ABSL_GUARDED_BY(mutex_);
   bool reachable_ ABSL_GUARDED_BY(mutex_) = true;  // false after a failure, until the next success
   bool flush_posted_ ABSL_GUARDED_BY(mutex_) = false;
+  // The connection, while it stands and nothing is being written to it: Send may write.
+  std::shared_ptr<Stream> idle_ ABSL_GUARDED_BY(mutex_);
+  // The end of a frame of which a part is on its way; before queue_.
+  std::string rest_ ABSL_GUARDED_BY(mutex_);
   LinkFigures figures_ ABSL_GUARDED_BY(mutex_);
 };
 

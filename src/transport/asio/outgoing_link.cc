@@ -18,17 +18,33 @@ OutgoingLink::OutgoingLink(LinkSettings* settings, NodeId peer, Endpoint endpoin
 void OutgoingLink::Send(std::string frame) {
   {
     MutexLock lock(&mutex_);
-    const bool room = figures_.queued_bytes + frame.size() <= settings_->max_queue_bytes;
-    if (!reachable_ || !room) {
-      ++figures_.dropped;
+    if (!SendAtOnce(frame)) {
+      const bool room = figures_.queued_bytes + frame.size() <= settings_->max_queue_bytes;
+      if (!reachable_ || !room) {
+        ++figures_.dropped;
+        return;
+      }
+      figures_.queued_bytes += frame.size();
+      queue_.push_back(std::move(frame));
+    } else if (rest_.empty()) {
       return;
     }
-    figures_.queued_bytes += frame.size();
-    queue_.push_back(std::move(frame));
-    if (flush_posted_) return;
-    flush_posted_ = true;
+    if (std::exchange(flush_posted_, true)) return;
   }
   settings_->loop->Post([self = shared_from_this()] { self->Flush(); });
+}
+
+bool OutgoingLink::SendAtOnce(const std::string& frame) {
+  if (idle_ == nullptr || !queue_.empty() || !rest_.empty()) return false;
+  const std::string header = FrameHeader(frame.size());
+  const std::size_t sent = idle_->TryWrite(header, frame);
+  if (sent == 0) return false;
+  ++figures_.frames;
+  figures_.bytes += frame.size();
+  if (sent < header.size()) rest_ = header.substr(sent);
+  rest_ += std::string_view(frame).substr(sent - std::min(sent, header.size()));
+  figures_.queued_bytes += rest_.size();
+  return true;
 }
 
 LinkFigures OutgoingLink::Figures() const {
@@ -43,6 +59,8 @@ void OutgoingLink::Close() {
   if (stream_ != nullptr) std::exchange(stream_, nullptr)->Close();
   MutexLock lock(&mutex_);
   reachable_ = false;
+  idle_.reset();
+  rest_.clear();
   queue_.clear();
   figures_.queued_bytes = 0;
   figures_.connected = false;
@@ -147,6 +165,8 @@ void OutgoingLink::Flush() {
     MutexLock lock(&mutex_);
     flush_posted_ = false;
     if (!met_ || writing_) return;  // Established or the end of the write comes back here.
+    figures_.queued_bytes -= rest_.size();
+    sending_rest_ = std::exchange(rest_, {});
     std::size_t bytes = 0;
     while (!queue_.empty() && (bytes == 0 || bytes + queue_.front().size() <= kWriteBytes)) {
       bytes += queue_.front().size();
@@ -156,8 +176,13 @@ void OutgoingLink::Flush() {
     figures_.queued_bytes -= bytes;
     figures_.bytes += bytes;
     figures_.frames += sending_.size();
+    if (sending_.empty() && sending_rest_.empty()) {
+      idle_ = stream_;
+      return;
+    }
+    idle_.reset();
   }
-  if (sending_.empty()) return;
+  if (!sending_rest_.empty()) buffers.emplace_back(sending_rest_);
   for (const std::string& frame : sending_) {
     buffers.emplace_back(headers->emplace_back(FrameHeader(frame.size())));
     if (!frame.empty()) buffers.emplace_back(frame);
@@ -167,6 +192,7 @@ void OutgoingLink::Flush() {
                               const Status& status, std::size_t) {
     // Whatever became of the link meanwhile, the buffers are free now.
     self->writing_ = false;
+    self->sending_rest_.clear();
     self->sending_.clear();
     if (self->stream_ == stream && !status.ok()) self->Fail(status.message());
     if (!self->closed_) self->Flush();
@@ -188,6 +214,8 @@ void OutgoingLink::Fail(const std::string& why) {
     figures_.problem = why;
     // What waited is stale by the time that a connection stands.
     figures_.dropped += queue_.size();
+    idle_.reset();
+    rest_.clear();
     queue_.clear();
     figures_.queued_bytes = 0;
   }

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <asio/buffer.hpp>
@@ -17,7 +18,10 @@
 #include <asio/write.hpp>
 #include <chrono>
 #include <thread>
+#include <type_traits>
 #include <utility>
+
+#include "src/base/mutex.h"
 
 namespace cairn::transport {
 
@@ -116,7 +120,26 @@ class StreamOf final : public Stream {
           done(error ? Failed("writing", error) : Status::Ok(), bytes);
         });
   }
+  std::size_t TryWrite(std::string_view header, std::string_view body) override {
+    if constexpr (std::is_same_v<Socket, tcp::socket>) {
+      // The socket's own send, not Asio's: that one's objects belong to the loop's thread.
+      const MutexLock lock(&close_mutex_);
+      if (closed_) return 0;
+      iovec parts[] = {{const_cast<char*>(header.data()), header.size()},
+                       {const_cast<char*>(body.data()), body.size()}};
+      msghdr message{};
+      message.msg_iov = parts;
+      message.msg_iovlen = 2;
+      const ssize_t sent =
+          ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+      return sent > 0 ? static_cast<std::size_t>(sent) : 0;
+    } else {
+      return 0;  // TLS's state belongs to the loop's thread.
+    }
+  }
   void Close() override {
+    const MutexLock lock(&close_mutex_);
+    closed_ = true;
     std::error_code ignored;
     // Cancels what waits. TLS's own farewell is left out: frames are whole or not there, so a
     // stream that is cut short can't be taken for a whole one.
@@ -129,6 +152,8 @@ class StreamOf final : public Stream {
  private:
   const std::shared_ptr<TlsContext> tls_;  // socket_ refers to it
   Socket socket_;
+  Mutex close_mutex_;  // the descriptor stays what it is while TryWrite uses it
+  bool closed_ ABSL_GUARDED_BY(close_mutex_) = false;
   const std::string remote_;
 };
 

@@ -1,7 +1,8 @@
 // Sockets, with or without TLS, behind an interface that needs no Asio header: the one loop thread
 // of a transport, the streams that live on it, and how they come to be.
 //
-// Threads: everything here belongs to the loop's thread, but Loop::Post, which any thread may call.
+// Threads: everything here belongs to the loop's thread, but Loop::Post and Stream::TryWrite, which
+// any thread may call.
 // Callbacks run on the loop's thread, never inside the call that took them. They must hold what
 // they use alive: a stream that is closed calls those that wait with an error.
 #ifndef CAIRN_SRC_TRANSPORT_ASIO_STREAM_H_
@@ -68,6 +69,10 @@ class Stream {
   virtual void Read(char* into, std::size_t size, IoCallback done) = 0;
   // Writes all of the buffers, which must stay until `done` runs.
   virtual void Write(const std::vector<std::string_view>& buffers, IoCallback done) = 0;
+  // Writes what the system takes at once, without waiting; returns how many bytes those were, 0
+  // too if the stream is closed, broken, or encrypted. Any thread, but only while no Write is under
+  // way. An error shows in the next Read or Write.
+  virtual std::size_t TryWrite(std::string_view header, std::string_view body) = 0;
   // Ends the connection at once. Idempotent.
   virtual void Close() = 0;
   // "127.0.0.1:40312": the other end.
