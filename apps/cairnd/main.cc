@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "apps/cairnd/node.h"
 #include "apps/cairnd/process.h"
@@ -97,7 +98,14 @@ Result<config::NodeConfig> Configure(const Flags& flags) {
   CAIRN_RETURN_IF_ERROR(config::ApplyOverrides(flags.overrides, &config));
   CAIRN_RETURN_IF_ERROR(storage::CheckRocksDbOptions(RocksDbOptionsOf(config)));
   CAIRN_RETURN_IF_ERROR(CheckDram(config.dram));
+  CAIRN_RETURN_IF_ERROR(CheckPeerTls(config));
   return config;
+}
+
+std::vector<std::string> AllWarnings(const config::NodeConfig& config) {
+  std::vector<std::string> warnings = config::Warnings(config);
+  for (std::string& warning : PeerTlsWarnings(config)) warnings.push_back(std::move(warning));
+  return warnings;
 }
 
 // --check-config.
@@ -106,7 +114,7 @@ int Report(const config::NodeConfig& config) {
             << "  Thrift on " << config.server.bind << " port " << config::ThriftPort(config)
             << ", gRPC on port " << config::GrpcPort(config) << ", data in "
             << config::DataDirectory(config) << "\n";
-  for (const std::string& warning : config::Warnings(config)) {
+  for (const std::string& warning : AllWarnings(config)) {
     std::cout << "  warning: " << warning << "\n";
   }
   const Status runnable = config::CheckRunnable(config);
@@ -138,7 +146,7 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
   const Status logging = StartLogging(config);
   if (!logging.ok()) return Complain(logging, kFailed);
   CAIRN_LOG(kInfo, "cairnd {}, process {}", CAIRN_VERSION, getpid());
-  for (const std::string& warning : config::Warnings(config)) CAIRN_LOG(kWarn, "{}", warning);
+  for (const std::string& warning : AllWarnings(config)) CAIRN_LOG(kWarn, "{}", warning);
 
   NodeOptions options;
   options.config = config;
@@ -168,7 +176,8 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
   const std::string peers = (*node)->peer_endpoint();
   if (!peers.empty()) {
     std::cout << "  peers on " << peers << ", node " << config.deployment.instance_id << " of "
-              << config.deployment.replica_endpoints.size() << "\n";
+              << config.deployment.replica_endpoints.size() << (PeerTlsOf(config) ? ", TLS" : "")
+              << "\n";
   }
   std::cout << std::flush;
   NotifySupervisor("READY=1");

@@ -145,6 +145,7 @@ std::vector<std::string> Samples(const Field& field) {
   if (std::holds_alternative<NumberField>(field)) return {"1.0", "0.5"};
   if (std::holds_alternative<TextField>(field)) return {"\"a\"", "\"b \\\"c\\\" \\u0001\""};
   if (std::holds_alternative<EndpointsField>(field)) return {"[\"h:1\"]", "[\"h:1\", \"[::1]:2\"]"};
+  if (std::holds_alternative<TextsField>(field)) return {"[]", "[\"a\", \"b\"]"};
   const auto& names = std::get<ChoiceField>(field).names;
   return {"\"" + std::string(names.front()) + "\"", "\"" + std::string(names.back()) + "\""};
 }
@@ -167,7 +168,8 @@ bool ReachesItsFieldAlone(const KeySpec& key, const std::string& value) {
 
 TEST(ConfigKeys, EachReachesItsOwnFieldAndNoOther) {
   for (const KeySpec& key : Keys()) {
-    if (key.name == "mode") continue;  // "replicated" needs another key; see ConfigRules
+    // These need other keys; see ConfigRules.
+    if (key.name == "mode" || key.section == "peer_tls") continue;
     int reached = 0;
     for (const std::string& value : Samples(key.field)) reached += ReachesItsFieldAlone(key, value);
     EXPECT_GE(reached, 1) << key.section << "." << key.name;
@@ -308,6 +310,28 @@ TEST(ConfigRules, WarnOfWhatIsProbablyNotMeant) {
   EXPECT_THAT(Warnings(Parsed("[deployment]\nreplica_endpoints = [\"a:9090\"]\n"
                               "[server]\nbind = \"0.0.0.0\"")),
               ElementsAre(HasSubstr("ignored in standalone mode"), HasSubstr("no authentication")));
+}
+
+TEST(ConfigRules, TlsBetweenNodesIsWholeOrAbsent) {
+  const NodeConfig config =
+      Parsed("[peer_tls]\ncertificate = \"c\"\nkey = \"k\"\nca = \"a\"\nnames = [\"n\", \"m\"]\n");
+  EXPECT_EQ(config.peer_tls, (PeerTlsConfig{"c", "k", "a", {"n", "m"}}));
+  EXPECT_THAT(Warnings(config), ElementsAre(HasSubstr("ignored in standalone mode")));
+  EXPECT_THAT(Refused("[peer_tls]\ncertificate = \"c\"\nca = \"a\"\n"),
+              AllOf(HasSubstr("test.toml:1: [peer_tls] key: missing"), Not(HasSubstr("] ca:"))));
+  EXPECT_THAT(Refused("[peer_tls]\nnames = [\"n\"]\n"), HasSubstr("[peer_tls] certificate: miss"));
+  EXPECT_THAT(Refused("[peer_tls]\nnames = [\"\"]\n"),
+              HasSubstr("expected a list of texts in quotes"));
+}
+
+TEST(ConfigRules, WarnOfPeersThatAnybodyMayBe) {
+  const std::string open =
+      "[deployment]\nmode = \"replicated\"\nreplica_endpoints = [\"a:9090\"]\n"
+      "[server]\nbind = \"0.0.0.0\"\n";
+  EXPECT_THAT(Warnings(Parsed(open)),
+              ElementsAre(HasSubstr("guard port 7090"), HasSubstr("no authentication")));
+  EXPECT_THAT(Warnings(Parsed(open + "[peer_tls]\ncertificate = \"c\"\nkey = \"k\"\nca = \"a\"\n")),
+              ElementsAre(HasSubstr("no authentication")));
 }
 
 TEST(ConfigOverrides, ReplaceWhatTheFileSays) {

@@ -28,7 +28,7 @@ constexpr std::uint64_t kDayMs = 86'400'000;
 constexpr std::uint64_t kYearSeconds = 31'536'000;
 constexpr std::uint64_t kMiB = 1 << 20;
 
-constexpr std::array<SectionSpec, 18> kSections = {{
+constexpr std::array<SectionSpec, 19> kSections = {{
     {"deployment", "Who this node is. A file without this section describes a standalone node."},
     {"server", "What the node listens on and how much it takes in."},
     {"database", "Where the data lies."},
@@ -46,6 +46,9 @@ constexpr std::array<SectionSpec, 18> kSections = {{
      "How writes are ordered and made durable. Elections, heartbeats and endpoints are without "
      "effect "
      "on a single node."},
+    {"peer_tls",
+     "Encryption and mutual authentication between nodes, on all of them or on none. Without "
+     "effect on a single node."},
     {"reads", "What reads promise when the client does not say."},
     {"cluster", "How nodes watch each other. Without effect on a single node."},
     {"limits",
@@ -70,6 +73,8 @@ constexpr std::array<SectionSpec, 18> kSections = {{
   KeySpec { #section, #key, TextField{CAIRN_ACCESS_(section, key), may_be_empty }, doc }
 #define CAIRN_ENDPOINTS_(section, key, doc) \
   KeySpec { #section, #key, EndpointsField{CAIRN_ACCESS_(section, key) }, doc }
+#define CAIRN_TEXTS_(section, key, doc) \
+  KeySpec { #section, #key, TextsField{CAIRN_ACCESS_(section, key) }, doc }
 #define CAIRN_CHOICE_(section, key, names, doc)                                               \
   KeySpec {                                                                                   \
 #section, #key,                                                                             \
@@ -225,6 +230,19 @@ const KeySpec kKeys[] = {
                      "Addresses on which members reach each other, in the order of their "
                      "instance_id. Unless given: each port of replica_endpoints less 2000."),
 
+    CAIRN_TEXT_(peer_tls, certificate, true,
+                "File of this node's certificate (PEM), with what stands between it and ca. "
+                "Empty: no TLS, and whoever reaches the peers' port may speak as a node."),
+    CAIRN_TEXT_(peer_tls, key, true,
+                "File of its private key (PEM, without a passphrase). Nobody but the node should "
+                "be able to read it."),
+    CAIRN_TEXT_(peer_tls, ca, true,
+                "File of the authority (PEM) that signs the nodes' certificates: best one that "
+                "signs nothing else. Nodes whose certificate it has not signed are turned away."),
+    CAIRN_TEXTS_(peer_tls, names,
+                 "Peers must carry one of these: a DNS name or address in their certificate, or "
+                 "its common name if it has no DNS name. Empty: every certificate of ca will do."),
+
     CAIRN_CHOICE_(reads, consistency_level, kLevels,
                   "local: what this node has applied. leader and read_index: linearizable, served "
                   "by the leader, or by any node after asking the leader."),
@@ -283,6 +301,7 @@ const KeySpec kKeys[] = {
 #undef CAIRN_NUMBER_
 #undef CAIRN_TEXT_
 #undef CAIRN_ENDPOINTS_
+#undef CAIRN_TEXTS_
 #undef CAIRN_CHOICE_
 
 }  // namespace

@@ -42,6 +42,9 @@ struct TextField {
 struct EndpointsField {
   std::vector<std::string>& (*access)(NodeConfig&);
 };
+struct TextsField {
+  std::vector<std::string>& (*access)(NodeConfig&);
+};
 // One of a list of names; the index of a name is the enumerator.
 struct ChoiceField {
   std::span<const std::string_view> names;
@@ -50,7 +53,7 @@ struct ChoiceField {
 };
 
 using Field = std::variant<BoolField, IntegerField, PortField, NumberField, TextField,
-                           EndpointsField, ChoiceField>;
+                           EndpointsField, TextsField, ChoiceField>;
 
 struct KeySpec {
   std::string_view section;

@@ -164,6 +164,15 @@ struct ConsensusConfig {
   friend bool operator==(const ConsensusConfig&, const ConsensusConfig&) = default;
 };
 
+// Files, all three or none.
+struct PeerTlsConfig {
+  std::string certificate;
+  std::string key;
+  std::string ca;
+  std::vector<std::string> names;
+  friend bool operator==(const PeerTlsConfig&, const PeerTlsConfig&) = default;
+};
+
 struct ReadsConfig {
   ConsistencyLevel consistency_level = ConsistencyLevel::kLocal;
   bool allow_stale_reads = true;
@@ -217,6 +226,7 @@ struct NodeConfig {
   LoggingConfig logging;
   PerformanceConfig performance;
   ConsensusConfig consensus;
+  PeerTlsConfig peer_tls;
   ReadsConfig reads;
   ClusterConfig cluster;
   LimitsConfig limits;

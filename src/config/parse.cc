@@ -127,6 +127,19 @@ class Store {
     field.access(config_) = std::move(endpoints);
     return true;
   }
+  bool operator()(const TextsField& field) const {
+    const auto* list = node_.as_array();
+    if (list == nullptr) return false;
+    std::vector<std::string> texts;
+    for (const toml::node& element : *list) {
+      const auto* value = element.as_string();
+      if (value == nullptr || value->get().empty()) return false;
+      if (value->get().find('\0') != std::string::npos) return false;
+      texts.push_back(value->get());
+    }
+    field.access(config_) = std::move(texts);
+    return true;
+  }
   bool operator()(const ChoiceField& field) const {
     const auto* value = node_.as_string();
     if (value == nullptr) return false;

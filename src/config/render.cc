@@ -120,6 +120,7 @@ std::string Expectation(const Field& field) {
             return f.may_be_empty ? "text in quotes" : "text in quotes, not empty";
           },
           [](const EndpointsField&) -> std::string { return "a list of \"host:port\", each once"; },
+          [](const TextsField&) -> std::string { return "a list of texts in quotes"; },
           [](const ChoiceField& f) { return "one of " + Join(f.names, true); },
       },
       field);
@@ -141,6 +142,10 @@ std::string RenderValue(const Field& field, const NodeConfig& config) {
           [&](const EndpointsField& f) {
             std::vector<std::string_view> endpoints(f.access(c).begin(), f.access(c).end());
             return "[" + Join(endpoints, true) + "]";
+          },
+          [&](const TextsField& f) {
+            std::vector<std::string_view> texts(f.access(c).begin(), f.access(c).end());
+            return "[" + Join(texts, true) + "]";
           },
           [&](const ChoiceField& f) { return Quote(f.names[f.get(config)]); },
       },

@@ -129,6 +129,20 @@ void CheckPorts(const NodeConfig& config, std::vector<Contradiction>* found) {
   if (Replicated(config)) must_be_free("consensus", "endpoints", PeerPort(config));
 }
 
+void CheckPeerTls(const NodeConfig& config, std::vector<Contradiction>* found) {
+  const PeerTlsConfig& tls = config.peer_tls;
+  const bool some =
+      !tls.certificate.empty() || !tls.key.empty() || !tls.ca.empty() || !tls.names.empty();
+  for (const auto& [key, file] : {std::pair("certificate", &tls.certificate),
+                                  std::pair("key", &tls.key), std::pair("ca", &tls.ca)}) {
+    if (some && file->empty()) {
+      found->push_back({"peer_tls", key,
+                        "missing; TLS between nodes needs certificate, key and ca, or none of "
+                        "[peer_tls]"});
+    }
+  }
+}
+
 std::uint16_t Narrow(std::uint64_t port) { return static_cast<std::uint16_t>(port & 0xFFFF); }
 
 Status OverridePort(std::string_view flag, const std::optional<std::uint64_t>& value,
@@ -165,6 +179,7 @@ std::vector<Contradiction> FindContradictions(const NodeConfig& config) {
   CheckTimes(config, &found);
   CheckSizes(config, &found);
   CheckPorts(config, &found);
+  CheckPeerTls(config, &found);
   return found;
 }
 
@@ -218,8 +233,19 @@ std::vector<std::string> Warnings(const NodeConfig& config) {
         "[deployment] replica_endpoints is ignored in standalone mode; set mode = \"replicated\" "
         "to use it");
   }
+  const bool tls = !config.peer_tls.certificate.empty();
+  if (!Replicated(config) && tls) {
+    warnings.emplace_back(
+        "[peer_tls] is ignored in standalone mode: it is about the connections between nodes");
+  }
   if (config.server.bind != "127.0.0.1" && config.server.bind != "::1" &&
       config.server.bind != "localhost") {
+    if (Replicated(config) && !tls) {
+      warnings.emplace_back("[server] bind = \"" + config.server.bind +
+                            "\" lets other machines speak as nodes of this cluster; set "
+                            "[peer_tls], or let a firewall guard port " +
+                            std::to_string(PeerPort(config)));
+    }
     warnings.emplace_back("[server] bind = \"" + config.server.bind +
                           "\" takes connections from other machines, and the Thrift service has "
                           "no authentication; let a firewall guard it");

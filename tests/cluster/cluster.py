@@ -16,7 +16,8 @@ __all__ = ["Cluster", "ClusterTestCase", "Writers"]
 
 class Cluster:
     """Nodes 0 to size - 1, each with a folder of its own. Killed when the `with` block ends.
-    `hosts`: an address for each node to listen on, else loopback."""
+    `hosts`: an address for each node to listen on, else loopback. `config`: TOML that all have, or
+    a function that gives each number its own."""
 
     def __init__(self, scratch, size=3, config="", environment=None, hosts=None):
         self.scratch = pathlib.Path(scratch)
@@ -27,10 +28,11 @@ class Cluster:
                   for some in (self.ports, self.peer_ports)]
         self.nodes = []
         for number in range(size):
+            own = config(number) if callable(config) else config
             file = self.scratch / f"node{number}.toml"
             file.write_text(f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
                             f"replica_endpoints = {quoted[0]}\n{TIMING}endpoints = {quoted[1]}\n"
-                            f'[server]\nbind = "{self.hosts[number]}"\n{config}')
+                            f'[server]\nbind = "{self.hosts[number]}"\n{own}')
             node = Node(self.scratch / "data", ["--config", file], environment)
             node.host = self.hosts[number]
             self.nodes.append(node)

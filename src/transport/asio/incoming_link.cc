@@ -7,6 +7,11 @@ namespace {
 
 constexpr std::size_t kReadBytes = 256 << 10;
 
+// Whether a connection begins as TLS does. No hello begins so: its length would be too large.
+bool BeginsAsTls(std::string_view bytes) {
+  return bytes.size() >= 3 && bytes[0] == 0x16 && bytes[1] == 0x03 && bytes[2] > 0 && bytes[2] <= 4;
+}
+
 }  // namespace
 
 IncomingLink::IncomingLink(LinkSettings* settings, std::shared_ptr<Stream> stream, Events events)
@@ -32,26 +37,30 @@ void IncomingLink::Close(const Status& why) {
 
 void IncomingLink::Read() {
   if (hello_) buffer_.resize(kReadBytes);  // Not while what it holds is being taken.
-  stream_->Read(
-      buffer_.data(), buffer_.size(), [self = shared_from_this()](Status status, std::size_t size) {
-        if (self->closed_) return;
-        if (status.ok()) {
-          status = self->reader_.Feed({self->buffer_.data(), size}, [&](std::string frame) {
-            if (self->closed_) return;
-            if (self->hello_) {
-              self->events_.frame(*self->hello_, std::move(frame));
-            } else {
-              self->TakeHello(frame);
-            }
-          });
-        }
-        if (self->closed_) return;
-        if (!status.ok()) {
-          self->Close(status);
-          return;
-        }
-        self->Read();
-      });
+  stream_->Read(buffer_.data(), buffer_.size(),
+                [self = shared_from_this()](Status status, std::size_t size) {
+                  if (self->closed_) return;
+                  const std::string_view bytes(self->buffer_.data(), size);
+                  if (status.ok() && !self->hello_ && BeginsAsTls(bytes)) {
+                    status = InvalidArgumentError("it speaks TLS, and this node does not");
+                  }
+                  if (status.ok()) {
+                    status = self->reader_.Feed(bytes, [&](std::string frame) {
+                      if (self->closed_) return;
+                      if (self->hello_) {
+                        self->events_.frame(*self->hello_, std::move(frame));
+                      } else {
+                        self->TakeHello(frame);
+                      }
+                    });
+                  }
+                  if (self->closed_) return;
+                  if (!status.ok()) {
+                    self->Close(status);
+                    return;
+                  }
+                  self->Read();
+                });
 }
 
 void IncomingLink::TakeHello(const std::string& bytes) {

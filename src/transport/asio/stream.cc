@@ -69,7 +69,12 @@ void Loop::Stop() { impl_->Stop(); }
 namespace {
 
 Status Failed(const std::string& what, const std::error_code& error) {
-  return UnavailableError(what + ": " + error.message());
+  std::string words = error.message();
+  if (error.category() == asio::error::get_ssl_category()) {
+    const std::string meaning = ExplainTlsError(static_cast<unsigned long>(error.value()));
+    if (!meaning.empty()) words = meaning + " (" + words + ")";
+  }
+  return UnavailableError(what + ": " + words);
 }
 
 std::string Name(const tcp::endpoint& endpoint) {
@@ -159,14 +164,14 @@ class StreamOf final : public Stream {
 
 class TlsContextImpl final : public TlsContext {
  public:
-  asio::ssl::context& context() { return context_; }
+  explicit TlsContextImpl(std::vector<std::string> peer_names) : names(std::move(peer_names)) {}
 
- private:
-  asio::ssl::context context_{asio::ssl::context::tls};
+  asio::ssl::context context{asio::ssl::context::tls};
+  const std::vector<std::string> names;
 };
 
-asio::ssl::context& ContextOf(const std::shared_ptr<TlsContext>& tls) {
-  return static_cast<TlsContextImpl&>(*tls).context();
+TlsContextImpl& ImplOf(const std::shared_ptr<TlsContext>& tls) {
+  return static_cast<TlsContextImpl&>(*tls);
 }
 
 // Calls `done` once: with the stream when it stands, or with kUnavailable after `timeout`.
@@ -217,17 +222,25 @@ void Secure(tcp::socket socket, const std::shared_ptr<TlsContext>& tls, bool ser
     return;
   }
   const auto stream = std::make_shared<StreamOf<TlsSocket>>(
-      TlsSocket(std::move(socket), ContextOf(tls)), tls, Name(peer));
+      TlsSocket(std::move(socket), ImplOf(tls).context), tls, Name(peer));
+  const auto refused = std::make_shared<std::string>();
+  stream->socket().set_verify_callback(
+      [refused, context = tls.get()](bool acceptable, asio::ssl::verify_context& examined) {
+        return MayBePeer(acceptable, examined.native_handle(),
+                         static_cast<TlsContextImpl*>(context)->names, refused.get());
+      });
   attempt->Arm(timeout, [stream] { stream->Close(); });
   stream->socket().async_handshake(
       server ? asio::ssl::stream_base::server : asio::ssl::stream_base::client,
-      [stream, attempt, host = peer.address().to_string()](const std::error_code& failed) {
+      [stream, attempt, refused,
+       what = "TLS with " + peer.address().to_string()](const std::error_code& failed) {
         if (!failed) {
           attempt->Finish(std::shared_ptr<Stream>(stream));
           return;
         }
         stream->Close();
-        attempt->Finish(UnavailableError("TLS with " + stream->remote() + ": " + failed.message()));
+        attempt->Finish(refused->empty() ? Failed(what, failed)
+                                         : UnavailableError(what + ": " + *refused));
       });
 }
 
@@ -236,24 +249,8 @@ void Secure(tcp::socket socket, const std::shared_ptr<TlsContext>& tls, bool ser
 // ---- TLS
 
 Result<std::shared_ptr<TlsContext>> TlsContext::Load(const TlsFiles& files) {
-  auto tls = std::make_shared<TlsContextImpl>();
-  asio::ssl::context& context = tls->context();
-  const auto wrong = [](const std::string& what, const std::string& file,
-                        const std::error_code& error) {
-    return InvalidArgumentError(what + " '" + file + "' cannot be used: " + error.message());
-  };
-  std::error_code error;
-  context.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 |
-                          asio::ssl::context::no_sslv3 | asio::ssl::context::no_tlsv1 |
-                          asio::ssl::context::no_tlsv1_1,
-                      error);
-  context.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert, error);
-  context.load_verify_file(files.ca, error);
-  if (error) return wrong("the certificate of the authority", files.ca, error);
-  context.use_certificate_chain_file(files.certificate, error);
-  if (error) return wrong("the certificate", files.certificate, error);
-  context.use_private_key_file(files.key, asio::ssl::context::pem, error);
-  if (error) return wrong("the private key", files.key, error);
+  auto tls = std::make_shared<TlsContextImpl>(files.names);
+  CAIRN_RETURN_IF_ERROR(PrepareTlsContext(files, tls->context.native_handle()));
   return std::shared_ptr<TlsContext>(std::move(tls));
 }
 

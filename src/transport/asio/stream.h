@@ -21,15 +21,9 @@
 #include "src/base/clock.h"
 #include "src/base/endpoint.h"
 #include "src/base/executor.h"
+#include "src/transport/asio/tls.h"
 
 namespace cairn::transport {
-
-// The files of mutual TLS, in PEM form. Both ends show a certificate that `ca` has signed.
-struct TlsFiles {
-  std::string ca;
-  std::string certificate;  // this node's, with what stands between it and `ca`
-  std::string key;          // its private key
-};
 
 // A thread that runs sockets and timers.
 class Loop {
@@ -54,7 +48,7 @@ class Loop {
 // What TLS needs to know, read from files once.
 class TlsContext {
  public:
-  // kInvalidArgument that names the file and what is wrong with it.
+  // CheckTls's errors.
   static Result<std::shared_ptr<TlsContext>> Load(const TlsFiles& files);
   virtual ~TlsContext() = default;
 };

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -276,18 +276,12 @@ TEST(TcpTransportTest, SilentStrangersAreDroppedAndFew) {
 
 class TcpTransportTlsTest : public ::testing::Test {
  protected:
-  TcpTransportTlsTest()
-      : directory_(std::filesystem::temp_directory_path() /
-                   ("cairn-tls-" + std::to_string(getpid()))) {
-    std::filesystem::create_directories(directory_);
-  }
-  ~TcpTransportTlsTest() override { std::filesystem::remove_all(directory_); }
-
   static std::function<void(TcpTransportOptions*)> With(const TlsFiles& files) {
     return [files](TcpTransportOptions* options) { options->tls = files; };
   }
 
-  const std::filesystem::path directory_;
+  const TestFolder folder_;
+  const std::string directory_ = folder_.path();
 };
 
 TEST_F(TcpTransportTlsTest, PeersOfOneAuthorityTalk) {
@@ -307,8 +301,11 @@ TEST_F(TcpTransportTlsTest, OthersAreRefused) {
   TlsFiles forged = forger.Issue("one");
   TestNode mistrusting(1, With(forged));
   mistrusting.transport->SetPeers({{NodeId(2), b.endpoint()}});
-  EXPECT_THAT(mistrusting.ProblemWith(2), HasSubstr("TLS"));
-  forged.ca = authority.Issue("unused").ca;  // Trusts node 2, which does not trust it.
+  EXPECT_THAT(
+      mistrusting.ProblemWith(2),
+      HasSubstr("its certificate is refused: self-signed certificate in certificate chain"));
+  // Trusts both authorities, and so node 2, which does not trust it.
+  std::ofstream(forged.ca, std::ios::app) << std::ifstream(authority.Issue("any").ca).rdbuf();
   TestNode mistrusted(3, With(forged));
   mistrusted.transport->SetPeers({{NodeId(2), b.endpoint()}});
   EXPECT_FALSE(mistrusted.ProblemWith(2).empty());
@@ -318,10 +315,39 @@ TEST_F(TcpTransportTlsTest, OthersAreRefused) {
   EXPECT_EQ(b.inbox.size(), 0U);
 }
 
+TEST_F(TcpTransportTlsTest, AStrangerThatSpeaksTlsIsTold) {
+  TestAuthority authority(directory_, "authority");
+  TestNode plain(2);
+  TestNode secret(1, With(authority.Issue("one")));
+  secret.transport->SetPeers({{NodeId(2), plain.endpoint()}});
+  EXPECT_THAT(secret.ProblemWith(2), HasSubstr("TLS with 127.0.0.1: "));
+}
+
+TEST_F(TcpTransportTlsTest, OnlyTheNamesOfPeersAreLetIn) {
+  TestAuthority authority(directory_, "authority");
+  TlsFiles files = authority.Issue("one.nodes.example");
+  files.names = {"elsewhere.example", "*.nodes.example", "two.nodes.example"};
+  TestNode a(1, With(files));
+  files = authority.Issue("two.nodes.example");
+  files.names = {"one.nodes.example"};
+  TestNode b(2, With(files));
+  Introduce(&a, &b);
+  a.transport->Send(NodeId(2), Lane::kConsensus, "hello");
+  EXPECT_EQ(b.inbox.At(0).second, "hello");
+  TestNode other(3, With(authority.Issue("printer.example")));
+  other.transport->SetPeers({{NodeId(1), a.endpoint()}});
+  EXPECT_FALSE(other.ProblemWith(1).empty());
+  TlsFiles strict = authority.Issue("strict.example");
+  strict.names = {"strict.example"};
+  TestNode picky(4, With(strict));
+  picky.transport->SetPeers({{NodeId(1), a.endpoint()}});
+  EXPECT_THAT(picky.ProblemWith(1), HasSubstr("none of the names"));
+}
+
 TEST_F(TcpTransportTlsTest, AFileThatCannotBeUsedIsNamed) {
   TestAuthority authority(directory_, "authority");
   TlsFiles files = authority.Issue("one");
-  files.key = directory_ / "missing.key";
+  files.key = directory_ + "/missing.key";
   TcpTransportOptions options;
   options.tls = files;
   const SystemClock clock;
