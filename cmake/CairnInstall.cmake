@@ -64,10 +64,10 @@ endfunction()
 
 cairn_shared_library(NAME cairn EXPORT_NAME cairn COMPONENT libcairn
                      DESCRIPTION "Client of Cairn, a replicated transactional key-value store"
-                     LIBRARIES client client_library)
+                     LIBRARIES c_api client client_c client_library)
 cairn_shared_library(NAME cairn-dram EXPORT_NAME dram COMPONENT libcairn_dram
                      DESCRIPTION "Cairn's memory plane: values in the memory of many nodes"
-                     LIBRARIES remote_dram)
+                     LIBRARIES c_api remote_dram)
 
 file(GLOB CAIRN_PUBLIC_HEADERS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/include/cairn/*.h)
 install(FILES ${CAIRN_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cairn COMPONENT dev)

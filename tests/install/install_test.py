@@ -55,10 +55,11 @@ def pkg_config(*arguments):
 
 
 def declared(header_pattern):
-    """The C functions of cairn/c.h whose names match."""
-    header = (PREFIX / "include/cairn/c.h").read_text()
-    header = re.sub(r"/\*.*?\*/|//[^\n]*", "", header, flags=re.S)
-    names = set(re.findall(r"\b(cairn_\w+)\s*\(", header))
+    """The functions of the C headers whose names match."""
+    names = set()
+    for header in (PREFIX / "include/cairn").glob("c*.h"):
+        text = re.sub(r"/\*.*?\*/|//[^\n]*", "", header.read_text(), flags=re.S)
+        names |= set(re.findall(r"\b(cairn_\w+)\s*\(", text))
     return {name for name in names if re.match(header_pattern, name)}
 
 
@@ -77,12 +78,15 @@ class LibraryTest(unittest.TestCase):
         "libcairn-dram.so": r"cairn::(RemoteDram|DistributedServerNode)::|"
                             r"(vtable|typeinfo|typeinfo name) for cairn::RemoteDram$",
     }
-    C_NAMES = {"libcairn-dram.so": r"cairn_(dram|status|buffer|operation|list)_"}
+    C_NAMES = {
+        "libcairn.so": r"cairn_(?!dram_|buffer_|list_)",
+        "libcairn-dram.so": r"cairn_(dram|status|buffer|operation|list)_",
+    }
 
     def test_nothing_but_the_public_names_is_exported(self):
         for library, pattern in self.CXX_NAMES.items():
             leaks = [name for name in exported(library) if not re.match(pattern, name)
-                     and not re.match(self.C_NAMES.get(library, "$^"), name)]
+                     and not re.match(self.C_NAMES[library], name)]
             # The node of the version itself.
             self.assertEqual(["CAIRN_0"], sorted(set(leaks) | {"CAIRN_0"}), library)
 
@@ -118,7 +122,8 @@ class HeaderTest(unittest.TestCase):
         for header in headers:
             self.compiles(CXX, "cc", "c++17", header)
         for standard in ("c99", "c11", "c17"):
-            self.compiles(CC, "c", standard, "c.h")
+            for header in ("c.h", "c_client.h", "c_dram.h"):
+                self.compiles(CC, "c", standard, header)
 
 
 class ProgramsTest(unittest.TestCase):
@@ -148,6 +153,11 @@ class ProgramsTest(unittest.TestCase):
                                  self.start(program, endpoint))
                 self.assertEqual(b"7", node.value(b"stock/apple"))
 
+    def check_accounts(self, program):
+        for endpoint in self.endpoints:
+            self.assertEqual("1000 more: not enough money\naccount/ann: 70\naccount/bob: 50\n",
+                             self.start(program, endpoint))
+
     def build_by_cmake(self, name):
         build = self.folder / name
         run(CMAKE, "-S", HERE / name, "-B", build, f"-DCMAKE_PREFIX_PATH={PREFIX}",
@@ -164,15 +174,16 @@ class ProgramsTest(unittest.TestCase):
     def test_c_by_cmake(self):
         build = self.build_by_cmake("c")
         self.assertIn("fruit/apple: red apple\n", self.start(build / "memory_c"))
+        self.check_accounts(build / "accounts")
 
     def test_by_pkg_config(self):
         program = self.folder / "by_pkg_config"
         run(CXX, "-std=c++17", *WARNINGS, HERE / "cxx/client.cc", "-o", program,
             *pkg_config("--cflags", "--libs", "cairn"))
         self.check_client(program)
-        run(CC, "-std=c99", *WARNINGS, ROOT / "examples/dram/memory.c", "-o", program,
-            *pkg_config("--cflags", "--libs", "cairn-dram"))
-        self.assertIn("fruit/apple: red apple\n", self.start(program))
+        run(CC, "-std=c99", *WARNINGS, ROOT / "examples/c/accounts.c", "-o", program,
+            *pkg_config("--cflags", "--libs", "cairn"))
+        self.check_accounts(program)
 
     def test_versions_agree(self):
         version = run(PREFIX / "bin/cairnd", "--version").split()[-1]

@@ -8,19 +8,14 @@
 
 #include "cairn/c.h"
 #include "cairn/remote_dram.h"
+#include "src/c_api/objects.h"
 
-struct cairn_status {
-  cairn::Status status;
-};
 struct cairn_buffer {
   cairn::dram::Buffer buffer;
 };
 struct cairn_dram {
   std::unique_ptr<cairn::RemoteDram> store;
   std::string listen_address;
-};
-struct cairn_operation {
-  std::function<void()> cancel;
 };
 struct cairn_list {
   std::vector<cairn::dram::ListEntry> entries;
@@ -30,7 +25,8 @@ namespace {
 
 using cairn::Future;
 using cairn::Result;
-using cairn::Status;
+using cairn::c_api::Give;
+using cairn::c_api::View;
 using cairn::dram::Buffer;
 using cairn::dram::Deadline;
 using cairn::dram::Generation;
@@ -42,14 +38,6 @@ using cairn::dram::WriteResult;
 cairn::RemoteDram& Need(cairn_dram* store) {
   if (store == nullptr) std::abort();  // A bug in the caller.
   return *store->store;
-}
-
-std::string_view View(const void* bytes, std::size_t size) {
-  return {static_cast<const char*>(bytes), size};
-}
-
-cairn_status* Give(const Status& status) {
-  return status.ok() ? nullptr : new cairn_status{status};
 }
 
 Deadline After(std::uint64_t timeout_ms) {
@@ -104,17 +92,6 @@ cairn_operation* Start(Future<WriteResult> future, cairn_write_callback callback
 }  // namespace
 
 extern "C" {
-
-int32_t cairn_status_code(const cairn_status* status) {
-  return status == nullptr ? CAIRN_OK : static_cast<int32_t>(status->status.code());
-}
-const char* cairn_status_message(const cairn_status* status) {
-  return status == nullptr ? "" : status->status.message().c_str();
-}
-int cairn_status_maybe_applied(const cairn_status* status) {
-  return status != nullptr && status->status.maybe_applied() ? 1 : 0;
-}
-void cairn_status_free(cairn_status* status) { delete status; }
 
 const void* cairn_buffer_data(const cairn_buffer* buffer) { return buffer->buffer.data(); }
 size_t cairn_buffer_size(const cairn_buffer* buffer) { return buffer->buffer.size(); }
@@ -180,8 +157,6 @@ cairn_operation* cairn_dram_delete_async(cairn_dram* store, const void* key, siz
                                          cairn_write_callback callback, void* argument) {
   return Start(Need(store).Delete(View(key, key_size), From(options)), callback, argument);
 }
-void cairn_operation_cancel(cairn_operation* operation) { operation->cancel(); }
-void cairn_operation_free(cairn_operation* operation) { delete operation; }
 
 cairn_status* cairn_dram_delete_range(cairn_dram* store, const void* min, size_t min_size,
                                       const void* max, size_t max_size, uint64_t* deleted) {
