@@ -86,9 +86,13 @@ install(FILES api/cairn.proto api/kvstore.proto api/kvstore.thrift
         DESTINATION ${CMAKE_INSTALL_DATADIR}/cairn/api COMPONENT dev)
 
 install(TARGETS cairnd cairn RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cairn)
+configure_file(${PACKAGING}/install_node.cmake.in ${CMAKE_BINARY_DIR}/package/install_node.cmake
+               @ONLY)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/cairn COMPONENT cairn)
 # The folder's slash: its content.
 install(DIRECTORY ${CMAKE_BINARY_DIR}/share/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}
         COMPONENT cairn)
+install(FILES ${PACKAGING}/cairnd.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT cairn)
 set(COMPLETION ${CMAKE_BINARY_DIR}/share/completion)
 install(FILES ${COMPLETION}/cairn.bash COMPONENT cairn RENAME cairn
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
@@ -96,3 +100,6 @@ install(FILES ${COMPLETION}/_cairn COMPONENT cairn
         DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
 install(FILES ${COMPLETION}/cairn.fish COMPONENT cairn
         DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+# After the files above, some of which it changes.
+install(SCRIPT ${CMAKE_BINARY_DIR}/package/install_node.cmake COMPONENT cairn)
+include(CairnPackages)
