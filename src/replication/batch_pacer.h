@@ -3,15 +3,19 @@
 //
 // The pacer estimates how many clients propose at the same time, from the number of proposals that
 // were recently outstanding at once, and holds a batch until half of them are in it (the other half
-// is then in flight or on its way back) or until the oldest proposal has waited `max_delay`. With
-// one client the estimate is 1 and nothing is ever held. Compare commit_delay and commit_siblings
-// of PostgreSQL, which are fixed by hand.
+// is then in flight or on its way back) or until the oldest proposal has waited for long enough:
+// `max_delay`, or a quarter of what a write takes at present, if that is longer. How long one takes
+// follows from Little's law: the number of outstanding proposals, divided by the rate at which they
+// are sent. So on a machine that is slow for some reason (a saturated disk, say) batches become
+// larger rather than more. With one client the estimate is 1 and nothing is ever held. Compare
+// commit_delay and commit_siblings of PostgreSQL, which are fixed by hand.
 //
 // Thread safety: owned by the core executor.
 #ifndef CAIRN_SRC_REPLICATION_BATCH_PACER_H_
 #define CAIRN_SRC_REPLICATION_BATCH_PACER_H_
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 
@@ -30,22 +34,41 @@ class BatchPacer {
                                     MonotonicTime oldest, MonotonicTime now) {
     peak_ = std::max(peak_, static_cast<double>(outstanding));
     const auto target = std::min(max_batch_, static_cast<std::size_t>(peak_ / 2));
-    const MonotonicTime until = oldest + max_delay_;
+    const MonotonicTime until = oldest + LongestHold(outstanding);
     if (queued >= target || now >= until) return std::nullopt;
     return until;
   }
 
-  // A batch was sent: the estimate forgets a little, so that it follows clients that left.
-  void Sent(std::size_t outstanding) {
+  // A batch of `count` was sent: the estimate forgets a little, so that it follows clients that
+  // left.
+  void Sent(std::size_t count, std::size_t outstanding, MonotonicTime now) {
     peak_ = std::max(static_cast<double>(outstanding), peak_ * kDecay);
+    if (sent_at_ && count > 0) {
+      const auto gap = static_cast<double>((now - *sent_at_).count());
+      const double each = std::min(gap / static_cast<double>(count), kLongestGapNs);
+      gap_ns_ += kNewsWeight * (each - gap_ns_);
+    }
+    sent_at_ = now;
   }
 
  private:
+  [[nodiscard]] Duration LongestHold(std::size_t outstanding) const {
+    if (max_delay_ <= Duration::zero()) return Duration::zero();
+    const auto takes = gap_ns_ * static_cast<double>(outstanding);
+    const Duration quarter(static_cast<Duration::rep>(takes / 4));
+    return std::max(max_delay_, std::min(quarter, kLongestHold));
+  }
+
   static constexpr double kDecay = 0.95;
+  static constexpr double kNewsWeight = 0.2;
+  static constexpr double kLongestGapNs = 1e9;  // nobody wrote for a while: that says nothing
+  static constexpr Duration kLongestHold = std::chrono::milliseconds(20);
 
   const std::size_t max_batch_;
   const Duration max_delay_;
-  double peak_ = 0;  // of `outstanding`, decaying
+  double peak_ = 0;    // of `outstanding`, decaying
+  double gap_ns_ = 0;  // between two proposals that are sent, smoothed
+  std::optional<MonotonicTime> sent_at_;
 };
 
 }  // namespace cairn::replication

@@ -87,7 +87,7 @@ bool Replica::ProposeBatch() {
     queue_.pop_front();
   }
   if (taken.empty()) return true;
-  pacer_.Sent(waiters_.outstanding_writes());
+  pacer_.Sent(taken.size(), waiters_.outstanding_writes(), env_.clock->Now());
   const std::uint32_t count = batch.count();
   const consensus::ProposalId id(next_number_++);
   proposals_.emplace(id, std::move(taken));

@@ -160,22 +160,50 @@ TEST(BatchPacer, OneClientIsNeverHeld) {
   BatchPacer pacer(100, microseconds(1000));
   for (std::int64_t t = 0; t < 1000; ++t) {
     EXPECT_FALSE(pacer.Hold(1, 1, {t}, {t}).has_value());
-    pacer.Sent(1);
+    pacer.Sent(1, 1, {t});
   }
 }
 
 TEST(BatchPacer, ManyClientsAreGatheredButNotForLong) {
   BatchPacer pacer(100, microseconds(1000));
   EXPECT_FALSE(pacer.Hold(64, 64, {0}, {0}).has_value());
-  pacer.Sent(64);
+  pacer.Sent(64, 64, {0});
   const auto until = pacer.Hold(3, 64, {10}, {20});
   ASSERT_TRUE(until.has_value());
   EXPECT_EQ(*until, MonotonicTime{10} + microseconds(1000));
   EXPECT_FALSE(pacer.Hold(32, 64, {10}, {20}).has_value());
   EXPECT_FALSE(pacer.Hold(3, 64, {10}, *until).has_value());
   // When they have left, the one that stays is soon not held any more.
-  for (int i = 0; i < 100; ++i) pacer.Sent(1);
+  for (int i = 0; i < 100; ++i) pacer.Sent(1, 1, {i});
   EXPECT_FALSE(pacer.Hold(1, 1, {10}, {20}).has_value());
+}
+
+TEST(BatchPacer, WhereWritesTakeLongTheirBatchesWaitLonger) {
+  BatchPacer pacer(100, microseconds(1000));
+  // Batches of 4 every 2 ms, 64 outstanding: a write takes 32 ms.
+  MonotonicTime now{0};
+  for (int i = 0; i < 100; ++i) {
+    pacer.Hold(4, 64, now, now);
+    pacer.Sent(4, 64, now);
+    now = now + microseconds(2000);
+  }
+  const auto until = pacer.Hold(4, 64, now, now);
+  ASSERT_TRUE(until.has_value());
+  EXPECT_NEAR(static_cast<double>((*until - now).count()), 8e6, 1e5);
+  EXPECT_FALSE(pacer.Hold(32, 64, now, now).has_value());
+  // However slow it is, the wait has a bound; and none of it where waiting is off.
+  BatchPacer slow(100, microseconds(1000));
+  BatchPacer off(100, Duration::zero());
+  for (BatchPacer* p : {&slow, &off}) {
+    MonotonicTime at{0};
+    for (int i = 0; i < 100; ++i) {
+      p->Hold(1, 64, at, at);
+      p->Sent(1, 64, at);
+      at = at + std::chrono::seconds(10);
+    }
+  }
+  EXPECT_EQ(slow.Hold(4, 64, now, now), now + std::chrono::milliseconds(20));
+  EXPECT_FALSE(off.Hold(4, 64, now, now).has_value());
 }
 
 }  // namespace
