@@ -36,7 +36,10 @@ if(CAIRN_FUZZERS)
 endif()
 find_program(CAIRN_CCACHE ccache)
 if(CAIRN_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CAIRN_CCACHE})
+  # Paths below the source folder count relative to it, so that every checkout on a machine shares
+  # what one has compiled. Debuggers find sources through the build folder they are started in.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CAIRN_CCACHE})
 endif()
 
 find_package(Threads REQUIRED)
