@@ -13,7 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "bench/load/histogram.h"
+#include "src/load/histogram.h"
 
 namespace {
 

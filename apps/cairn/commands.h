@@ -40,6 +40,7 @@ std::vector<Command> TxnCommands();      // txn
 std::vector<Command> BulkCommands();     // dump, load
 std::vector<Command> AdminCommands();    // status
 std::vector<Command> ClusterCommands();  // cluster status
+std::vector<Command> BenchCommands();    // bench
 std::vector<Command> MetaCommands();     // completion, man
 std::vector<Command> DramCommands();     // dram serve, put, get, delete, list, stat, route, bench
 

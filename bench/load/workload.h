@@ -12,7 +12,7 @@
 #include <string>
 
 #include "bench/load/driver.h"
-#include "bench/load/histogram.h"
+#include "src/load/histogram.h"
 
 namespace cairn::bench {
 

@@ -1,4 +1,4 @@
-#include "bench/load/histogram.h"
+#include "src/load/histogram.h"
 
 #include <gtest/gtest.h>
 
@@ -56,6 +56,22 @@ TEST(HistogramTest, MergedPartsEqualTheWhole) {
   EXPECT_EQ(odd.max_ns(), whole.max_ns());
   EXPECT_DOUBLE_EQ(odd.mean_ns(), whole.mean_ns());
   EXPECT_EQ(odd.Percentile(75), whole.Percentile(75));
+}
+
+// One request of 1 ms, then a stall of 100 ms: a client that sends every millisecond would have had
+// another 99 requests wait, for 99, 98, ... 1 ms.
+TEST(HistogramTest, TheCorrectionAddsWhatAStallKeptFromBeingSent) {
+  Histogram raw;
+  for (int i = 0; i < 100; ++i) raw.Record(1'000'000);
+  raw.Record(100'000'000);
+  EXPECT_LT(raw.Percentile(99), 2'000'000u);
+  const Histogram corrected = raw.Corrected(1'000'000);
+  EXPECT_NEAR(static_cast<double>(corrected.count()), 200, 2);
+  EXPECT_NEAR(static_cast<double>(corrected.Percentile(75)), 50e6, 2e6);
+  EXPECT_NEAR(static_cast<double>(corrected.Percentile(99)), 98e6, 3e6);
+  EXPECT_EQ(corrected.max_ns(), raw.max_ns());
+  EXPECT_EQ(raw.Corrected(0).count(), raw.count());
+  EXPECT_EQ(raw.Corrected(200'000'000).count(), raw.count());
 }
 
 TEST(HistogramTest, TheLargestValueHasABucket) {

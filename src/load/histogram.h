@@ -2,8 +2,8 @@
 // so that a percentile is off by at most 1/64 of its value, and recording is a few instructions.
 //
 // Thread safety: none. Each client thread fills its own; Merge joins them afterwards.
-#ifndef CAIRN_BENCH_LOAD_HISTOGRAM_H_
-#define CAIRN_BENCH_LOAD_HISTOGRAM_H_
+#ifndef CAIRN_SRC_LOAD_HISTOGRAM_H_
+#define CAIRN_SRC_LOAD_HISTOGRAM_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +17,8 @@ class Histogram {
 
   // Counts one value, in nanoseconds.
   void Record(std::uint64_t value_ns);
+  // Counts a value as often as `times`.
+  void Record(std::uint64_t value_ns, std::uint64_t times);
   // Adds everything that `other` counted.
   void Merge(const Histogram& other);
 
@@ -27,6 +29,12 @@ class Histogram {
   // The middle of the bucket that holds the value at `percent` (0 to 100) of the sorted values, and
   // never more than max_ns(); 0 if nothing was recorded.
   [[nodiscard]] std::uint64_t Percentile(double percent) const;
+
+  // What a client would have seen that sends a request every `interval_ns`, instead of waiting for
+  // the last answer: while a value v of this histogram was waited for, it would have sent requests
+  // that took v - interval, v - 2 * interval, and so on. They are added (Tene's correction for
+  // coordinated omission). The same histogram if the interval is 0.
+  [[nodiscard]] Histogram Corrected(std::uint64_t interval_ns) const;
 
  private:
   static constexpr int kSubBits = 6;
@@ -45,4 +53,4 @@ class Histogram {
 
 }  // namespace cairn::bench
 
-#endif  // CAIRN_BENCH_LOAD_HISTOGRAM_H_
+#endif  // CAIRN_SRC_LOAD_HISTOGRAM_H_

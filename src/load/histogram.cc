@@ -1,4 +1,4 @@
-#include "bench/load/histogram.h"
+#include "src/load/histogram.h"
 
 #include <algorithm>
 #include <bit>
@@ -22,10 +22,13 @@ std::uint64_t Histogram::MiddleOf(std::size_t bucket) {
   return low + (std::uint64_t{1} << shift) / 2;
 }
 
-void Histogram::Record(std::uint64_t value_ns) {
-  ++buckets_[BucketOf(value_ns)];
-  ++count_;
-  sum_ns_ += static_cast<double>(value_ns);
+void Histogram::Record(std::uint64_t value_ns) { Record(value_ns, 1); }
+
+void Histogram::Record(std::uint64_t value_ns, std::uint64_t times) {
+  if (times == 0) return;
+  buckets_[BucketOf(value_ns)] += times;
+  count_ += times;
+  sum_ns_ += static_cast<double>(value_ns) * static_cast<double>(times);
   max_ns_ = std::max(max_ns_, value_ns);
 }
 
@@ -51,6 +54,19 @@ std::uint64_t Histogram::Percentile(double percent) const {
     if (seen >= rank) return std::min(MiddleOf(i), max_ns_);
   }
   return max_ns_;
+}
+
+Histogram Histogram::Corrected(std::uint64_t interval_ns) const {
+  Histogram corrected = *this;
+  if (interval_ns == 0) return corrected;
+  for (std::size_t i = 0; i < buckets_.size(); ++i) {
+    if (buckets_[i] == 0) continue;
+    for (std::uint64_t left = std::min(MiddleOf(i), max_ns_); left >= 2 * interval_ns;) {
+      left -= interval_ns;
+      corrected.Record(left, buckets_[i]);
+    }
+  }
+  return corrected;
 }
 
 }  // namespace cairn::bench
