@@ -154,7 +154,11 @@ ExitCode RunDump(Context& context, const Invocation& in) {
 ExitCode RunLoad(Context& context, const Invocation& in) {
   const std::string path = in.Required("FILE");
   std::ifstream file;
-  if (path != "-") file.open(path, std::ios::binary);
+  if (path == "-") {
+    if (const auto failure = context.NeedStandardInput()) return context.Fail(*failure);
+  } else {
+    file.open(path, std::ios::binary);
+  }
   if (!file) return context.Fail(UsageFailure("cannot read '" + path + "'"));
   LoadOptions options{.format = FormatOf(in.Required("format")),
                       .batch_bytes = *in.Number("batch-bytes"),
@@ -162,7 +166,6 @@ ExitCode RunLoad(Context& context, const Invocation& in) {
                       .resume_file = in.Text("resume-file").value_or(""),
                       .progress = in.Required("progress")};
   LoadJob job(&context, std::move(options));
-  std::ios::sync_with_stdio(false);
   if (const auto failure = job.Run(path == "-" ? std::cin : static_cast<std::istream&>(file))) {
     return context.Fail(*failure);
   }

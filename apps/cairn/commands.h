@@ -41,6 +41,7 @@ std::vector<Command> BulkCommands();     // dump, load
 std::vector<Command> AdminCommands();    // status
 std::vector<Command> ClusterCommands();  // cluster status
 std::vector<Command> BenchCommands();    // bench
+std::vector<Command> ShellCommands();    // shell
 std::vector<Command> MetaCommands();     // completion, man
 std::vector<Command> DramCommands();     // dram serve, put, get, delete, list, stat, route, bench
 

@@ -71,6 +71,16 @@ class Context {
   // next call makes a new one.
   MaybeFailure Call(const std::function<void(client::ThriftClient&)>& call);
 
+  // Standard input holds commands from now on; nobody else may read it.
+  void TakeStandardInput() { standard_input_taken_ = true; }
+  // A failure if somebody has taken it.
+  [[nodiscard]] MaybeFailure NeedStandardInput() const {
+    if (!standard_input_taken_) return std::nullopt;
+    return UsageFailure(
+        "'-' stands for standard input, from which the shell reads commands; name a file, or "
+        "write \\x2d for the character");
+  }
+
   // Fills in what every request of a kind has in common: family, read level, deadline.
   template <class Request>
   void Prepare(Request* request) const {
@@ -97,6 +107,7 @@ class Context {
 
  private:
   CommonOptions options_;
+  bool standard_input_taken_ = false;
   std::unique_ptr<client::NodeConnection> connection_;
 };
 

@@ -74,6 +74,7 @@ ExitCode RunPut(Context& context, const Invocation& in) {
   const std::string given = in.Required("VALUE");
   Result<std::string> value = std::string();
   if (given == "-") {
+    if (const auto failure = context.NeedStandardInput()) return context.Fail(*failure);
     value = std::string{std::istreambuf_iterator<char>(std::cin), {}};
   } else {
     value = context.Bytes(given, "VALUE");

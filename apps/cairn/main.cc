@@ -38,6 +38,8 @@ int Main(const std::vector<std::string>& words) {
 }  // namespace cairn::cli
 
 int main(int argc, char** argv) {
+  // Bulk goes through these streams. Before their first use: later, what they hold would be lost.
+  std::ios::sync_with_stdio(false);
   // Thrift reports connection errors on standard error by itself; the commands report them once.
   apache::thrift::GlobalOutput.setOutputFunction([](const char*) {});
   return cairn::cli::Main({argv + 1, argv + argc});

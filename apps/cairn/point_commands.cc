@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "apps/cairn/context.h"
+#include "apps/cairn/output.h"
 
 namespace cairn::cli {
 namespace {
@@ -13,16 +14,14 @@ using nlohmann::ordered_json;
 
 // What get and snapshotRead answer alike.
 struct Found {
-  bool found = false;
-  std::string value;
+  std::optional<std::string> value;
   std::optional<std::int64_t> version;
 };
 
 template <class Response>
 MaybeFailure Take(Response response, Found* found) {
   if (MaybeFailure failure = FailureOf(response)) return failure;
-  found->found = response.found;
-  found->value = std::move(response.value);
+  if (response.found) found->value = std::move(response.value);
   if (response.__isset.version && response.found) found->version = response.version;
   return std::nullopt;
 }
@@ -60,27 +59,13 @@ ExitCode ReportWrite(const Context& context, const Response& response) {
 // read as such, without the newline that ends it.
 Result<std::string> ReadValue(const Context& context, const std::string& given) {
   if (given != "-") return context.Bytes(given, "VALUE");
+  if (const auto failure = context.NeedStandardInput()) {
+    return InvalidArgumentError(failure->message);
+  }
   std::string bytes{std::istreambuf_iterator<char>(std::cin), {}};
   if (context.options().form == TextForm::kEscaped) return bytes;
   while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r')) bytes.pop_back();
   return context.Bytes(bytes, "standard input");
-}
-
-ExitCode ShowFound(const Context& context, const std::string& key, const Found& found, bool raw) {
-  if (context.options().json) {
-    ordered_json document = {{"found", found.found}};
-    PutBytes(&document, "key", key);
-    if (found.found) PutBytes(&document, "value", found.value);
-    if (found.version.has_value()) document["version"] = *found.version;
-    Context::Print(document);
-  } else if (found.found && raw) {
-    std::cout << found.value << std::flush;
-  } else if (found.found) {
-    std::cout << context.Text(found.value) << std::endl;
-  } else {
-    std::cerr << "cairn: not found: " << context.Text(key) << "\n";
-  }
-  return found.found ? kSuccess : kKeyNotFound;
 }
 
 ExitCode RunGet(Context& context, const Invocation& in) {
@@ -90,7 +75,7 @@ ExitCode RunGet(Context& context, const Invocation& in) {
   if (in.Has("at-version")) at_version = static_cast<std::int64_t>(*in.Number("at-version"));
   Found found;
   if (const auto failure = Read(&context, *key, at_version, &found)) return context.Fail(*failure);
-  return ShowFound(context, *key, found, in.Has("raw"));
+  return ShowValue(context, *key, found.value, found.version, in.Has("raw"));
 }
 
 ExitCode RunPut(Context& context, const Invocation& in) {

@@ -4,82 +4,11 @@
 #include <utility>
 
 #include "apps/cairn/context.h"
+#include "apps/cairn/output.h"
 #include "apps/cairn/range_reader.h"
 
 namespace cairn::cli {
 namespace {
-
-using nlohmann::ordered_json;
-
-// Writes pairs as they come, so that a range of any size fits in memory.
-class Printer {
- public:
-  Printer(const Context* context, bool keys_only)
-      : context_(*context), keys_only_(keys_only), json_(context->options().json) {}
-
-  void Print(const thrift_api::KeyValue& pair) {
-    if (json_) {
-      ordered_json element;
-      PutBytes(&element, "key", pair.key);
-      if (!keys_only_) PutBytes(&element, "value", pair.value);
-      std::cout << (count_ == 0 ? "{\"key_values\":[" : ",") << element.dump();
-    } else {
-      std::cout << context_.Text(pair.key);
-      if (!keys_only_) std::cout << '\t' << context_.Text(pair.value);
-      std::cout << '\n';
-    }
-    ++count_;
-  }
-
-  void Finish(bool has_more, std::optional<std::int64_t> version) {
-    if (json_) {
-      std::cout << (count_ == 0 ? "{\"key_values\":[" : "") << "],\"count\":" << count_
-                << ",\"has_more\":" << (has_more ? "true" : "false");
-      if (version.has_value()) std::cout << ",\"version\":" << *version;
-      std::cout << "}\n";
-    }
-    std::cout << std::flush;
-  }
-
-  // A document that was begun must end as one: the error becomes its last field.
-  [[nodiscard]] ExitCode Fail(const Failure& failure) const {
-    if (!json_ || count_ == 0) return context_.Fail(failure);
-    const ordered_json error = {{"code", failure.code}, {"message", failure.message}};
-    std::cout << "],\"error\":"
-              << error.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << "}"
-              << std::endl;
-    return failure.exit;
-  }
-
-  [[nodiscard]] std::uint64_t count() const { return count_; }
-
- private:
-  const Context& context_;
-  const bool keys_only_;
-  const bool json_;
-  std::uint64_t count_ = 0;
-};
-
-// A bound that may stand as an argument or as an option.
-Status TakeBound(const Context& context, const Invocation& in, const char* argument,
-                 const char* option, std::optional<std::string>* bound) {
-  for (const std::string name : {argument, option}) {
-    if (!in.Has(name)) continue;
-    CAIRN_ASSIGN_OR_RETURN(*bound, context.Bytes(in.Required(name), name));
-  }
-  return Status::Ok();
-}
-
-Status TakeBounds(const Context& context, const Invocation& in, Bounds* bounds) {
-  CAIRN_RETURN_IF_ERROR(TakeBound(context, in, "BEGIN", "begin", &bounds->begin));
-  CAIRN_RETURN_IF_ERROR(TakeBound(context, in, "END", "end", &bounds->end));
-  if (in.Has("prefix")) {
-    CAIRN_ASSIGN_OR_RETURN(const std::string prefix,
-                           context.Bytes(in.Required("prefix"), "--prefix"));
-    *bounds = PrefixBounds(prefix);
-  }
-  return Status::Ok();
-}
 
 ExitCode RunRange(Context& context, const Invocation& in) {
   Bounds bounds;
@@ -89,11 +18,11 @@ ExitCode RunRange(Context& context, const Invocation& in) {
   std::optional<std::int64_t> version;
   if (in.Has("at-version")) version = static_cast<std::int64_t>(*in.Number("at-version"));
   RangeReader reader(&context, std::move(bounds), *in.Number("limit"), version);
-  Printer printer(&context, in.Has("keys-only"));
+  PairPrinter printer(&context, in.Has("keys-only"));
   std::vector<thrift_api::KeyValue> pairs;
   while (!reader.done()) {
     if (const auto failure = reader.Next(&pairs)) return printer.Fail(*failure);
-    for (const auto& pair : pairs) printer.Print(pair);
+    for (const auto& pair : pairs) printer.Print(pair.key, pair.value);
   }
   printer.Finish(reader.has_more(), reader.version());
   return kSuccess;

@@ -107,7 +107,11 @@ void Report(const Context& context, const Attempt& attempt, std::int64_t version
 ExitCode RunTxn(Context& context, const Invocation& in) {
   const std::string path = in.Required("SCRIPT");
   std::ifstream file;
-  if (path != "-") file.open(path);
+  if (path == "-") {
+    if (const auto failure = context.NeedStandardInput()) return context.Fail(*failure);
+  } else {
+    file.open(path);
+  }
   if (!file) return context.Fail(UsageFailure("cannot read '" + path + "'"));
   const auto steps = ParseTxnScript(path == "-" ? std::cin : static_cast<std::istream&>(file),
                                     context.options().form);

@@ -113,7 +113,7 @@ class Loop {
   void RunOpen() {
     for (const auto& lane : lanes_) Retire(lane.get());
     SeededRandom random(options_.seed);
-    MonotonicTime due = clock_.Now();
+    MonotonicTime due = window_.begin + -options_.warmup;
     while (due < window_.end) {
       Lane* lane = IdleLane(due);
       const MonotonicTime now = clock_.Now();

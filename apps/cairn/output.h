@@ -1,0 +1,45 @@
+// How a value and a range are shown, inside a transaction of the shell and outside.
+//
+// Thread safety: one thread.
+#ifndef CAIRN_APPS_CAIRN_OUTPUT_H_
+#define CAIRN_APPS_CAIRN_OUTPUT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "apps/cairn/context.h"
+#include "apps/cairn/range_reader.h"
+
+namespace cairn::cli {
+
+// A value that was looked for, or on standard error that there is none. `version`: of its write.
+ExitCode ShowValue(const Context& context, const std::string& key,
+                   const std::optional<std::string>& value, std::optional<std::int64_t> version,
+                   bool raw);
+
+// The bounds that BEGIN, END, --begin, --end and --prefix of `range` give.
+Status TakeBounds(const Context& context, const Invocation& in, Bounds* bounds);
+
+// Writes pairs as they come, so that a range of any size fits in memory.
+class PairPrinter {
+ public:
+  PairPrinter(const Context* context, bool keys_only)
+      : context_(*context), keys_only_(keys_only), json_(context->options().json) {}
+
+  void Print(std::string_view key, std::string_view value);
+  void Finish(bool has_more, std::optional<std::int64_t> version);
+  // A document that was begun must end as one: the error becomes its last field.
+  [[nodiscard]] ExitCode Fail(const Failure& failure) const;
+
+ private:
+  const Context& context_;
+  const bool keys_only_;
+  const bool json_;
+  std::uint64_t count_ = 0;
+};
+
+}  // namespace cairn::cli
+
+#endif  // CAIRN_APPS_CAIRN_OUTPUT_H_

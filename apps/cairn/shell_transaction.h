@@ -1,0 +1,43 @@
+// get, put, delete and range inside a transaction of the shell: reads are of its version and see
+// its writes, and writes wait for the commit.
+//
+// Thread safety: one thread.
+#ifndef CAIRN_APPS_CAIRN_SHELL_TRANSACTION_H_
+#define CAIRN_APPS_CAIRN_SHELL_TRANSACTION_H_
+
+#include <string>
+
+#include "apps/cairn/context.h"
+#include "apps/cairn/transaction.h"
+
+namespace cairn::cli {
+
+class ShellTransaction {
+ public:
+  explicit ShellTransaction(Context* context) : context_(*context), transaction_(context) {}
+
+  // Takes the read version, and says which it is.
+  ExitCode Begin();
+  // Can this command be a step of a transaction?
+  static bool IsStep(const std::string& command);
+  ExitCode Step(const Invocation& in);
+  // Commits, and says at which version.
+  ExitCode Commit();
+
+  [[nodiscard]] std::size_t writes() const { return transaction_.writes(); }
+
+ private:
+  ExitCode Get(const Invocation& in);
+  ExitCode Put(const Invocation& in);
+  ExitCode Delete(const Invocation& in);
+  ExitCode Range(const Invocation& in);
+  // Says in JSON that a write waits.
+  ExitCode Waiting() const;
+
+  Context& context_;
+  Transaction transaction_;
+};
+
+}  // namespace cairn::cli
+
+#endif  // CAIRN_APPS_CAIRN_SHELL_TRANSACTION_H_
