@@ -272,9 +272,9 @@ Status StateMachineExecutor::Do(const kv::AtomicCommit& op, const kv::Command& c
 
 Status StateMachineExecutor::Do(const kv::CreateColumnFamily& op, const kv::Command&,
                                 ApplyOutcome* outcome) {
+  // Done already, by this request's own first arrival, say.
   if (kv::IsDefaultFamily(op.name) || families_.Find(op.name).ok()) {
-    outcome->status =
-        AlreadyExistsError("column family '" + Printable(op.name) + "' exists already");
+    outcome->result.version = meta_.version;
     return Status::Ok();
   }
   const FamilyId id = meta_.next_family;
@@ -290,9 +290,12 @@ Status StateMachineExecutor::Do(const kv::CreateColumnFamily& op, const kv::Comm
 Status StateMachineExecutor::Do(const kv::DropColumnFamily& op, const kv::Command&,
                                 ApplyOutcome* outcome) {
   const Result<Family> family = families_.Find(op.name);
-  if (!family.ok() || family->id == FamilyId()) {
-    outcome->status =
-        family.ok() ? InvalidArgumentError("'default' cannot be dropped") : family.status();
+  if (!family.ok()) {
+    outcome->result.version = meta_.version;
+    return Status::Ok();
+  }
+  if (family->id == FamilyId()) {
+    outcome->status = InvalidArgumentError("'default' cannot be dropped");
     return Status::Ok();
   }
   outcome->result.version = TakeVersion();

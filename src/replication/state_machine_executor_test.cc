@@ -141,7 +141,12 @@ TEST_F(ExecutorTest, FamiliesAreApart) {
   EXPECT_EQ(Get("a", "users").substr(0, 9), "NOT_FOUND");
   EXPECT_EQ(Apply(kv::Set{"a", "1", "users"}).status.code(), StatusCode::kNotFound);
   MustApply(kv::CreateColumnFamily{"users"});
-  EXPECT_EQ(Apply(kv::CreateColumnFamily{"users"}).status.code(), StatusCode::kAlreadyExists);
+  // Again: nothing changes, and no version is taken.
+  const Version created = executor_->applied_version();
+  MustApply(kv::CreateColumnFamily{"users"});
+  MustApply(kv::CreateColumnFamily{"default"});
+  MustApply(kv::DropColumnFamily{"nobody's"});
+  EXPECT_EQ(executor_->applied_version(), created);
   MustApply(kv::Set{"a", "users", "users"});
   MustApply(kv::Set{"a", "default", "default"});
   EXPECT_EQ(Get("a", "users"), "users");

@@ -1,0 +1,150 @@
+// A node's gRPC port, fed calls of every method with any bytes as the request, over a socket: every
+// call ends by its deadline, an error of the node says what it is, and the node goes on serving.
+// The first byte chooses the method, the second a request that the bytes are added to, which
+// protobuf takes as changing its fields, so that not every run has to find one.
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <future>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "api/cairn.grpc.pb.h"
+#include "src/base/check.h"
+#include "src/server/grpc/grpc_server.h"
+#include "src/server/testing/test_node.h"
+
+namespace {
+
+using namespace cairn;  // NOLINT(google-build-using-namespace): a fuzzer's own file
+
+constexpr const char* kMethods[] = {
+    "/cairn.v1.KV/Get",
+    "/cairn.v1.KV/GetRange",
+    "/cairn.v1.KV/GetKey",
+    "/cairn.v1.KV/Scan",
+    "/cairn.v1.KV/GetReadVersion",
+    "/cairn.v1.KV/GetCommittedVersion",
+    "/cairn.v1.KV/Set",
+    "/cairn.v1.KV/Delete",
+    "/cairn.v1.KV/SetVersionstampedKey",
+    "/cairn.v1.KV/SetVersionstampedValue",
+    "/cairn.v1.KV/Commit",
+    "/cairn.v1.KV/OpenSession",
+    "/cairn.v1.KV/CloseSession",
+    "/cairn.v1.KV/Ping",
+    "/cairn.v1.Admin/CreateColumnFamily",
+    "/cairn.v1.Admin/DropColumnFamily",
+    "/cairn.v1.Admin/ListColumnFamilies",
+    "/cairn.v1.Admin/GetClusterStatus",
+    "/cairn.v1.Admin/GetNodeStatus",
+    "/cairn.v1.Admin/GetStatistics",
+    "/cairn.v1.Admin/SetFault",
+    "/kvstore.KVStore/Get",
+    "/kvstore.KVStore/Put",
+    "/kvstore.KVStore/Delete",
+    "/kvstore.KVStore/ListKeys",
+    "/kvstore.KVStore/Ping",
+};
+
+// Field 1 as "k", as a selector or range of it, and fields 1 and 2 as bytes: most requests' own.
+const std::string kHeads[] = {"", "\x0a\x01k", "\x0a\x03\x0a\x01k", "\x0a\x05\x0a\x03\x0a\x01k",
+                              "\x0a\x01k\x12\x01v"};
+
+class Fixture {
+ public:
+  Fixture() {
+    server::GrpcServerOptions options;
+    options.port = 0;
+    options.message_bytes = 1 << 16;
+    auto server = server::GrpcServer::Start(options, &node_.service());
+    CAIRN_CHECK(server.ok());
+    server_ = *std::move(server);
+    channel_ = grpc::CreateChannel("127.0.0.1:" + std::to_string(server_->port()),
+                                   grpc::InsecureChannelCredentials());
+    for (const char* key : {"a", "k", "k1", "z"}) {
+      v1::SetRequest request;
+      request.set_key(key);
+      request.set_value("value");
+      grpc::ClientContext context;
+      v1::WriteResponse response;
+      CAIRN_CHECK(v1::KV::NewStub(channel_)->Set(&context, request, &response).ok());
+    }
+  }
+
+  grpc::Status Call(const std::string& method, const std::string& request);
+  void CheckAlive() {
+    grpc::ClientContext context;
+    v1::PingResponse response;
+    CAIRN_CHECK(v1::KV::NewStub(channel_)->Ping(&context, v1::PingRequest(), &response).ok());
+  }
+
+ private:
+  server::testing::TestNode node_;
+  std::unique_ptr<server::GrpcServer> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+// Any call, its answers read to the end.
+class Reading : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  explicit Reading(const std::string& request) {
+    const grpc::Slice slice(request);
+    request_ = grpc::ByteBuffer(&slice, 1);
+  }
+  grpc::Status Run() {
+    StartRead(&answer_);
+    StartWriteLast(&request_, {});
+    StartCall();
+    return ended_.get_future().get();
+  }
+  void OnReadDone(bool ok) override {
+    if (ok) StartRead(&answer_);
+  }
+  void OnDone(const grpc::Status& status) override { ended_.set_value(status); }
+
+ private:
+  grpc::ByteBuffer request_;
+  grpc::ByteBuffer answer_;
+  std::promise<grpc::Status> ended_;
+};
+
+grpc::Status Fixture::Call(const std::string& method, const std::string& request) {
+  grpc::GenericStub stub(channel_);
+  grpc::ClientContext context;
+  // Some wait for a version that never comes.
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(50));
+  Reading reading(request);
+  stub.PrepareBidiStreamingCall(&context, method, {}, &reading);
+  return reading.Run();
+}
+
+void CheckStatus(const grpc::Status& status) {
+  CAIRN_CHECK(status.error_code() >= grpc::StatusCode::OK &&
+              status.error_code() <= grpc::StatusCode::UNAUTHENTICATED);
+  if (status.error_details().empty()) return;  // gRPC's own: the deadline, a message it can't read
+  v1::RpcStatus wire;
+  v1::ErrorDetail detail;
+  CAIRN_CHECK(wire.ParseFromString(status.error_details()));
+  CAIRN_CHECK(wire.details_size() == 1 && wire.details(0).UnpackTo(&detail));
+  CAIRN_CHECK(wire.code() == status.error_code());
+  CAIRN_CHECK(detail.reason() != v1::REASON_OK && !v1::Reason_Name(detail.reason()).empty());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 2) return 0;
+  static auto* const fixture = new Fixture();
+  static std::uint64_t runs = 0;
+  const std::string request = kHeads[data[1] % std::size(kHeads)] +
+                              std::string(reinterpret_cast<const char*>(data) + 2, size - 2);
+  CheckStatus(fixture->Call(kMethods[data[0] % std::size(kMethods)], request));
+  if (++runs % 100 == 0) fixture->CheckAlive();
+  return 0;
+}
