@@ -205,7 +205,10 @@ TEST_P(NodeClientTest, AWriteThatNeverLeftIsCertainlyNotApplied) {
   read.timeout = milliseconds(300);
   EXPECT_FALSE(client->Get("k", read).ok());
   const auto set = client->Set("k", "2", brief);
-  EXPECT_EQ(set.status().code(), StatusCode::kUnavailable) << set.status().ToString();
+  // The time may end during a wait before another try.
+  EXPECT_TRUE(set.status().code() == StatusCode::kUnavailable ||
+              set.status().code() == StatusCode::kTimeout)
+      << set.status().ToString();
   EXPECT_FALSE(set.status().maybe_applied());
 }
 
