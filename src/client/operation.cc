@@ -39,20 +39,20 @@ bool LeavesOpen(StatusCode code) {
 Operation::Operation(std::shared_ptr<ClientCore> core, Request request, const RunOptions& options,
                      bool driven, ClientCore::Done done)
     : core_(std::move(core)),
-      request_(std::make_shared<const Request>(std::move(request))),
+      request_(std::move(request)),
       options_(options),
       driven_(driven),
-      is_write_(IsWrite(*request_)),
-      wants_session_(core_->options().sessions && TakesSession(*request_)),
+      is_write_(IsWrite(request_)),
+      wants_session_(core_->options().sessions && TakesSession(request_)),
       read_level_(core_->LevelOf(options.read_level)),
       done_(std::move(done)) {}
 
 std::string Operation::Name() const {
-  if (const auto* operation = std::get_if<kv::KvOperation>(request_.get())) {
+  if (const auto* operation = std::get_if<kv::KvOperation>(&request_)) {
     return std::string(kv::operation_name(*operation));
   }
-  if (std::holds_alternative<ListFamilies>(*request_)) return "list_column_families";
-  if (std::holds_alternative<Ping>(*request_)) return "ping";
+  if (std::holds_alternative<ListFamilies>(request_)) return "list_column_families";
+  if (std::holds_alternative<Ping>(request_)) return "ping";
   return "status";
 }
 
@@ -141,8 +141,9 @@ void Operation::Try() {
     in_flight_node_ = *node;
     context = Context(now);
   }
+  // The request lives as long as this operation.
   const std::shared_ptr<Call> call = nodes.channel(*node)->Start(
-      request_, context,
+      std::shared_ptr<const Request>(shared_from_this(), &request_), context,
       [self = shared_from_this(), attempt, node = *node, now](NodeChannel::Outcome outcome) {
         self->OnOutcome(attempt, node, now, std::move(outcome));
       });
@@ -191,7 +192,7 @@ void Operation::OnFailure(NodeSet::Index node, Status status, bool answered) {
     MutexLock lock(&mutex_);
     if (is_write_ && status.maybe_applied()) maybe_applied_ = true;
     has_lease = lease_.has_value();
-    safe = !maybe_applied_ || has_lease || MayRepeat(*request_);
+    safe = !maybe_applied_ || has_lease || MayRepeat(request_);
     attempts = attempt_;
   }
   if (has_lease && status.code() == StatusCode::kSessionExpired) {

@@ -58,7 +58,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   [[nodiscard]] bool ForLeader() const { return is_write_ || read_level_ == ReadLevel::kLeader; }
 
   const std::shared_ptr<ClientCore> core_;
-  const std::shared_ptr<const Request> request_;
+  const Request request_;
   const RunOptions options_;
   const bool driven_;
   const bool is_write_;

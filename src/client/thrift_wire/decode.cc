@@ -1,11 +1,11 @@
 #include <thrift/TApplicationException.h>
-#include <thrift/protocol/TBinaryProtocol.h>
 #include <thrift/transport/TBufferTransports.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "api/kvstore_types.h"
+#include "src/client/thrift_wire/answer_protocol.h"
 #include "src/client/thrift_wire/codec.h"
 
 namespace cairn::client {
@@ -14,9 +14,8 @@ namespace {
 namespace api = thrift_api;
 using apache::thrift::TApplicationException;
 using apache::thrift::TException;
-using apache::thrift::protocol::TBinaryProtocolT;
 using apache::thrift::transport::TMemoryBuffer;
-using Protocol = TBinaryProtocolT<TMemoryBuffer>;
+using Protocol = AnswerProtocol;
 
 Version ToVersion(std::int64_t value) { return Version(static_cast<std::uint64_t>(value)); }
 
@@ -223,11 +222,11 @@ NodeChannel::Outcome Refused(const Request& request, std::string why, bool answe
 NodeChannel::Outcome DecodeThriftAnswer(const Request& request, std::string_view frame) {
   try {
     auto* bytes = reinterpret_cast<std::uint8_t*>(const_cast<char*>(frame.data()));
-    const auto buffer = std::make_shared<TMemoryBuffer>(
-        bytes, static_cast<std::uint32_t>(frame.size()), TMemoryBuffer::OBSERVE);
+    thread_local const auto buffer = std::make_shared<TMemoryBuffer>();
+    buffer->resetBuffer(bytes, static_cast<std::uint32_t>(frame.size()), TMemoryBuffer::OBSERVE);
     // A length in a message is at most the message's own.
     const auto limit = static_cast<std::int32_t>(std::min<std::size_t>(frame.size(), INT32_MAX));
-    Protocol protocol(buffer, limit, limit, /*strict_read=*/true, /*strict_write=*/true);
+    Protocol protocol(buffer, limit);
     std::string method;
     apache::thrift::protocol::TMessageType type;
     std::int32_t sequence = 0;

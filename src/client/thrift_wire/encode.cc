@@ -18,6 +18,8 @@ using apache::thrift::transport::TMemoryBuffer;
 using Protocol = TBinaryProtocolT<TMemoryBuffer>;
 
 constexpr std::size_t kLengthBytes = 4;
+// A thread keeps a buffer of up to this size for its next message.
+constexpr std::uint32_t kKeptBytes = 64 << 10;
 
 std::int64_t Signed(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
@@ -26,7 +28,8 @@ std::int64_t Signed(std::uint64_t value) { return static_cast<std::int64_t>(valu
 // A struct of one field, `request`, as the generated code wraps it.
 template <class T>
 std::string Message(const char* method, const T& request) {
-  const auto buffer = std::make_shared<TMemoryBuffer>(256);
+  thread_local const auto buffer = std::make_shared<TMemoryBuffer>(256);
+  buffer->resetBuffer();
   Protocol protocol(buffer);
   const std::uint8_t room[kLengthBytes] = {};
   buffer->write(room, kLengthBytes);
@@ -42,6 +45,7 @@ std::string Message(const char* method, const T& request) {
   std::uint32_t size = 0;
   buffer->getBuffer(&bytes, &size);
   std::string message(reinterpret_cast<const char*>(bytes), size);
+  if (size > kKeptBytes) buffer->resetBuffer(256);
   const std::uint32_t length = __builtin_bswap32(size - kLengthBytes);
   std::memcpy(message.data(), &length, sizeof(length));
   return message;
