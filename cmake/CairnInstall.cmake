@@ -88,7 +88,8 @@ install(FILES api/cairn.proto api/kvstore.proto api/kvstore.thrift
 install(TARGETS cairnd cairn RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cairn)
 configure_file(${PACKAGING}/install_node.cmake.in ${CMAKE_BINARY_DIR}/package/install_node.cmake
                @ONLY)
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/cairn COMPONENT cairn)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/cairn COMPONENT cairn
+        PATTERN doxygen EXCLUDE)
 # The folder's slash: its content.
 install(DIRECTORY ${CMAKE_BINARY_DIR}/share/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}
         COMPONENT cairn)

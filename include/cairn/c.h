@@ -64,6 +64,7 @@ enum {
   CAIRN_OUT_OF_RANGE = 22
 };
 
+/* Why something failed. */
 typedef struct cairn_status cairn_status;
 
 /* A status of one's own, for what a callback gives: `code` must be one of the reasons but CAIRN_OK.

@@ -54,6 +54,7 @@ typedef struct cairn_selector {
   int or_equal;
   int32_t offset;
 } cairn_selector;
+/* The first key >= key, the first > key, the last <= key, the last < key. */
 cairn_selector cairn_selector_first_greater_or_equal(const void* key, size_t key_size);
 cairn_selector cairn_selector_first_greater_than(const void* key, size_t key_size);
 cairn_selector cairn_selector_last_less_or_equal(const void* key, size_t key_size);
@@ -212,13 +213,13 @@ cairn_operation* cairn_client_delete_async(cairn_client* client, const void* key
  * CAIRN_CONFLICT. */
 typedef struct cairn_tx cairn_tx;
 
-typedef struct cairn_tx_options {
-  uint64_t timeout_ms;   /* of the whole transaction; 0: the client's timeout */
-  int32_t read_level;    /* how the read version is found */
-  uint64_t read_version; /* read at this version; 0: the newest */
+typedef struct cairn_tx_options { /* of a transaction */
+  uint64_t timeout_ms;            /* of the whole transaction; 0: the client's timeout */
+  int32_t read_level;             /* how the read version is found */
+  uint64_t read_version;          /* read at this version; 0: the newest */
 } cairn_tx_options;
 
-typedef struct cairn_tx_read_options {
+typedef struct cairn_tx_read_options { /* of one of its reads */
   const char* column_family;
   int snapshot; /* 1: what is read does not join the conflict set */
 } cairn_tx_read_options;
@@ -236,6 +237,7 @@ typedef cairn_status* (*cairn_tx_body)(void* argument, cairn_tx* tx);
 cairn_status* cairn_client_run(cairn_client* client, cairn_tx_body body, void* argument,
                                const cairn_tx_options* options, uint64_t* version);
 
+/* As cairn_client_get and cairn_client_range, at the version of the transaction. */
 cairn_status* cairn_tx_get(cairn_tx* tx, const void* key, size_t key_size,
                            const cairn_tx_read_options* options, cairn_value** value);
 cairn_status* cairn_tx_range(cairn_tx* tx, const cairn_range* range,
@@ -330,6 +332,7 @@ typedef struct cairn_cluster_node {
   const char* endpoint;
   const char* status; /* healthy, degraded, unreachable or unknown */
 } cairn_cluster_node;
+/* Asks a node for it, and how many nodes it knows of. */
 cairn_status* cairn_client_cluster(cairn_client* client, const cairn_kv_read_options* options,
                                    cairn_cluster** cluster);
 size_t cairn_cluster_size(const cairn_cluster* cluster);
@@ -352,6 +355,7 @@ typedef struct cairn_endpoint_state {
   uint64_t calls;      /* tries that were sent there */
   uint64_t failures;   /* tries that it did not answer */
 } cairn_endpoint_state;
+/* Takes down what is known now, and of how many nodes. */
 cairn_endpoints* cairn_client_endpoints(cairn_client* client);
 size_t cairn_endpoints_size(const cairn_endpoints* endpoints);
 /* Endpoint `i`, which must be below the size. Valid until the endpoints are freed. */

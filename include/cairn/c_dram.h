@@ -32,6 +32,7 @@ typedef struct cairn_generation {
 
 /* ---- The memory plane: stores ---- */
 
+/* A pool of memory (docs/remote-dram.md). */
 typedef struct cairn_dram cairn_dram;
 
 /* Opens the pool that `spec`, a JSON object, describes; does not wait for other nodes.
@@ -42,7 +43,7 @@ void cairn_dram_close(cairn_dram* store);
 /* Where this process serves, "host:port"; empty if it does not. Valid until the close. */
 const char* cairn_dram_listen_address(const cairn_dram* store);
 
-typedef struct cairn_read_options {
+typedef struct cairn_read_options { /* of one read */
   /* Bytes from `inclusive_min` (negative: from the end) up to `exclusive_max` (-1: the end). */
   int64_t inclusive_min;
   int64_t exclusive_max;
@@ -60,14 +61,14 @@ enum {
   CAIRN_READ_VALUE = 2
 };
 
-typedef struct cairn_read_result {
+typedef struct cairn_read_result { /* what a read found */
   int32_t state;
   cairn_buffer* value; /* the caller's to free; NULL unless the state is CAIRN_READ_VALUE */
   cairn_generation generation;
   uint64_t value_bytes; /* of the whole value */
 } cairn_read_result;
 
-typedef struct cairn_write_options {
+typedef struct cairn_write_options { /* of one write */
   /* Only if the key's generation is this one. */
   cairn_generation if_equal;
   /* 0: as the spec says. */
@@ -108,6 +109,7 @@ cairn_operation* cairn_dram_delete_async(cairn_dram* store, const void* key, siz
 cairn_status* cairn_dram_delete_range(cairn_dram* store, const void* min, size_t min_size,
                                       const void* max, size_t max_size, uint64_t* deleted);
 
+/* Keys that were listed. */
 typedef struct cairn_list cairn_list;
 /* The keys in order, without their first `strip_prefix` bytes. */
 cairn_status* cairn_dram_list(cairn_dram* store, const void* min, size_t min_size, const void* max,

@@ -46,7 +46,7 @@ struct RetryPolicy {
   std::chrono::milliseconds max_backoff{500};
 };
 
-struct ClientOptions {
+struct ClientOptions {  // how a client connects, waits and tries again
   // How long a call may take, retries included, unless its own options say otherwise.
   std::chrono::milliseconds timeout{10'000};
   // How long one try may take before the call is sent again; 0: all the time that is left.
@@ -84,7 +84,7 @@ struct CircuitBreakerOptions {
   std::chrono::milliseconds max_open_for{10'000};
 };
 
-struct MultiNodeOptions : ClientOptions {
+struct MultiNodeOptions : ClientOptions {  // of a cluster: also which node a read goes to
   MultiNodeOptions() { attempt_timeout = std::chrono::milliseconds(2'000); }
   ReadStrategy read_strategy = ReadStrategy::kRoundRobin;
   // With kSticky: the index of the node in the list of endpoints.
@@ -92,7 +92,7 @@ struct MultiNodeOptions : ClientOptions {
   CircuitBreakerOptions breaker;
 };
 
-struct ReadOptions {
+struct ReadOptions {  // of one read
   ReadLevel read_level = ReadLevel::kDefault;
   // Wait until the node has applied this version; 0: no wait.
   std::uint64_t min_version = 0;
@@ -102,7 +102,7 @@ struct ReadOptions {
   std::chrono::milliseconds timeout{0};  // 0: as ClientOptions says
 };
 
-struct WriteOptions {
+struct WriteOptions {                    // of one write
   std::string column_family;             // empty: the default one
   std::chrono::milliseconds timeout{0};  // 0: as ClientOptions says
 };
@@ -116,7 +116,7 @@ struct NodeInfo {
   std::int64_t term = 0;
 };
 
-struct ClusterInfo {
+struct ClusterInfo {  // a cluster as one of its nodes sees it
   std::vector<NodeInfo> nodes;
   std::string leader_endpoint;  // empty: none is known
   std::string status;           // healthy, degraded or unhealthy
@@ -214,7 +214,7 @@ class Client {
   void Close();
 
  protected:
-  explicit Client(std::shared_ptr<client::ClientCore> core);
+  explicit Client(std::shared_ptr<client::ClientCore> core);  // for the two clients below
   [[nodiscard]] client::ClientCore& core() const { return *core_; }
 
  private:
@@ -244,7 +244,7 @@ class NodeClient : public Client {
 
 // A node as a MultiNodeClient sees it, for logs and dashboards.
 struct EndpointState {
-  enum class Breaker : std::uint8_t { kClosed, kOpen, kHalfOpen };
+  enum class Breaker : std::uint8_t { kClosed, kOpen, kHalfOpen };  // calls: all, none, one
   std::string endpoint;
   Breaker breaker = Breaker::kClosed;
   bool believed_leader = false;

@@ -132,7 +132,7 @@ inline constexpr std::uint64_t kMaxValueBytes = std::uint64_t{4} << 30;
 // When an operation must have ended; unless given, the spec's `timeout_ms` from its start.
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
-struct ReadOptions {
+struct ReadOptions {  // of one read
   ByteRange byte_range;
   // Give the value only if its generation is this one, or is not this one; unknown: no condition.
   Generation if_equal;
@@ -140,10 +140,10 @@ struct ReadOptions {
   Deadline deadline;
 };
 
-struct ReadResult {
-  enum class State : std::uint8_t {
-    kUnspecified = 0,  // a condition did not hold; only the generation is known
-    kMissing = 1,      // the key has no value
+struct ReadResult {                  // what a read found
+  enum class State : std::uint8_t {  // whether there is a value
+    kUnspecified = 0,                // a condition did not hold; only the generation is known
+    kMissing = 1,                    // the key has no value
     kValue = 2,
   };
   State state = State::kMissing;
@@ -155,14 +155,14 @@ struct ReadResult {
   std::chrono::system_clock::time_point time;
 };
 
-struct WriteOptions {
+struct WriteOptions {  // of one write or delete
   // Write only if the key's generation is this one; NoValue: only if it has no value; unknown: no
   // condition.
   Generation if_equal;
   Deadline deadline;
 };
 
-struct WriteResult {
+struct WriteResult {  // what a write or delete did
   // Of the value written; NoValue after a delete; unknown if the condition did not hold, and then
   // nothing was changed.
   Generation generation;
@@ -170,14 +170,14 @@ struct WriteResult {
   std::chrono::system_clock::time_point time;
 };
 
-struct ListOptions {
+struct ListOptions {  // which keys to list, and how
   KeyRange range;
   // So many bytes are cut from the front of each key found.
   std::size_t strip_prefix_bytes = 0;
   Deadline deadline;
 };
 
-struct ListEntry {
+struct ListEntry {  // a key that was listed
   std::string key;
   std::uint64_t value_bytes = 0;
   friend bool operator==(const ListEntry& a, const ListEntry& b) noexcept {
@@ -210,12 +210,12 @@ struct PeerStatus {
   Status last_error;       // why it is not connected; OK if it never failed
 };
 
-struct ReadRequestItem {
+struct ReadRequestItem {  // one read of a batch
   std::string key;
   ReadOptions options;
 };
 
-struct WriteRequestItem {
+struct WriteRequestItem {  // one write of a batch
   std::string key;
   Buffer value;
   WriteOptions options;
@@ -258,7 +258,7 @@ class RemoteDram {
   static Status CheckSpec(std::string_view spec);
 
   virtual ~RemoteDram() = default;
-
+  // The value of a key, or the bytes of it that the options ask for.
   virtual Future<dram::ReadResult> Read(std::string_view key, dram::ReadOptions options) = 0;
   // The bytes of a borrowed `value` must stay valid until the future is ready.
   virtual Future<dram::WriteResult> Write(std::string_view key, dram::Buffer value,
@@ -271,7 +271,7 @@ class RemoteDram {
   virtual Future<std::vector<dram::ListEntry>> List(dram::ListOptions options) = 0;
   // Of every server of the pool; one that does not answer has a status that says why.
   virtual Future<std::vector<dram::ServerStat>> Stat(dram::Deadline deadline) = 0;
-
+  // The same with the default options.
   Future<dram::ReadResult> Read(std::string_view key) { return Read(key, dram::ReadOptions()); }
   Future<dram::WriteResult> Write(std::string_view key, dram::Buffer value) {
     return Write(key, std::move(value), dram::WriteOptions());

@@ -91,7 +91,7 @@ struct GetResult {
   std::uint64_t version = 0;
 };
 
-struct KeyValue {
+struct KeyValue {  // a key and its value
   std::string key;
   std::string value;
   friend bool operator==(const KeyValue& a, const KeyValue& b) {
@@ -120,7 +120,7 @@ enum class ReadLevel : std::uint8_t {
 // commits have larger stamps, for ever.
 std::string MakeVersionstamp(std::uint64_t version, std::uint16_t order);
 
-struct TransactionOptions {
+struct TransactionOptions {  // how a transaction reads, and for how long it may go on
   // Bounds everything the transaction waits for, commit and retries of Run included, from when it
   // is made (Run: from when Run is called). 0: as ClientOptions::timeout says.
   std::chrono::milliseconds timeout{0};
