@@ -116,9 +116,9 @@ void CheckGrpc(std::uint8_t choice, std::string_view bytes) {
       return;
     }
     default: {
-      // The end of a call: a code, which may be none of gRPC's, and what comes with it.
+      // The end of a call: one of gRPC's codes, and what comes with it.
       if (bytes.empty()) return;
-      const auto code = static_cast<grpc::StatusCode>(bytes[0]);
+      const auto code = static_cast<grpc::StatusCode>(static_cast<std::uint8_t>(bytes[0]) % 17);
       if (code == grpc::StatusCode::OK) return;
       const grpc::Status status(code, "said by the node", std::string(bytes.substr(1)));
       for (const bool is_write : {false, true}) {

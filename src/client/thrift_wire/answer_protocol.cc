@@ -6,7 +6,6 @@ namespace cairn::client {
 namespace {
 
 namespace tp = apache::thrift::protocol;
-using tp::TMessageType;
 using tp::TProtocolException;
 using tp::TType;
 
@@ -58,7 +57,7 @@ std::uint32_t AnswerProtocol::readMessageBegin(std::string& name, TMessageType& 
     throw TProtocolException(TProtocolException::INVALID_DATA,
                              "a message of type " + std::to_string(kind) + " is no answer");
   }
-  type = static_cast<TMessageType>(kind);
+  type = static_cast<tp::TMessageType>(kind);
   bytes += readString(name);
   return bytes + readI32(sequence);
 }
