@@ -34,6 +34,7 @@ class AnswerProtocol final
   std::uint32_t readMapBegin(TType& key, TType& value, std::uint32_t& size);
   std::uint32_t readListBegin(TType& type, std::uint32_t& size);
   std::uint32_t readSetBegin(TType& type, std::uint32_t& size) { return readListBegin(type, size); }
+  std::uint32_t skip(TType type) { return apache::thrift::protocol::skip(*this, type); }
 
   // What the generated code calls.
   std::uint32_t readMessageBegin_virt(std::string& name, TMessageType& type,
@@ -52,9 +53,7 @@ class AnswerProtocol final
   std::uint32_t readSetBegin_virt(TType& type, std::uint32_t& size) override {
     return readListBegin(type, size);
   }
-  std::uint32_t skip_virt(TType type) override {
-    return apache::thrift::protocol::skip(*this, type);
-  }
+  std::uint32_t skip_virt(TType type) override { return skip(type); }
 
  private:
   // The size of a container whose elements take at least `element_bytes` each.
