@@ -53,7 +53,7 @@ class ConnectionPool::PoolCall final : public Call {
     MutexLock lock(&mutex_);
     if (ended_ || pending_) return true;
     std::shared_ptr<FramedConnection::Pending> pending =
-        connection->Send(frame_, deadline_, driven_, &done_);
+        connection->Send(&frame_, deadline_, driven_, &done_);
     if (!pending) return false;
     pending_ = std::move(pending);
     connection_ = connection;

@@ -69,18 +69,18 @@ Status FramedConnection::Flush() {
   return Status::Ok();
 }
 
-std::shared_ptr<FramedConnection::Pending> FramedConnection::Send(std::string frame,
+std::shared_ptr<FramedConnection::Pending> FramedConnection::Send(std::string* frame,
                                                                   MonotonicTime deadline,
                                                                   bool driven, Done* done) {
   MutexLock lock(&mutex_);
   if (broken_ || !usable()) return nullptr;
   auto pending = std::make_shared<Pending>(deadline, driven, std::move(*done));
   pending->sent_after_ = enqueued_bytes_;
-  enqueued_bytes_ += frame.size();
+  enqueued_bytes_ += frame->size();
   if (out_.empty()) {
-    out_ = std::move(frame);
+    out_ = std::move(*frame);
   } else {
-    out_ += frame;
+    out_ += *frame;
   }
   queue_.push_back(pending);
   ++waiting_;

@@ -58,9 +58,10 @@ class FramedConnection final : public SocketHandler,
                                                 std::shared_ptr<IoLoop> loop);
   ~FramedConnection() override;
 
-  // Sends `frame`, whose first 4 bytes are its length. Null if it could not: then `done` is not
-  // taken, and the connection is of no use any more.
-  std::shared_ptr<Pending> Send(std::string frame, MonotonicTime deadline, bool driven, Done* done);
+  // Sends `frame`, whose first 4 bytes are its length. Null if it could not: then neither `frame`
+  // nor `done` is taken, and the connection is of no use any more.
+  std::shared_ptr<Pending> Send(std::string* frame, MonotonicTime deadline, bool driven,
+                                Done* done);
   // Brings the answer of a driven call and runs its `done`.
   void Drive(const std::shared_ptr<Pending>& pending);
   // Gives a call up without an answer: its `done` does not run.

@@ -222,8 +222,10 @@ NodeChannel::Outcome Refused(const Request& request, std::string why, bool answe
 NodeChannel::Outcome DecodeThriftAnswer(const Request& request, std::string_view frame) {
   try {
     auto* bytes = reinterpret_cast<std::uint8_t*>(const_cast<char*>(frame.data()));
-    thread_local const auto buffer = std::make_shared<TMemoryBuffer>();
-    buffer->resetBuffer(bytes, static_cast<std::uint32_t>(frame.size()), TMemoryBuffer::OBSERVE);
+    // Made once: each transport would make one of its own.
+    thread_local const auto configuration = std::make_shared<apache::thrift::TConfiguration>();
+    const auto buffer = std::make_shared<TMemoryBuffer>(
+        bytes, static_cast<std::uint32_t>(frame.size()), TMemoryBuffer::OBSERVE, configuration);
     // A length in a message is at most the message's own.
     const auto limit = static_cast<std::int32_t>(std::min<std::size_t>(frame.size(), INT32_MAX));
     Protocol protocol(buffer, limit);
