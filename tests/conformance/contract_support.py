@@ -153,11 +153,12 @@ class SingleNode(Process):
         self.start()
 
 
-class Follower(Process):
-    """One of three nodes that does not lead; the two others run beside it. Its reads go by
-    `read_index`, so that what was written through it is there when it is asked."""
+class Member(Process):
+    """One of three nodes; the two others run beside it. Its reads go by `read_index`, so that what
+    was written through it is there when it is asked."""
 
-    members, leads = 3, False
+    members = 3
+    leads = None  # set by subclasses: which of the three
 
     def __init__(self, *flags):
         scratch = tempfile.mkdtemp(prefix="cairn-contract-")
@@ -185,8 +186,7 @@ class Follower(Process):
         except BaseException:
             self.remove()
             raise
-        leader = self.leader()
-        self.number = (leader + 1) % self.members
+        self.number = (self.leader() + (0 if self.leads else 1)) % self.members
         node = self.all[self.number]
         self.folder, self.port, self.process = node.folder, node.port, node.process
 
@@ -215,6 +215,7 @@ class Follower(Process):
         self.launch("--config", "node.toml", *self.flags)
         self.all[self.number].process = self.process
         self.wait_for(self.healthy)
+        self.leads = self.leader() == self.number  # another one was elected while it was away
 
     def restart(self, how=signal.SIGTERM):
         self.stop(how)
@@ -226,8 +227,17 @@ class Follower(Process):
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-# The same tests judge either.
-Node = Follower if os.environ.get("CAIRN_CONTRACT_NODE") == "follower" else SingleNode
+class Follower(Member):
+    leads = False
+
+
+class Leader(Member):
+    leads = True
+
+
+# The same tests judge all of them.
+Node = {"follower": Follower, "leader": Leader}.get(os.environ.get("CAIRN_CONTRACT_NODE"),
+                                                    SingleNode)
 
 
 class ContractTest(unittest.TestCase):
