@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "sim/check/history.h"
+#include "sim/check/history_file.h"
 #include "sim/simulation.h"
 #include "src/base/log.h"
 
@@ -108,6 +110,24 @@ class Range {
   SimulationReport total_;
 };
 
+// --check-history.
+int Judge(const std::string& file) {
+  const cairn::Result<cairn::sim::History> history = cairn::sim::LoadHistory(file);
+  if (!history.ok()) {
+    std::fprintf(stderr, "cairn-sim: %s\n", history.status().message().c_str());
+    return 2;
+  }
+  const std::string wrong = cairn::sim::CheckHistory(*history);
+  if (!wrong.empty()) {
+    std::printf("FAILED %s: %s\n", file.c_str(), wrong.c_str());
+    return 1;
+  }
+  std::printf("%s is right: %zu writes, %zu reads, %zu scans, %zu transactions, %zu stamps\n",
+              file.c_str(), history->writes.size(), history->reads.size(), history->scans.size(),
+              history->transactions.size(), history->stamps.size());
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -121,7 +141,11 @@ int main(int argc, char** argv) {
   app.add_option("--seed", seed, "one seed to run");
   app.add_option("--threads", threads, "seeds that run at once; all cores by default");
   app.add_flag("--trace", trace, "print every step");
+  std::string history;
+  app.add_option("--check-history", history,
+                 "judges a recorded history instead (docs/formats/history.md)");
   CLI11_PARSE(app, argc, argv);
+  if (!history.empty()) return Judge(history);
 
   std::uint64_t first = 0;
   std::uint64_t last = 0;

@@ -11,7 +11,7 @@ from thrift import Thrift
 # Fast elections, but not so fast that a busy machine makes leaders come and go.
 TIMING = "[consensus]\nelection_timeout_ms = 500\nheartbeat_interval_ms = 100\n"
 
-__all__ = ["Cluster", "ClusterTestCase", "Writers"]
+__all__ = ["TIMING", "Cluster", "ClusterTestCase", "Writers"]
 
 
 class Cluster:
