@@ -262,11 +262,24 @@ struct Effects {
   std::optional<MonotonicTime> wake_at;
 };
 
+// What a leader knows of one of its peers, for operators and for what rests on their word.
+struct PeerProgress {
+  PeerId peer;
+  Slot match;                // the peer's journal is known to hold everything up to here
+  bool answers = false;      // it answered this leader not longer ago than a leader may be silent
+  MonotonicTime last_heard;  // if it ever answered this leader; else when the leader began with it
+  bool needs_snapshot = false;
+};
+
 class Core {
  public:
   virtual ~Core() = default;
   // Takes one event and says what follows. The first event must be Recovered, and only the first.
   virtual Effects Step(const Event& event) = 0;
+  // How far the peers of a leader are, by `now`; empty on other nodes.
+  [[nodiscard]] virtual std::vector<PeerProgress> ProgressOfPeers(MonotonicTime /*now*/) const {
+    return {};
+  }
 };
 
 }  // namespace cairn::consensus

@@ -104,7 +104,7 @@ Status RaftCore::MayChangeTo(const Membership& target) const {
     }
     if (membership().IsMember(member.id())) continue;
     for (const PeerId& old : membership().Peers()) {
-      if (old.node != member.node || !Answers(old)) continue;
+      if (old.node != member.node || !Answers(old, now_)) continue;
       return FailedPreconditionError("node " + ToString(old) + " still answers; " +
                                      ToString(member.id()) +
                                      " can't replace it: do two nodes run under one number?");
@@ -113,11 +113,22 @@ Status RaftCore::MayChangeTo(const Membership& target) const {
   return Status::Ok();
 }
 
-bool RaftCore::Answers(const PeerId& peer) const {
+bool RaftCore::Answers(const PeerId& peer, MonotonicTime now) const {
   if (peer == self_) return true;
   const auto it = peers_.find(peer);
   return it != peers_.end() && it->second.answered &&
-         now_ < it->second.last_heard + options_.election_timeout;
+         now < it->second.last_heard + options_.election_timeout;
+}
+
+std::vector<PeerProgress> RaftCore::ProgressOfPeers(MonotonicTime now) const {
+  std::vector<PeerProgress> all;
+  if (role_ != Role::kLeader) return all;
+  all.reserve(peers_.size());
+  for (const auto& [peer, progress] : peers_) {
+    all.push_back({peer, progress.match, Answers(peer, now), progress.last_heard,
+                   progress.state == Progress::State::kSnapshot});
+  }
+  return all;
 }
 
 void RaftCore::On(const ChangeMembership& event) {

@@ -68,6 +68,7 @@ class RaftCore final : public Core {
       : options_(options), self_{options.self, options.incarnation}, random_(random) {}
 
   Effects Step(const Event& event) override;
+  [[nodiscard]] std::vector<PeerProgress> ProgressOfPeers(MonotonicTime now) const override;
 
   // For tests, invariants and diagnostics.
   [[nodiscard]] Epoch epoch() const { return epoch_; }
@@ -138,7 +139,7 @@ class RaftCore final : public Core {
 
   // ---- Membership and transfer (membership_change.cc)
   [[nodiscard]] Status MayChangeTo(const Membership& target) const;
-  [[nodiscard]] bool Answers(const PeerId& peer) const;
+  [[nodiscard]] bool Answers(const PeerId& peer, MonotonicTime now) const;
   Slot AppendMembership(Membership next);
   void SetMembership(Slot slot, Membership membership);
   void ForgetMembershipsFrom(Slot slot);

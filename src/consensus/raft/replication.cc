@@ -76,7 +76,7 @@ void RaftCore::SendAppend(const PeerId& peer, bool heartbeat) {
 // A peer that is not there would get a state that is old by the time it comes: it is sent one when
 // it answers.
 void RaftCore::AskForSnapshot(const PeerId& peer, Progress& progress) {
-  if (progress.state == Progress::State::kSnapshot || !Answers(peer)) return;
+  if (progress.state == Progress::State::kSnapshot || !Answers(peer, now_)) return;
   progress.BecomeSnapshot();
   effects_.snapshots.push_back(peer);
 }
