@@ -20,7 +20,9 @@ namespace {
 // How long Stop lets running calls finish before what they wait for is stopped.
 constexpr Duration kDrain = std::chrono::seconds(5);
 // How long Stop waits for the database to be written out.
-constexpr std::chrono::seconds kFlushBound(20);
+constexpr std::chrono::seconds kFlushBound(15);
+// How long Stop waits for another node to lead. These bounds together stay below that of main.
+constexpr std::chrono::seconds kHandOverBound(4);
 
 // A Status that one thread gives and another waits for. Shared, so that a late answer finds it.
 class Answer {
@@ -266,6 +268,7 @@ Status Node::ServeGrpc() {
 }
 
 Status Node::Stop() {
+  HandOver();
   CAIRN_LOG(kInfo, "node: stopping; no new requests are taken");
   memory_.reset();
   const bool thrift_idle = server_->Stop(kDrain);
@@ -281,6 +284,18 @@ Status Node::Stop() {
   StopReplica();
   CAIRN_LOG(kInfo, "node: stopped");
   return flushed;
+}
+
+// While this node still serves: what comes in meanwhile goes to the new leader.
+void Node::HandOver() {
+  if (cluster_ == nullptr) return;
+  const auto handed_over = std::make_shared<Answer>();
+  replica_->HandOver(clock_.Now() + kHandOverBound,
+                     [handed_over](Status status) { handed_over->Give(std::move(status)); });
+  const Status status = handed_over->Wait();
+  if (status.ok()) return;
+  CAIRN_LOG(kWarn, "node: leadership was not handed over ({}); the others hold an election",
+            status.message());
 }
 
 Status Node::FlushDatabase() {

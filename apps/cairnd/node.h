@@ -47,9 +47,9 @@ class Node {
   // Stops without flushing, unless Stop was called.
   ~Node();
 
-  // Takes no more requests, lets running ones finish for a while, writes the database out so that
-  // the next start has nothing to replay, and ends every thread. The error is that of the flush:
-  // nothing is lost by it.
+  // Hands leadership over if it leads, takes no more requests, lets running ones finish for a
+  // while, writes the database out so that the next start has nothing to replay, and ends every
+  // thread. The error is that of the flush: nothing is lost by it.
   Status Stop();
 
   // "127.0.0.1:9090": where the Thrift service listens.
@@ -75,6 +75,7 @@ class Node {
   Status Recover();
   Status Serve();
   Status ServeGrpc();
+  void HandOver();
   void StopReplica();
   Status FlushDatabase();
 

@@ -119,6 +119,13 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // `to` is no other voter.
   void TransferLeadership(NodeId to, StatusCallback done);
 
+  // Before this node stops: if it leads, voters are asked to take over, one after the other, the
+  // one that is furthest along first. `done` runs with OK once another node is known to lead, or at
+  // once where this one does not; what clients ask meanwhile is answered as ever. One at a time.
+  //   kFailedPrecondition   no other voter answers, or it is handing over already
+  //   kTimeout              nobody led by the deadline; this node may still lead
+  void HandOver(MonotonicTime deadline, StatusCallback done);
+
   // How long ago the applied state was known to hold every commit that there was anywhere, as
   // confirmed by a quorum: the age of the newest read barrier whose slot is applied. So an isolated
   // leader grows stale too. Max() if that was never known since the start.
@@ -164,6 +171,13 @@ class Replica : public std::enable_shared_from_this<Replica> {
   struct BarrierRound {
     MonotonicTime asked;
     std::vector<Waiters::Id> waiters;
+  };
+  // This node looks for another leader.
+  struct HandOverRun {
+    Waiters::Id waiter = 0;
+    MonotonicTime begun;
+    MonotonicTime deadline;
+    std::vector<NodeId> asked;
   };
   // A snapshot that lies complete beside the state.
   struct ArrivedSnapshot {
@@ -226,6 +240,11 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // A leader that can take no writes looks for another one.
   void WatchHealth();
   [[nodiscard]] std::optional<NodeId> NextWellVoter() const;
+  // Before it stops (replica_hand_over.cc).
+  void ContinueHandOver();
+  void FinishHandOver(Status status);
+  [[nodiscard]] std::optional<NodeId> NextLeader(const std::vector<NodeId>& asked) const;
+  [[nodiscard]] bool IsIll(NodeId node) const;
   void ArmDispatch(MonotonicTime when);
   void PurgeQueue();
   void Sweep();
@@ -331,7 +350,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   bool dispatch_armed_ = false;
   bool health_watched_ = false;
   std::optional<NodeId> handed_to_;  // whom a leader that is ill asked last
-  std::uint64_t next_number_ = 1;    // of proposals and barriers
+  std::optional<HandOverRun> hand_over_;
+  std::uint64_t next_number_ = 1;  // of proposals and barriers
   absl::btree_map<consensus::ProposalId, std::vector<Pending>> proposals_;
   absl::btree_map<consensus::ProposalId, Waiters::Id> changes_;  // of the membership
   absl::btree_map<consensus::BarrierId, BarrierRound> barriers_;

@@ -64,6 +64,7 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
   if (!leadership_.leader) return;
   if (!parked_barriers_.empty()) StartBarrier(std::exchange(parked_barriers_, {}));
   Dispatch();
+  if (!leads()) ContinueHandOver();
 }
 
 void Replica::HandlePersist(consensus::Persist persist) {
