@@ -16,6 +16,11 @@ constexpr int kReadAttempts = 4;
 // Keeps streams of clients apart from each other and from everything else of a seed.
 constexpr std::uint64_t kClientStream = 0xC1;
 
+std::uint64_t StreamOf(std::uint64_t seed, int client, std::uint64_t operation) {
+  return seed * 0x9E3779B97F4A7C15ULL + kClientStream + static_cast<std::uint64_t>(client) +
+         operation * 0x94D049BB133111EBULL;
+}
+
 bool IsTransient(StatusCode code) {
   return code == StatusCode::kTimeout || code == StatusCode::kUnavailable ||
          code == StatusCode::kResourceExhausted || code == StatusCode::kNotLeader;
@@ -34,26 +39,36 @@ struct Client::Write {
 };
 
 Client::Client(const ClientOptions& options, Scheduler* scheduler, Door* door, History* history,
-               std::uint64_t* order, std::function<void(const std::string&)> violation)
+               std::uint64_t* order,
+               std::function<void(ViolationKind, const std::string&)> violation)
     : options_(options),
       scheduler_(scheduler),
       door_(door),
       history_(history),
       order_(order),
       violation_(std::move(violation)),
-      random_(options.seed * 0x9E3779B97F4A7C15ULL + kClientStream +
-              static_cast<std::uint64_t>(options.number)) {}
+      random_(StreamOf(options.seed, options.number, 0)) {}
 
 void Client::Start() {
-  for (int lane = 0; lane < options_.lanes; ++lane) Think(lane);
+  timetable_.resize(static_cast<std::size_t>(options_.lanes));
+  for (int lane = 0; lane < options_.lanes; ++lane) {
+    DrawPause(lane);
+    Think(lane);
+  }
 }
 
 // ---- Lanes
 
-void Client::Think(int lane) {
+void Client::DrawPause(int lane) {
   const auto most = static_cast<std::uint64_t>(options_.think_most.count());
-  const Duration pause(static_cast<std::int64_t>(1'000'000 + random_.Below(most)));
-  scheduler_->After(pause, [this, lane] { Next(lane); });
+  timetable_[static_cast<std::size_t>(lane)].pause =
+      Duration(static_cast<std::int64_t>(1'000'000 + random_.Below(most)));
+}
+
+void Client::Think(int lane) {
+  Timetable& table = timetable_[static_cast<std::size_t>(lane)];
+  table.next = std::max(table.next + table.pause, scheduler_->now() + milliseconds(1));
+  scheduler_->At(table.next, [this, lane] { Next(lane); });
 }
 
 void Client::End(int lane) {
@@ -68,8 +83,15 @@ void Client::Next(int lane) {
     ++busy_;
     return OpenSession(lane);
   }
-  ++busy_;
   ++operations_;
+  // Each operation has a stream of its own: it stays the same when others are left out.
+  random_ = SeededRandom(StreamOf(options_.seed, options_.number, operations_));
+  DrawPause(lane);
+  if (options_.only &&
+      !std::binary_search(options_.only->begin(), options_.only->end(), operations_)) {
+    return Think(lane);
+  }
+  ++busy_;
   const std::uint64_t dice = random_.Below(100);
   if (dice < 16) return SetRegister(lane);
   if (dice < 19) return DeleteRegister(lane);
@@ -175,8 +197,9 @@ void Client::OnWriteAnswer(const std::shared_ptr<Write>& write, const Answer& an
     return;
   }
   if (code == StatusCode::kAlreadyAnswered) {
-    violation_("sequence " + std::to_string(write->sequence) + " of session " +
-               ToString(write->session) + " is under way and was said to be answered already");
+    violation_(ViolationKind::kWrongSession,
+               "sequence " + std::to_string(write->sequence) + " of session " +
+                   ToString(write->session) + " is under way and was said to be answered already");
   }
   // A definite answer settles the earlier tries; without one, or when the session is gone, an
   // earlier try may have been applied.
@@ -202,11 +225,13 @@ void Client::AskAgain(const std::shared_ptr<Write>& write, const Answer& first) 
         const bool may_fail = again.ok() || IsTransient(again.status().code()) ||
                               again.status().code() == StatusCode::kSessionExpired;
         if (!same || !may_fail) {
-          violation_("sequence " + std::to_string(write->sequence) + " of session " +
-                     ToString(write->session) + " was answered with version " +
-                     ToString(std::get<kv::WriteResult>(*first).version) + ", then with " +
-                     (again.ok() ? "version " + ToString(std::get<kv::WriteResult>(*again).version)
-                                 : again.status().ToString()));
+          violation_(
+              ViolationKind::kWrongSession,
+              "sequence " + std::to_string(write->sequence) + " of session " +
+                  ToString(write->session) + " was answered with version " +
+                  ToString(std::get<kv::WriteResult>(*first).version) + ", then with " +
+                  (again.ok() ? "version " + ToString(std::get<kv::WriteResult>(*again).version)
+                              : again.status().ToString()));
         }
         FinishWrite(write, first, true);
       });

@@ -17,6 +17,7 @@
 
 #include "sim/check/history.h"
 #include "sim/scheduler.h"
+#include "sim/violation.h"
 #include "src/kv/operation.h"
 #include "src/kv/result.h"
 #include "src/replication/routing_manager.h"
@@ -51,6 +52,9 @@ struct ClientOptions {
   std::uint64_t seed = 0;
   int lanes = 2;
   Duration think_most = std::chrono::milliseconds(400);
+  // The numbers of the operations that it does, ascending; nothing: all. The others are passed over
+  // in silence, and those that stay are what they would have been.
+  std::optional<std::vector<std::uint64_t>> only;
   // Test-only faults of the client: the checks must find what is applied twice.
   bool retry_without_session = false;
 };
@@ -59,7 +63,7 @@ class Client {
  public:
   // `order` is shared by all clients of a history.
   Client(const ClientOptions& options, Scheduler* scheduler, Door* door, History* history,
-         std::uint64_t* order, std::function<void(const std::string&)> violation);
+         std::uint64_t* order, std::function<void(ViolationKind, const std::string&)> violation);
 
   // Sees the beginning and the end of each operation. May be empty.
   void SetTrace(std::function<void(const std::string&)> trace) { trace_ = std::move(trace); }
@@ -76,6 +80,7 @@ class Client {
   struct Write;
 
   // ---- Lanes
+  void DrawPause(int lane);
   void Think(int lane);
   void Next(int lane);
   void End(int lane);
@@ -124,7 +129,7 @@ class Client {
   Version PastVersion();
   void Learn(Version version);
   void Trace(const std::string& line) {
-    if (trace_) trace_("client " + std::to_string(options_.number) + " " + line);
+    if (trace_) trace_(line);
   }
 
   const ClientOptions options_;
@@ -132,9 +137,17 @@ class Client {
   Door* const door_;
   History* const history_;
   std::uint64_t* const order_;
-  const std::function<void(const std::string&)> violation_;
+  const std::function<void(ViolationKind, const std::string&)> violation_;
   std::function<void(const std::string&)> trace_;
   SeededRandom random_;
+
+  // When the next operation of a lane is due: a pause after the one before it was, however long
+  // that took, if it is over by then. So those that are left out move no others.
+  struct Timetable {
+    MonotonicTime next{0};
+    Duration pause{0};
+  };
+  std::vector<Timetable> timetable_;  // by lane
 
   SessionId session_;
   bool opening_session_ = false;
@@ -146,7 +159,7 @@ class Client {
   std::optional<NodeId> leader_;
   bool finishing_ = false;
   int busy_ = 0;
-  std::uint64_t operations_ = 0;
+  std::uint64_t operations_ = 0;  // begun, or passed over
 
   // Of the family that only this client uses: what it may hold. Nothing: the family may not exist.
   enum class FamilyState : std::uint8_t { kNo, kYes, kUnknown };

@@ -73,9 +73,10 @@ class Invariants::WatchedJournal final : public consensus::Journal {
   Status Compact(Slot slot, Epoch epoch) override {
     const Result<storage::StateMeta> flushed = engine_->FlushedMeta();
     if (flushed.ok() && slot > flushed->applied_slot) {
-      ledger_->Violation(node_, "the journal is cut up to slot " + ToString(slot) +
-                                    ", the engine has flushed slot " +
-                                    ToString(flushed->applied_slot) + " only");
+      ledger_->Violation(node_, ViolationKind::kJournalCutTooFar,
+                         "the journal is cut up to slot " + ToString(slot) +
+                             ", the engine has flushed slot " + ToString(flushed->applied_slot) +
+                             " only");
     }
     disk().compacted = std::max(disk().compacted, slot);
     return journal_->Compact(slot, epoch);
@@ -106,6 +107,7 @@ class Invariants::WatchedJournal final : public consensus::Journal {
   Disk& disk() { return ledger_->disks_[node_.value()]; }
   Run& run() { return ledger_->runs_[node_.value()]; }
   void AllSynced() {
+    if (ledger_->trace_) ledger_->TellSynced(node_);
     for (const Persist& persist : disk().unsynced) Invariants::Apply(persist, &disk());
     disk().unsynced.clear();
     run().synced = run().appended;
@@ -136,8 +138,8 @@ std::unique_ptr<consensus::Journal> Invariants::Watch(NodeId node,
 
 // ---- Disks
 
-void Invariants::Violation(NodeId node, const std::string& what) {
-  report_("node " + ToString(node) + ": " + what);
+void Invariants::Violation(NodeId node, ViolationKind kind, const std::string& what) {
+  report_(kind, "node " + ToString(node) + ": " + what);
 }
 
 void Invariants::Apply(const Persist& persist, Disk* disk) {
@@ -168,7 +170,9 @@ void Invariants::CheckRecovered(NodeId node, const consensus::Recovered& event) 
     if (persist.truncate_from) cut_from = std::min(cut_from, *persist.truncate_from);
     for (const Entry& entry : persist.entries) may_be[entry.slot].push_back(entry.epoch);
   }
-  if (!hard_state_known) Violation(node, "the synced hard state is lost after a restart");
+  if (!hard_state_known)
+    Violation(node, ViolationKind::kLostAfterRestart,
+              "the synced hard state is lost after a restart");
   std::map<Slot, Epoch> found;
   for (const Entry& entry : event.entries) found[entry.slot] = entry.epoch;
   for (const auto& [slot, mark] : disk.entries) {
@@ -179,8 +183,9 @@ void Invariants::CheckRecovered(NodeId node, const consensus::Recovered& event) 
         it != found.end() && (it->second == mark.epoch ||
                               std::find(others.begin(), others.end(), it->second) != others.end());
     if (there || (it == found.end() && slot >= cut_from)) continue;
-    Violation(node, "slot " + ToString(slot) + " of epoch " + ToString(mark.epoch) +
-                        " was synced and is lost after a restart");
+    Violation(node, ViolationKind::kLostAfterRestart,
+              "slot " + ToString(slot) + " of epoch " + ToString(mark.epoch) +
+                  " was synced and is lost after a restart");
     break;
   }
   // From here on the disk holds what was found.
@@ -204,20 +209,25 @@ void Invariants::BeforeStep(NodeId node, const Event& event) {
   }
   if (const auto* persisted = std::get_if<consensus::Persisted>(&event.what)) {
     if (persisted->token > run.synced) {
-      Violation(node, "the core was told that persist " + ToString(persisted->token) +
-                          " is durable, synced is " + ToString(run.synced));
+      Violation(node, ViolationKind::kEarlyPromise,
+                "the core was told that persist " + ToString(persisted->token) +
+                    " is durable, synced is " + ToString(run.synced));
     }
     return;
   }
   if (const auto* applied = std::get_if<consensus::Applied>(&event.what)) {
+    if (trace_) {
+      trace_(StoryLine::Kind::kApply, node, "has applied up to slot " + ToString(applied->slot));
+    }
     if (applied->slot > std::max(run.committed, run.log_base)) {
-      Violation(node, "slot " + ToString(applied->slot) + " was applied, committed is " +
-                          ToString(run.committed));
+      Violation(node, ViolationKind::kAppliedTooEarly,
+                "slot " + ToString(applied->slot) + " was applied, committed is " +
+                    ToString(run.committed));
     }
     if (applied->slot > DurableSlot(node)) {
-      Violation(node, "slot " + ToString(applied->slot) +
-                          " was applied, the journal has synced slot " +
-                          ToString(DurableSlot(node)));
+      Violation(node, ViolationKind::kAppliedTooEarly,
+                "slot " + ToString(applied->slot) + " was applied, the journal has synced slot " +
+                    ToString(DurableSlot(node)));
     }
     return;
   }
@@ -232,6 +242,7 @@ void Invariants::BeforeStep(NodeId node, const Event& event) {
 
 void Invariants::AfterStep(NodeId node, const consensus::Effects& effects) {
   Run& run = runs_[node.value()];
+  if (trace_) TellStep(node, effects);
   if (effects.persist) Takes(node, *effects.persist);
   for (const consensus::Message& message : effects.messages) {
     const std::uint64_t digest = XXH3_64bits(message.body.data(), message.body.size());
@@ -246,7 +257,6 @@ void Invariants::AfterStep(NodeId node, const consensus::Effects& effects) {
   if (effects.committed) Commits(node, *effects.committed);
   if (effects.leadership) {
     run.leadership = *effects.leadership;
-    if (trace_leadership_) trace_leadership_(node, run.leadership);
     if (run.leadership.role == consensus::Role::kLeader) Leads(node, run.leadership.epoch);
   }
 }
@@ -255,8 +265,9 @@ void Invariants::Takes(NodeId node, const Persist& persist) {
   Run& run = runs_[node.value()];
   if (persist.truncate_from) {
     if (*persist.truncate_from <= run.committed) {
-      Violation(node, "the log is cut from slot " + ToString(*persist.truncate_from) +
-                          " on, committed is " + ToString(run.committed));
+      Violation(node, ViolationKind::kCommitChanges,
+                "the log is cut from slot " + ToString(*persist.truncate_from) +
+                    " on, committed is " + ToString(run.committed));
     }
     run.log.erase(run.log.lower_bound(*persist.truncate_from), run.log.end());
   }
@@ -271,14 +282,15 @@ void Invariants::Takes(NodeId node, const Persist& persist) {
     Known& known = it->second;
     const std::string what = "slot " + ToString(entry.slot) + " of epoch " + ToString(entry.epoch);
     if (known.digest != digest) {
-      Violation(node, what + " is another entry than on node " + ToString(known.node));
+      Violation(node, ViolationKind::kLogsDiffer,
+                what + " is another entry than on node " + ToString(known.node));
     }
     if (epoch_before.value() == 0) continue;
     if (known.before.value() == 0) known.before = epoch_before;
     if (known.before != epoch_before) {
-      Violation(node, "logs do not match: before " + what + " stands epoch " +
-                          ToString(epoch_before) + ", on node " + ToString(known.node) + " epoch " +
-                          ToString(known.before));
+      Violation(node, ViolationKind::kLogsDiffer,
+                "logs do not match: before " + what + " stands epoch " + ToString(epoch_before) +
+                    ", on node " + ToString(known.node) + " epoch " + ToString(known.before));
     }
   }
 }
@@ -286,7 +298,8 @@ void Invariants::Takes(NodeId node, const Persist& persist) {
 void Invariants::Commits(NodeId node, Slot slot) {
   Run& run = runs_[node.value()];
   if (slot < run.committed) {
-    Violation(node, "committed falls from " + ToString(run.committed) + " to " + ToString(slot));
+    Violation(node, ViolationKind::kCommitChanges,
+              "committed falls from " + ToString(run.committed) + " to " + ToString(slot));
     return;
   }
   for (auto it = run.log.upper_bound(run.committed); it != run.log.end() && it->first <= slot;
@@ -302,9 +315,10 @@ void Invariants::Commits(NodeId node, Slot slot) {
     const bool same = !entry.payload || !other.payload || DigestOf(other) == DigestOf(entry);
     if (!chosen->second.entry.payload) chosen->second.entry = entry;
     if (!same) {
-      Violation(node, "slot " + ToString(entry.slot) + " is committed as an entry of epoch " +
-                          ToString(entry.epoch) + ", node " + ToString(chosen->second.first) +
-                          " committed one of epoch " + ToString(other.epoch));
+      Violation(node, ViolationKind::kCommitChanges,
+                "slot " + ToString(entry.slot) + " is committed as an entry of epoch " +
+                    ToString(entry.epoch) + ", node " + ToString(chosen->second.first) +
+                    " committed one of epoch " + ToString(other.epoch));
     }
   }
   run.committed = slot;
@@ -316,7 +330,7 @@ void Invariants::Commits(NodeId node, Slot slot) {
 void Invariants::Leads(NodeId node, Epoch epoch) {
   const auto [it, first] = leaders_.emplace(epoch, node);
   if (!first && it->second != node) {
-    Violation(node,
+    Violation(node, ViolationKind::kTwoLeaders,
               "leads in epoch " + ToString(epoch) + ", and so does node " + ToString(it->second));
   }
 }
@@ -324,16 +338,21 @@ void Invariants::Leads(NodeId node, Epoch epoch) {
 void Invariants::Installs(NodeId node, Slot slot, Epoch epoch) {
   Run& run = runs_[node.value()];
   if (slot < run.committed) {
-    Violation(node, "a snapshot of slot " + ToString(slot) +
-                        " was installed over a log that is committed up to " +
-                        ToString(run.committed));
+    Violation(node, ViolationKind::kWrongSnapshot,
+              "a snapshot of slot " + ToString(slot) +
+                  " was installed over a log that is committed up to " + ToString(run.committed));
   }
   const auto chosen = chosen_.find(slot);
   if (chosen == chosen_.end() || chosen->second.entry.epoch != epoch) {
-    Violation(node, "a snapshot of slot " + ToString(slot) + " and epoch " + ToString(epoch) +
-                        " was installed, which was never committed");
+    Violation(node, ViolationKind::kWrongSnapshot,
+              "a snapshot of slot " + ToString(slot) + " and epoch " + ToString(epoch) +
+                  " was installed, which was never committed");
   }
   ++snapshots_;
+  if (trace_) {
+    trace_(StoryLine::Kind::kDisk, node,
+           "installed a snapshot of slot " + ToString(slot) + "/" + ToString(epoch));
+  }
   run.log.clear();
   run.committed = run.log_base = slot;
 }
@@ -350,12 +369,53 @@ std::optional<NodeId> Invariants::leader() const {
   return leader;
 }
 
+// ---- The story
+
+void Invariants::TellSynced(NodeId node) const {
+  std::string text;
+  for (const Persist& persist : disks_[node.value()].unsynced) {
+    if (persist.truncate_from) text += " cut from slot " + ToString(*persist.truncate_from) + ",";
+    for (const Entry& entry : persist.entries) {
+      text += " " + ToString(entry.slot) + "/" + ToString(entry.epoch);
+    }
+    if (persist.hard_state && *persist.hard_state != disks_[node.value()].hard_state) {
+      text += " epoch and vote";
+    }
+  }
+  if (!text.empty()) trace_(StoryLine::Kind::kDisk, node, "synced" + text);
+}
+
+void Invariants::TellStep(NodeId node, const consensus::Effects& effects) const {
+  const Run& run = runs_[node.value()];
+  if (effects.leadership) {
+    static constexpr const char* kRoles[] = {"follower", "candidate", "leader", "learner"};
+    const consensus::Leadership& l = *effects.leadership;
+    std::string text =
+        std::string(kRoles[static_cast<int>(l.role)]) + " in epoch " + ToString(l.epoch);
+    if (l.leader && *l.leader != node) text += ", leader is node " + ToString(*l.leader);
+    trace_(StoryLine::Kind::kNode, node, text);
+  }
+  if (effects.committed && *effects.committed > run.committed) {
+    const Slot first = run.committed.Next();
+    std::string text = "commits slot " + ToString(first);
+    if (*effects.committed > first) text += ".." + ToString(*effects.committed);
+    trace_(StoryLine::Kind::kCommit, node, text);
+  }
+  if (!effects.membership) return;
+  std::string voters;
+  for (const consensus::PeerId& voter : effects.membership->Voters()) {
+    voters += " " + ToString(voter.node);
+  }
+  trace_(StoryLine::Kind::kNode, node,
+         "voters are" + voters + (effects.membership->IsJoint() ? ", joint with others" : ""));
+}
+
 // ---- The rest
 
 void Invariants::Sends(NodeId node, const std::string& frame) {
   for (const auto& [token, body] : runs_[node.value()].promises) {
     if (frame.find(body) != std::string::npos) {
-      Violation(node,
+      Violation(node, ViolationKind::kEarlyPromise,
                 "a message left before what it promises was synced: persist " + ToString(token));
     }
   }
@@ -364,8 +424,9 @@ void Invariants::Sends(NodeId node, const std::string& frame) {
 void Invariants::StateHash(NodeId node, Slot slot, std::uint64_t hash) {
   const auto [it, first] = hashes_.emplace(slot, std::pair(hash, node));
   if (!first && it->second.first != hash) {
-    Violation(node, "the state after slot " + ToString(slot) + " differs from that of node " +
-                        ToString(it->second.second));
+    Violation(node, ViolationKind::kStatesDiffer,
+              "the state after slot " + ToString(slot) + " differs from that of node " +
+                  ToString(it->second.second));
   }
 }
 

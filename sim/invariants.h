@@ -28,6 +28,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/story_line.h"
+#include "sim/violation.h"
 #include "src/base/ids.h"
 #include "src/consensus/core/core.h"
 #include "src/consensus/journal/journal.h"
@@ -39,7 +41,7 @@ class Invariants {
  public:
   // `report` gets the first violation of each kind of trouble; the run ends there. `trace` gets a
   // line for what a reader of the story wants to see; may be empty.
-  using Report = std::function<void(const std::string&)>;
+  using Report = std::function<void(ViolationKind, const std::string&)>;
   using TraceMessage = std::function<void(NodeId from, NodeId to, const std::string& body)>;
 
   Invariants(std::uint32_t nodes, Report report)
@@ -47,10 +49,9 @@ class Invariants {
 
   // Sees each core message that a core receives. May be empty.
   void SetMessageTrace(TraceMessage trace) { trace_message_ = std::move(trace); }
-  // Sees each change of leadership as a node knows it.
-  void SetLeadershipTrace(std::function<void(NodeId, const consensus::Leadership&)> trace) {
-    trace_leadership_ = std::move(trace);
-  }
+  // Sees what nodes do besides: roles, syncs, commits, applied slots, snapshots. May be empty.
+  using Trace = std::function<void(StoryLine::Kind, NodeId, const std::string&)>;
+  void SetTrace(Trace trace) { trace_ = std::move(trace); }
 
   // Watchers for one run of the node's process. They end with it.
   std::unique_ptr<consensus::Core> Watch(NodeId node, std::unique_ptr<consensus::Core> core);
@@ -114,7 +115,7 @@ class Invariants {
     consensus::Leadership leadership;
   };
 
-  void Violation(NodeId node, const std::string& what);
+  void Violation(NodeId node, ViolationKind kind, const std::string& what);
   void CheckRecovered(NodeId node, const consensus::Recovered& event);
   void BeforeStep(NodeId node, const consensus::Event& event);
   void AfterStep(NodeId node, const consensus::Effects& effects);
@@ -123,11 +124,14 @@ class Invariants {
   void Leads(NodeId node, Epoch epoch);
   void Installs(NodeId node, Slot slot, Epoch epoch);
   [[nodiscard]] Slot DurableSlot(NodeId node) const;
+  // For the story: what a sync made durable, and what came of a step.
+  void TellSynced(NodeId node) const;
+  void TellStep(NodeId node, const consensus::Effects& effects) const;
   static void Apply(const consensus::Persist& persist, Disk* disk);
 
   const Report report_;
   TraceMessage trace_message_;
-  std::function<void(NodeId, const consensus::Leadership&)> trace_leadership_;
+  Trace trace_;
   std::vector<Disk> disks_;
   std::vector<Run> runs_;
   std::map<Epoch, NodeId> leaders_;

@@ -6,7 +6,9 @@
 #ifndef CAIRN_SIM_PLAN_H_
 #define CAIRN_SIM_PLAN_H_
 
+#include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,13 +52,23 @@ struct Fault {
   [[nodiscard]] std::string Describe() const;
 };
 
+// The n-th operation of a client, from 1 on.
+struct OperationNumber {
+  int client = 0;
+  std::uint64_t number = 0;
+  friend auto operator<=>(const OperationNumber&, const OperationNumber&) = default;
+};
+
 struct Plan {
   std::uint64_t seed = 0;
+  std::uint64_t variation = 0;  // of delays and of what disks and networks do by chance
   std::uint32_t nodes = 3;
   Duration duration = std::chrono::seconds(60);  // of the faults; healing comes after
   std::uint64_t least_operations = 1000;         // goes on (without further faults) until then
   // Clients by number: one that is left out stays silent, the others do the same.
   std::vector<int> clients;
+  // If set, clients do these operations alone, and each of them as they would among all.
+  std::optional<std::vector<OperationNumber>> operations;
   int lanes = 2;
   Duration think_most{0};
   std::vector<Fault> faults;

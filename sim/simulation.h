@@ -10,10 +10,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "sim/plan.h"
+#include "sim/story_line.h"
+#include "sim/violation.h"
 #include "src/base/clock.h"
 #include "src/base/planted_bug.h"
 
@@ -21,16 +24,6 @@ namespace cairn::sim {
 
 // Bugs of the simulated world itself, beside those planted in the product.
 enum class WorldBug : std::uint8_t { kNone, kDiskLies, kRetryWithoutSession };
-
-// A step of the story of a history.
-struct StoryLine {
-  enum class Kind : std::uint8_t { kFault, kNode, kClient, kMessage, kTrouble };
-  Kind kind = Kind::kNode;
-  MonotonicTime at;
-  int from = -1;  // node, for kMessage
-  int to = -1;    // node
-  std::string text;
-};
 
 struct SimulationOptions {
   PlantedBug bug = PlantedBug::kNone;
@@ -40,10 +33,12 @@ struct SimulationOptions {
 };
 
 struct SimulationReport {
-  std::string violation;  // empty: all is well
-  MonotonicTime violation_at;
+  ViolationKind kind = ViolationKind::kNone;
+  std::string violation;       // empty: all is well
+  MonotonicTime violation_at;  // what matters to it happened by then
   Duration simulated{0};
   std::uint64_t operations = 0;
+  std::map<int, std::uint64_t> operations_of;  // by client
   std::uint64_t faults = 0;
   std::uint64_t restarts = 0;
   std::uint64_t snapshots = 0;  // installed

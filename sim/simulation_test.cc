@@ -5,11 +5,23 @@
 #include <cstdint>
 #include <string>
 
+#include "sim/fixed_seeds_test_util.h"
 #include "src/base/log.h"
 #include "src/base/sanitizers.h"
 
 namespace cairn::sim {
 namespace {
+
+// What a thousand simulated replicas log is of no use.
+class Quiet : public testing::Environment {
+ public:
+  void SetUp() override {
+    LoggingOptions logging;
+    logging.level = LogLevel::kOff;
+    ASSERT_TRUE(InitLogging(logging).ok());
+  }
+};
+const testing::Environment* const kQuiet = testing::AddGlobalTestEnvironment(new Quiet);
 
 // A fixed set of seeds gates every change; cairn-sim runs as many others as one likes.
 TEST(Simulation, HistoriesUnderFaultsAreCorrect) {
@@ -19,8 +31,7 @@ TEST(Simulation, HistoriesUnderFaultsAreCorrect) {
   std::uint64_t wipes = 0;
   std::uint64_t voter_changes = 0;
   std::uint64_t transfers = 0;
-  constexpr std::uint64_t kSeeds = kSanitized ? 3 : 20;
-  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kFixedSeeds; ++seed) {
     const SimulationReport report = RunSeed(seed);
     EXPECT_EQ(report.violation, "") << "seed " << seed;
     EXPECT_GE(report.operations, 1000u) << "seed " << seed;
@@ -32,8 +43,8 @@ TEST(Simulation, HistoriesUnderFaultsAreCorrect) {
     voter_changes += report.voter_changes;
     transfers += report.transfers;
   }
-  EXPECT_GT(faults, 10 * kSeeds);
-  EXPECT_GT(restarts, 4 * kSeeds);
+  EXPECT_GT(faults, 10 * kFixedSeeds);
+  EXPECT_GT(restarts, 4 * kFixedSeeds);
   // What is rare is there, too.
   if (kSanitized) return;
   EXPECT_GT(snapshots, 0u);

@@ -237,7 +237,7 @@ void Client::ScanRegisters(int lane) {
                  record.pairs.emplace_back(key, value);
                if (reverse) std::reverse(record.pairs.begin(), record.pairs.end());
                if (!std::is_sorted(record.pairs.begin(), record.pairs.end())) {
-                 violation_("a scan came out of order");
+                 violation_(ViolationKind::kWrongData, "a scan came out of order");
                }
                Trace("scan at version " + ToString(record.at) +
                      (record.promise.linearizable ? "" : ", local"));
@@ -307,9 +307,10 @@ void Client::StampValue(int lane) {
                   }
                   if (!get.found || get.value.size() != 11 || stamp != get.version.value() ||
                       get.version < plan.min_version) {
-                    violation_("a stamped value written at version " + ToString(plan.min_version) +
-                               " came back with stamp " + std::to_string(stamp) + " of version " +
-                               ToString(get.version));
+                    violation_(ViolationKind::kWrongData,
+                               "a stamped value written at version " + ToString(plan.min_version) +
+                                   " came back with stamp " + std::to_string(stamp) +
+                                   " of version " + ToString(get.version));
                   }
                 }
                 End(lane);
@@ -454,7 +455,8 @@ void Client::UseFamily(int lane) {
                 } else if (outcome == Outcome::kUnknown) {
                   family_value_known_ = false;
                 } else if (answer.status().code() == StatusCode::kNotFound) {
-                  violation_("a family that exists was not found: " + answer.status().ToString());
+                  violation_(ViolationKind::kWrongData,
+                             "a family that exists was not found: " + answer.status().ToString());
                 }
                 done();
               });
@@ -464,9 +466,11 @@ void Client::UseFamily(int lane) {
   plan.min_version = std::max(plan.min_version, family_floor_);
   SendRead(plan, kv::Get{"key", name}, [this, name, done](const Answer& answer) {
     if (answer.ok() && family_value_known_ && ValueOf(answer) != family_value_) {
-      violation_(name + " holds " + Show(ValueOf(answer)) + " instead of " + Show(family_value_));
+      violation_(ViolationKind::kWrongData,
+                 name + " holds " + Show(ValueOf(answer)) + " instead of " + Show(family_value_));
     } else if (!answer.ok() && answer.status().code() == StatusCode::kNotFound) {
-      violation_("a family that exists was not found: " + answer.status().ToString());
+      violation_(ViolationKind::kWrongData,
+                 "a family that exists was not found: " + answer.status().ToString());
     }
     done();
   });

@@ -5,9 +5,10 @@
 #include <utility>
 #include <variant>
 
+#include "sim/describe.h"
+#include "sim/judge.h"
 #include "src/base/testing/check_failure.h"
 #include "src/base/testing/plant_bug.h"
-#include "src/consensus/raft/messages.h"
 
 namespace cairn::sim {
 
@@ -21,7 +22,9 @@ namespace {
 // executors and clocks are slow at times.
 constexpr Duration kGrace = milliseconds(500);
 
-std::uint64_t StreamSeed(std::uint64_t seed) { return seed * 0x9E3779B97F4A7C15ULL + 1; }
+std::uint64_t StreamSeed(const Plan& plan) {
+  return plan.seed * 0x9E3779B97F4A7C15ULL + 1 + plan.variation * 0xBF58476D1CE4E5B9ULL;
+}
 
 }  // namespace
 
@@ -30,9 +33,10 @@ std::uint64_t StreamSeed(std::uint64_t seed) { return seed * 0x9E3779B97F4A7C15U
 World::World(const Plan& plan, const SimulationOptions& options)
     : plan_(plan),
       options_(options),
-      scheduler_(StreamSeed(plan.seed)),
+      scheduler_(StreamSeed(plan)),
       network_(&scheduler_, plan.nodes),
-      invariants_(plan.nodes, [this](const std::string& what) { Violation(what); }) {
+      invariants_(plan.nodes,
+                  [this](ViolationKind kind, const std::string& what) { Violation(kind, what); }) {
   SetAllLinks(UsualLink());
   for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
     nodes_.push_back(
@@ -79,30 +83,9 @@ SimNodeOptions World::NodeOptions(NodeId id) {
   return node;
 }
 
-void World::SetUpStory() {
-  if (!options_.story) return;
-  invariants_.SetLeadershipTrace([this](NodeId id, const consensus::Leadership& l) {
-    static constexpr const char* kRoles[] = {"follower", "candidate", "leader", "learner"};
-    std::string text =
-        std::string(kRoles[static_cast<int>(l.role)]) + " in epoch " + ToString(l.epoch);
-    if (l.leader) text += ", leader is node " + ToString(*l.leader);
-    Tell(StoryLine::Kind::kNode, static_cast<int>(id.value()), text);
-  });
-  invariants_.SetMessageTrace([this](NodeId from, NodeId to, const std::string& body) {
-    const auto message = consensus::raft::Decode(body);
-    StoryLine line{StoryLine::Kind::kMessage, scheduler_.now(), static_cast<int>(from.value()),
-                   static_cast<int>(to.value()), ""};
-    line.text = message.ok() ? consensus::raft::Describe(message->message) : "a message";
-    options_.story(line);
-  });
-}
-
-void World::Tell(StoryLine::Kind kind, int node, const std::string& text) {
-  if (options_.story) options_.story({kind, scheduler_.now(), -1, node, text});
-}
-
-void World::Violation(const std::string& what) {
+void World::Violation(ViolationKind kind, const std::string& what) {
   if (!ok()) return;
+  report_.kind = kind;
   report_.violation = what;
   report_.violation_at = scheduler_.now();
   Tell(StoryLine::Kind::kTrouble, -1, what);
@@ -140,6 +123,9 @@ void World::Call(int client, NodeId node_id, Request request, std::function<void
   pending->node = node_id;
   pending->request = std::move(request);
   pending->done = std::move(done);
+  if (options_.story) {
+    TellCall(StoryLine::Kind::kCall, client, node_id, Describe(pending->request));
+  }
   Random& random = scheduler_.random();
   const Duration limit = pending->request.timeout + milliseconds(200);
   scheduler_.After(limit, [this, pending] {
@@ -173,8 +159,10 @@ void World::Serve(const std::shared_ptr<Pending>& pending) {
     if (server.paused()) return;
     server.Post([this, pending] {
       if (!pending->answered) {
-        Violation("node " + ToString(pending->node) + " did not answer " +
-                  std::string(kv::operation_name(pending->request.operation)) + " by its deadline");
+        Violation(ViolationKind::kNoAnswer,
+                  "node " + ToString(pending->node) + " did not answer " +
+                      std::string(kv::operation_name(pending->request.operation)) +
+                      " by its deadline");
       }
     });
   });
@@ -185,8 +173,9 @@ void World::Serve(const std::shared_ptr<Pending>& pending) {
 
 void World::Reply(const std::shared_ptr<Pending>& pending, Answer answer) {
   if (std::exchange(pending->answered, true)) {
-    Violation("node " + ToString(pending->node) + " answered " +
-              std::string(kv::operation_name(pending->request.operation)) + " twice");
+    Violation(ViolationKind::kTwoAnswers,
+              "node " + ToString(pending->node) + " answered " +
+                  std::string(kv::operation_name(pending->request.operation)) + " twice");
   }
   // A process that was killed answers nobody.
   const SimNode& server = node(pending->node);
@@ -202,6 +191,9 @@ void World::Reply(const std::shared_ptr<Pending>& pending, Answer answer) {
 
 void World::Finish(const std::shared_ptr<Pending>& pending, Answer answer) {
   if (std::exchange(pending->finished, true)) return;
+  if (options_.story) {
+    TellCall(StoryLine::Kind::kAnswer, pending->client, pending->node, Describe(answer));
+  }
   pending->done(std::move(answer));
 }
 
@@ -218,14 +210,27 @@ SimulationReport World::Run() {
       client.seed = plan_.seed;
       client.lanes = plan_.lanes;
       client.think_most = plan_.think_most;
+      if (plan_.operations) {
+        client.only.emplace();
+        for (const OperationNumber& operation : *plan_.operations) {
+          if (operation.client == number) client.only->push_back(operation.number);
+        }
+      }
       client.retry_without_session = options_.world_bug == WorldBug::kRetryWithoutSession;
       clients_.push_back(std::make_unique<Client>(
-          client, &scheduler_, this, &history_, &order_, [this, number](const std::string& what) {
-            Violation("client " + std::to_string(number) + ": " + what);
+          client, &scheduler_, this, &history_, &order_,
+          [this, number](ViolationKind kind, const std::string& what) {
+            Violation(kind, "client " + std::to_string(number) + ": " + what);
           }));
       if (options_.story) {
-        clients_.back()->SetTrace(
-            [this](const std::string& line) { Tell(StoryLine::Kind::kClient, -1, line); });
+        clients_.back()->SetTrace([this, number](const std::string& text) {
+          StoryLine line;
+          line.kind = StoryLine::Kind::kClient;
+          line.at = scheduler_.now();
+          line.client = number;
+          line.text = text;
+          options_.story(line);
+        });
       }
       clients_.back()->Start();
     }
@@ -245,12 +250,19 @@ SimulationReport World::Run() {
     if (ok()) CheckStates();
     if (ok()) CheckReplay();
     if (ok()) {
-      if (std::string wrong = CheckHistory(history_); !wrong.empty()) Violation(wrong);
+      const Verdict verdict = Judge(history_);
+      if (verdict.kind != ViolationKind::kNone) {
+        Violation(verdict.kind, verdict.text);
+        report_.violation_at = verdict.wrong_at;
+      }
     }
   } catch (const CheckFailure& failure) {
-    Violation(failure.what());
+    Violation(ViolationKind::kAssertion, failure.what());
   }
   report_.operations = operations();
+  for (std::size_t i = 0; i < clients_.size(); ++i) {
+    report_.operations_of[plan_.clients[i]] = clients_[i]->operations();
+  }
   report_.simulated = scheduler_.now() - MonotonicTime{0};
   report_.elections = invariants_.elections();
   report_.snapshots = invariants_.snapshots();
@@ -281,7 +293,8 @@ void World::Restart(NodeId id) {
   const bool excused = target.disk()->PoweredOff() || started.code() == StatusCode::kIoError ||
                        started.code() == StatusCode::kResourceExhausted;
   if (!excused) {
-    Violation("node " + ToString(id) + " does not start again: " + started.ToString());
+    Violation(ViolationKind::kDoesNotStart,
+              "node " + ToString(id) + " does not start again: " + started.ToString());
   }
   Down(id, CrashMode::kRandom, milliseconds(200));
 }
@@ -323,7 +336,7 @@ void World::CompareStates() {
 
 void World::Heal() {
   healing_ = true;
-  Tell(StoryLine::Kind::kFault, -1, "everything heals");
+  Tell(StoryLine::Kind::kNode, -1, "every fault ends, every node is there again");
   network_.Heal();
   for (auto& n : nodes_) {
     n->disk()->SetCapacity(std::nullopt);
@@ -343,7 +356,8 @@ void World::Heal() {
 void World::Await(Duration limit, const std::string& what, const std::function<bool()>& done) {
   const MonotonicTime end = scheduler_.now() + limit;
   while (ok() && !done()) {
-    if (scheduler_.now() >= end) return Violation("no progress after healing: " + what);
+    if (scheduler_.now() >= end)
+      return Violation(ViolationKind::kNoProgress, "no progress after healing: " + what);
     scheduler_.RunUntil(scheduler_.now() + milliseconds(10));
     Watchdog();
   }
@@ -448,7 +462,7 @@ void World::CheckReplay() {
   const SimNode& first = *nodes_.front();
   storage::MemoryEngine engine;
   auto executor = replication::StateMachineExecutor::Open(&engine);
-  if (!executor.ok()) return Violation(executor.status().ToString());
+  if (!executor.ok()) return Violation(ViolationKind::kStatesDiffer, executor.status().ToString());
   const Slot applied = nodes_.front()->executor()->applied_slot();
   Slot next(1);
   for (const auto& [slot, chosen] : invariants_.chosen()) {
@@ -457,16 +471,18 @@ void World::CheckReplay() {
     next = next.Next();
     std::vector<replication::ApplyOutcome> outcomes;
     if (Status s = (*executor)->ApplyEntry(chosen.entry, &outcomes); !s.ok()) {
-      return Violation("replay: slot " + ToString(slot) + ": " + s.ToString());
+      return Violation(ViolationKind::kStatesDiffer,
+                       "replay: slot " + ToString(slot) + ": " + s.ToString());
     }
   }
   const Result<std::uint64_t> again = (*executor)->StateHash();
   const Result<std::uint64_t> hash = nodes_.front()->executor()->StateHash();
-  if (!hash.ok() || !again.ok()) return Violation("no state hash");
+  if (!hash.ok() || !again.ok()) return Violation(ViolationKind::kStatesDiffer, "no state hash");
   report_.fingerprint = *hash;
   if (*again != *hash) {
-    Violation("a fresh state machine that applied the whole log has another state than node " +
-              ToString(first.id()));
+    Violation(ViolationKind::kStatesDiffer,
+              "a fresh state machine that applied the whole log has another state than node " +
+                  ToString(first.id()));
   }
 }
 

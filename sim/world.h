@@ -6,9 +6,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "sim/check/history.h"
@@ -40,9 +42,10 @@ class World final : public Door {
 
   [[nodiscard]] SimNodeOptions NodeOptions(NodeId id);
   SimNode& node(NodeId id) { return *nodes_[id.value()]; }
-  void Violation(const std::string& what);
+  void Violation(ViolationKind kind, const std::string& what);
   [[nodiscard]] bool ok() const { return report_.violation.empty(); }
   void Tell(StoryLine::Kind kind, int node, const std::string& text);
+  void TellCall(StoryLine::Kind kind, int client, NodeId node, const std::string& text);
   void SetUpStory();
 
   // ---- Requests
@@ -93,6 +96,8 @@ class World final : public Door {
   std::uint64_t order_ = 0;
   std::vector<std::unique_ptr<Client>> clients_;
   bool healing_ = false;
+  // The last message of each kind from one node to another, for those who tell the story.
+  std::map<std::tuple<int, int, std::string>, std::string> last_messages_;
   MonotonicTime members_changed_;  // when a change of members was last asked for
 };
 

@@ -1,4 +1,5 @@
-// cairn-sim: runs simulated histories. Every failure prints the seed that replays it.
+// cairn-sim: runs simulated histories. Every failure prints the seed that replays it, and the
+// shortest story of it that was found.
 #include <CLI/CLI.hpp>
 
 #include <atomic>
@@ -10,17 +11,30 @@
 #include <thread>
 #include <vector>
 
-#include "sim/check/history.h"
-#include "sim/check/history_file.h"
+#include "sim/shrink.h"
 #include "sim/simulation.h"
+#include "sim/story.h"
+#include "sim/thinning.h"
 #include "src/base/log.h"
+#include "src/base/testing/planted_bug_names.h"
 
 namespace {
 
-using cairn::sim::RunSeed;
+using cairn::sim::MakePlan;
+using cairn::sim::NameOf;
+using cairn::sim::ReadableTrace;
+using cairn::sim::ReplayCommand;
+using cairn::sim::RunPlan;
+using cairn::sim::SequenceDiagram;
+using cairn::sim::Shrink;
+using cairn::sim::Shrunk;
 using cairn::sim::SimulationOptions;
 using cairn::sim::SimulationReport;
+using cairn::sim::Story;
 using cairn::sim::StoryLine;
+using cairn::sim::TellStory;
+using cairn::sim::Thin;
+using cairn::sim::Thinning;
 
 // "7" or "1..100", inclusive.
 bool ParseSeeds(const std::string& text, std::uint64_t* first, std::uint64_t* last) {
@@ -40,22 +54,33 @@ bool ParseSeeds(const std::string& text, std::uint64_t* first, std::uint64_t* la
          *first <= *last;
 }
 
-void PrintLine(const StoryLine& line) {
-  std::string who;
-  if (line.kind == StoryLine::Kind::kMessage) {
-    who = "n" + std::to_string(line.from) + " -> n" + std::to_string(line.to) + "  ";
-  } else if (line.to >= 0) {
-    who = "n" + std::to_string(line.to) + "  ";
+struct Wanted {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  Thinning thinning;
+  SimulationOptions options;
+  bool trace = false;
+  std::string trace_file;    // empty: standard output
+  std::string diagram_file;  // empty: standard output
+  std::uint64_t shrink_runs = 300;
+};
+
+// Adds to a file, or prints. False, with a message, if it can't be written.
+bool Put(const std::string& file, const std::string& text) {
+  if (file.empty()) return std::fputs(text.c_str(), stdout) >= 0;
+  std::FILE* const out = std::fopen(file.c_str(), "a");
+  const bool written = out != nullptr && std::fputs(text.c_str(), out) >= 0;
+  if (out == nullptr || std::fclose(out) != 0 || !written) {
+    std::fprintf(stderr, "cairn-sim: %s can't be written\n", file.c_str());
+    return false;
   }
-  std::printf("%12.6f  %s%s\n", static_cast<double>(line.at.ns) / 1e9, who.c_str(),
-              line.text.c_str());
+  return true;
 }
 
 // All seeds of a range, on some threads.
 class Range {
  public:
-  Range(std::uint64_t first, std::uint64_t last, bool trace)
-      : last_(last), trace_(trace), next_(first) {}
+  explicit Range(const Wanted& wanted) : wanted_(wanted), next_(wanted.first) {}
 
   // Runs them and returns how many failed.
   std::uint64_t Run(unsigned threads) {
@@ -65,8 +90,13 @@ class Range {
     return failed_;
   }
   const SimulationReport& total() const { return total_; }
+  // Everything that was to be written was.
+  [[nodiscard]] bool written() const { return written_; }
 
  private:
+  // Failures that are shrunk and told. The others are like them more often than not.
+  static constexpr std::uint64_t kMostStories = 3;
+
   void Work() {
     while (true) {
       std::uint64_t seed = 0;
@@ -74,16 +104,64 @@ class Range {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (done_) return;
         seed = next_;
-        if (next_++ == last_) done_ = true;
+        if (next_++ == wanted_.last) done_ = true;
       }
-      SimulationOptions options;
-      if (trace_) options.story = PrintLine;
-      Take(seed, RunSeed(seed, options));
+      if (wanted_.trace) {
+        Trace(seed);
+      } else {
+        Take(seed, RunPlan(Thin(MakePlan(seed), wanted_.thinning), wanted_.options));
+      }
     }
   }
 
-  void Take(std::uint64_t seed, const SimulationReport& report) {
+  // One history as it is, every step of it.
+  void Trace(std::uint64_t seed) {
+    const Story story = TellStory(seed, wanted_.thinning, wanted_.options);
+    std::string text;
+    for (const StoryLine& line : story.lines) text += ToString(line) + "\n";
     const std::lock_guard<std::mutex> lock(mutex_);
+    written_ = Put(wanted_.trace_file, text) && written_;
+    if (!wanted_.diagram_file.empty()) {
+      written_ = Put(wanted_.diagram_file, Fenced(SequenceDiagram(story))) && written_;
+    }
+    Add(story.report);
+    if (story.report.violation.empty()) return;
+    ++failed_;
+    Announce(seed, story.report);
+  }
+
+  void Take(std::uint64_t seed, const SimulationReport& report) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      Add(report);
+      if (report.violation.empty()) return;
+      ++failed_;
+      Announce(seed, report);
+      if (failed_ > kMostStories || wanted_.shrink_runs == 0) return;
+    }
+    const Shrunk shrunk =
+        Shrink(seed, wanted_.thinning, report, wanted_.options, wanted_.shrink_runs);
+    const Story story = TellStory(seed, shrunk.thinning, wanted_.options);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::printf("\nThe shortest story of seed %llu, found in %llu runs:\n%s\n",
+                static_cast<unsigned long long>(seed), static_cast<unsigned long long>(shrunk.runs),
+                ReadableTrace(story).c_str());
+    written_ = Put(wanted_.diagram_file, Fenced(SequenceDiagram(story))) && written_;
+    std::printf("\nreplay it, every step: %s\n\n", ReplayCommand(story, wanted_.options).c_str());
+    std::fflush(stdout);
+  }
+
+  void Announce(std::uint64_t seed, const SimulationReport& report) const {
+    Story whole;
+    whole.seed = seed;
+    whole.thinning = wanted_.thinning;
+    std::printf("FAILED seed %llu: %s: %s\n  replay: %s\n", static_cast<unsigned long long>(seed),
+                std::string(NameOf(report.kind)).c_str(), report.violation.c_str(),
+                ReplayCommand(whole, wanted_.options).c_str());
+    std::fflush(stdout);
+  }
+
+  void Add(const SimulationReport& report) {
     total_.simulated += report.simulated;
     total_.operations += report.operations;
     total_.faults += report.faults;
@@ -93,85 +171,27 @@ class Range {
     total_.voter_changes += report.voter_changes;
     total_.transfers += report.transfers;
     total_.elections += report.elections;
-    if (report.violation.empty()) return;
-    ++failed_;
-    std::printf("FAILED seed %llu: %s\n  replay: cairn-sim --seed %llu --trace\n",
-                static_cast<unsigned long long>(seed), report.violation.c_str(),
-                static_cast<unsigned long long>(seed));
-    std::fflush(stdout);
   }
 
-  const std::uint64_t last_;
-  const bool trace_;
+  static std::string Fenced(const std::string& diagram) {
+    return "```mermaid\n" + diagram + "```\n";
+  }
+
+  const Wanted wanted_;
   std::mutex mutex_;
   std::uint64_t next_;
   bool done_ = false;
+  bool written_ = true;
   std::uint64_t failed_ = 0;
   SimulationReport total_;
 };
 
-// --check-history.
-int Judge(const std::string& file) {
-  const cairn::Result<cairn::sim::History> history = cairn::sim::LoadHistory(file);
-  if (!history.ok()) {
-    std::fprintf(stderr, "cairn-sim: %s\n", history.status().message().c_str());
-    return 2;
-  }
-  const std::string wrong = cairn::sim::CheckHistory(*history);
-  if (!wrong.empty()) {
-    std::printf("FAILED %s: %s\n", file.c_str(), wrong.c_str());
-    return 1;
-  }
-  std::printf("%s is right: %zu writes, %zu reads, %zu scans, %zu transactions, %zu stamps\n",
-              file.c_str(), history->writes.size(), history->reads.size(), history->scans.size(),
-              history->transactions.size(), history->stamps.size());
-  return 0;
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app{
-      "Runs production replicas over virtual time, networks and disks, one history a seed."};
-  std::string seeds = "1..10";
-  std::string seed;
-  bool trace = false;
-  unsigned threads = std::thread::hardware_concurrency();
-  app.add_option("--seeds", seeds, "seeds to run, as A..B, both included");
-  app.add_option("--seed", seed, "one seed to run");
-  app.add_option("--threads", threads, "seeds that run at once; all cores by default");
-  app.add_flag("--trace", trace, "print every step");
-  std::string history;
-  app.add_option("--check-history", history,
-                 "judges a recorded history instead (docs/formats/history.md)");
-  CLI11_PARSE(app, argc, argv);
-  if (!history.empty()) return Judge(history);
-
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-  const std::string& wanted = seed.empty() ? seeds : seed;
-  if (!ParseSeeds(wanted, &first, &last)) {
-    std::fprintf(stderr, "cairn-sim: '%s' is no seed and no range A..B of 64-bit numbers\n",
-                 wanted.c_str());
-    return 2;
-  }
-  cairn::LoggingOptions logging;
-  logging.level = cairn::LogLevel::kOff;
-  if (const cairn::Status s = cairn::InitLogging(logging); !s.ok()) {
-    std::fprintf(stderr, "cairn-sim: %s\n", s.ToString().c_str());
-    return 1;
-  }
-  std::printf("seeds %llu..%llu\n", static_cast<unsigned long long>(first),
-              static_cast<unsigned long long>(last));
-  std::fflush(stdout);
-  Range range(first, last, trace);
-  const std::uint64_t failed = range.Run(trace || threads == 0 ? 1 : threads);
-  const SimulationReport& total = range.total();
+void PrintTotal(const Wanted& wanted, const SimulationReport& total, std::uint64_t failed) {
   std::printf(
       "%llu seeds, %.2f simulated hours, %llu operations, %llu faults, %llu restarts, %llu "
       "snapshots, %llu wiped disks, %llu changes of voters, %llu transfers, "
       "%llu elections, %llu failed\n",
-      static_cast<unsigned long long>(last - first + 1),
+      static_cast<unsigned long long>(wanted.last - wanted.first + 1),
       static_cast<double>(total.simulated.count()) / 3.6e12,
       static_cast<unsigned long long>(total.operations),
       static_cast<unsigned long long>(total.faults),
@@ -181,5 +201,75 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(total.voter_changes),
       static_cast<unsigned long long>(total.transfers),
       static_cast<unsigned long long>(total.elections), static_cast<unsigned long long>(failed));
-  return failed == 0 ? 0 : 1;
+}
+
+// What the command line's texts mean. False, with a message, if they mean nothing.
+bool Understand(const std::string& seeds, const std::string& only, const std::string& bug,
+                Wanted* wanted) {
+  if (!ParseSeeds(seeds, &wanted->first, &wanted->last)) {
+    std::fprintf(stderr, "cairn-sim: '%s' is no seed and no range A..B of 64-bit numbers\n",
+                 seeds.c_str());
+    return false;
+  }
+  const auto thinning = cairn::sim::ParseThinning(only);
+  if (!thinning.ok()) {
+    std::fprintf(stderr, "cairn-sim: --only: %s\n", thinning.status().message().c_str());
+    return false;
+  }
+  wanted->thinning = *thinning;
+  if (bug.empty()) return true;
+  const auto planted = cairn::PlantedBugByName(bug);
+  if (!planted) {
+    std::fprintf(stderr, "cairn-sim: no bug is named '%s'; there are:\n", bug.c_str());
+    for (const auto& [name, what] : cairn::kPlantedBugNames) {
+      std::fprintf(stderr, "  %-30s %s\n", std::string(name).c_str(), std::string(what).c_str());
+    }
+    return false;
+  }
+  wanted->options.bug = *planted;
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Runs production replicas over virtual time, networks and disks, one history a seed. A "
+      "failure is shrunk, told, and drawn as a Mermaid sequence diagram."};
+  Wanted wanted;
+  std::string seeds = "1..10";
+  std::string seed;
+  std::string only;
+  std::string bug;
+  unsigned threads = std::thread::hardware_concurrency();
+  app.add_option("--seeds", seeds, "seeds to run, as A..B, both included");
+  app.add_option("--seed", seed, "one seed to run");
+  app.add_option("--threads", threads, "seeds that run at once; all cores by default");
+  app.add_option("--trace", wanted.trace_file,
+                 "tell every step, to a file or to standard output, and shrink nothing")
+      ->expected(0, 1);
+  app.add_option("--diagram", wanted.diagram_file,
+                 "add the diagrams to this file instead of printing them");
+  app.add_option("--only", only,
+                 "the part of the seed's plan to run, as a shrunk failure names it");
+  app.add_option("--shrink-runs", wanted.shrink_runs,
+                 "how many runs shrinking a failure may take; 0: print the seed alone");
+  app.add_option("--plant", bug, "break the product by a known bug, to see it found");
+  CLI11_PARSE(app, argc, argv);
+
+  wanted.trace = app.count("--trace") > 0;
+  if (!Understand(seed.empty() ? seeds : seed, only, bug, &wanted)) return 2;
+  cairn::LoggingOptions logging;
+  logging.level = cairn::LogLevel::kOff;
+  if (const cairn::Status s = cairn::InitLogging(logging); !s.ok()) {
+    std::fprintf(stderr, "cairn-sim: %s\n", s.ToString().c_str());
+    return 1;
+  }
+  std::printf("seeds %llu..%llu\n", static_cast<unsigned long long>(wanted.first),
+              static_cast<unsigned long long>(wanted.last));
+  std::fflush(stdout);
+  Range range(wanted);
+  const std::uint64_t failed = range.Run(wanted.trace || threads == 0 ? 1 : threads);
+  PrintTotal(wanted, range.total(), failed);
+  return failed == 0 && range.written() ? 0 : 1;
 }

@@ -16,12 +16,4 @@ std::string Interval::Describe() const {
   return text;
 }
 
-std::string CheckHistory(const History& history) {
-  for (auto* const check :
-       {&CheckVersions, &CheckReads, &CheckSnapshots, &CheckStamps, &CheckTransactions}) {
-    if (std::string wrong = (*check)(history); !wrong.empty()) return wrong;
-  }
-  return CheckLinearizable(history);
-}
-
 }  // namespace cairn::sim

@@ -146,9 +146,6 @@ std::string CheckSnapshots(const History& history);
 // Appends happened exactly once, under the stamp of the version that was acknowledged.
 std::string CheckStamps(const History& history);
 
-// All of the above.
-std::string CheckHistory(const History& history);
-
 }  // namespace cairn::sim
 
 #endif  // CAIRN_SIM_CHECK_HISTORY_H_

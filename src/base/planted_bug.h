@@ -12,53 +12,61 @@
 
 namespace cairn {
 
+// Every bug and what it does, in one list: the enumeration and the names that tests and cairn-sim
+// go by are made of it.
+#define CAIRN_PLANTED_BUGS(BUG)                                                                \
+  /* ---- Raft core */                                                                         \
+  BUG(kCommitOldEpochByCounting, "figure 8 of the Raft paper; libraft before December 2022")   \
+  BUG(kVoteNotPersisted, "a vote is given before, and without, being durable")                 \
+  BUG(kVoteForStaleLog, "the candidate's log is not looked at")                                \
+  BUG(kVoteTwice, "one vote an epoch is not kept to")                                          \
+  BUG(kAckBeforeDurable, "an append is acknowledged before it is durable")                     \
+  BUG(kLeaderCountsUnsyncedSelf, "the leader counts its own entries before they are durable")  \
+  BUG(kBarrierWithoutQuorum, "a barrier opens without asking anybody")                         \
+  BUG(kBarrierBeforeOwnEntry,                                                                  \
+      "a barrier opens before an entry of the leader's epoch is committed")                    \
+  BUG(kTruncateMatchingEntries, "a late, short append cuts off what follows it")               \
+  BUG(kCommitBeyondMatch, "a follower commits up to the leader's commit, not up to the match") \
+  BUG(kSingleStepMembership, "the voters are replaced at once, without a joint phase")         \
+  BUG(kWipedVoterVotes, "a new incarnation votes for the old one")                             \
+  BUG(kLeaseIgnoresTransfer, "a lease outlives the transfer of leadership")                    \
+  BUG(kSnapshotRewindsCommit, "an old snapshot is installed over a newer state")               \
+  BUG(kVoteByLengthAlone, "the longer log is taken for the newer one")                         \
+  BUG(kVoteOutlivesEpoch, "the vote of an epoch is kept in the next")                          \
+  BUG(kPreVotesCountAsVotes, "a late answer to a pre-vote counts in the election")             \
+  BUG(kNoPreVote, "whoever hears nothing raises its epoch")                                    \
+  BUG(kNoCheckQuorum, "a leader that nobody answers goes on leading")                          \
+  BUG(kNoStickiness, "a node that hears from a leader votes for another")                      \
+  BUG(kRestartForgetsLease, "a restarted node votes while it is bound by a lease")             \
+  BUG(kBarrierOfFormerRun, "an answer to a former run of the process opens a barrier")         \
+  BUG(kBarrierOnRoundUnderWay,                                                                 \
+      "a barrier is confirmed by heartbeats sent before it was asked for")                     \
+  BUG(kNoPrevCheck, "entries are taken without looking at what they follow")                   \
+  BUG(kDurableSurvivesTruncation,                                                              \
+      "what was durable before a truncation counts as durable behind it")                      \
+  BUG(kSnapshotCutsLongerLog, "installing a snapshot drops acknowledged entries behind it")    \
+  BUG(kVotesBeforeCaughtUp, "a new voter votes before it has the log")                         \
+  BUG(kOverlappingChanges, "a change of membership begins before the former is committed")     \
+  BUG(kMembershipOutlivesTruncation, "a truncated membership stays in force")                  \
+  /* ---- Replica and routing */                                                               \
+  BUG(kAnswerBeforeSync, "the journal says durable before its fdatasync")                      \
+  BUG(kMessageBeforeToken, "a held message leaves before what it promises is durable")         \
+  BUG(kApplyBeyondDurable, "apply runs ahead of the local journal")                            \
+  BUG(kReadWithoutBarrier, "linearizable reads skip the barrier")                              \
+  BUG(kStaleLocalRead, "local reads ignore max_staleness")                                     \
+  BUG(kIgnoreMinVersion, "min_version is not waited for")                                      \
+  BUG(kJournalCutTooFar, "the journal is cut beyond what the engine has flushed")              \
+  /* ---- State machine */                                                                     \
+  BUG(kDedupeOff, "retries under a session are applied again")                                 \
+  BUG(kConflictRangeIgnored, "conflict ranges are not checked")                                \
+  BUG(kConflictKeyOffByOne, "a commit right after the read version is not a conflict")
+
 enum class PlantedBug : std::uint8_t {
   kNone,
-
-  // ---- Raft core
-  kCommitOldEpochByCounting,   // figure 8 of the Raft paper; libraft before December 2022
-  kVoteNotPersisted,           // a vote is given before, and without, being durable
-  kVoteForStaleLog,            // the candidate's log is not looked at
-  kVoteTwice,                  // one vote an epoch is not kept to
-  kAckBeforeDurable,           // an append is acknowledged before it is durable
-  kLeaderCountsUnsyncedSelf,   // the leader counts its own entries before they are durable
-  kBarrierWithoutQuorum,       // a barrier opens without asking anybody
-  kBarrierBeforeOwnEntry,      // a barrier opens before an entry of the leader's epoch is committed
-  kTruncateMatchingEntries,    // a late, short append cuts off what follows it
-  kCommitBeyondMatch,          // a follower commits up to the leader's commit, not up to the match
-  kSingleStepMembership,       // the voters are replaced at once, without a joint phase
-  kWipedVoterVotes,            // a new incarnation votes for the old one
-  kLeaseIgnoresTransfer,       // a lease outlives the transfer of leadership
-  kSnapshotRewindsCommit,      // an old snapshot is installed over a newer state
-  kVoteByLengthAlone,          // the longer log is taken for the newer one
-  kVoteOutlivesEpoch,          // the vote of an epoch is kept in the next
-  kPreVotesCountAsVotes,       // a late answer to a pre-vote counts in the election
-  kNoPreVote,                  // whoever hears nothing raises its epoch
-  kNoCheckQuorum,              // a leader that nobody answers goes on leading
-  kNoStickiness,               // a node that hears from a leader votes for another
-  kRestartForgetsLease,        // a restarted node votes while it is bound by a lease
-  kBarrierOfFormerRun,         // an answer to a former run of the process opens a barrier
-  kBarrierOnRoundUnderWay,     // a barrier is confirmed by heartbeats sent before it was asked for
-  kNoPrevCheck,                // entries are taken without looking at what they follow
-  kDurableSurvivesTruncation,  // what was durable before a truncation counts as durable behind it
-  kSnapshotCutsLongerLog,      // installing a snapshot drops acknowledged entries behind it
-  kVotesBeforeCaughtUp,        // a new voter votes before it has the log
-  kOverlappingChanges,         // a change of membership begins before the former is committed
-  kMembershipOutlivesTruncation,  // a truncated membership stays in force
-
-  // ---- Replica and routing
-  kAnswerBeforeSync,    // the journal says durable before its fdatasync
-  kMessageBeforeToken,  // a held message leaves before what it promises is durable
-  kApplyBeyondDurable,  // apply runs ahead of the local journal
-  kReadWithoutBarrier,  // linearizable reads skip the barrier
-  kStaleLocalRead,      // local reads ignore max_staleness
-  kIgnoreMinVersion,    // min_version is not waited for
-  kJournalCutTooFar,    // the journal is cut beyond what the engine has flushed
-
-  // ---- State machine
-  kDedupeOff,             // retries under a session are applied again
-  kConflictRangeIgnored,  // conflict ranges are not checked
-  kConflictKeyOffByOne,   // a commit right after the read version is not a conflict
+#define CAIRN_BUG_(name, what) name,
+  CAIRN_PLANTED_BUGS(CAIRN_BUG_)
+#undef CAIRN_BUG_
+      kCount
 };
 
 namespace planted_bug_internal {
