@@ -71,7 +71,7 @@ TEST_P(ShrinkTest, WhatIsLeftIsSmallAndFailsInTheSameWay) {
 INSTANTIATE_TEST_SUITE_P(Bugs, ShrinkTest,
                          testing::Values(PlantedBug::kMessageBeforeToken,
                                          PlantedBug::kApplyBeyondDurable,
-                                         PlantedBug::kStaleLocalRead,
+                                         PlantedBug::kReadWithoutBarrier,
                                          PlantedBug::kConflictKeyOffByOne));
 
 TEST(Shrink, TakesNoMoreRunsThanItMay) {

@@ -35,12 +35,15 @@ void RaftCore::BecomeFollower(Epoch epoch, std::optional<PeerId> leader) {
     epoch_ = epoch;
     if (!Planted(PlantedBug::kVoteOutlivesEpoch)) voted_for_.reset();
     hard_state_dirty_ = true;
+  } else if (Planted(PlantedBug::kStepDownForgetsVote)) {
+    voted_for_.reset();
   }
   pre_voting_ = false;
   votes_.clear();
   role_ = Role::kFollower;
   leader_ = leader;
   if (led) {
+    if (Planted(PlantedBug::kStepDownCutsLog)) CutFrom(committed_.Next());
     peers_.clear();
     transfer_.reset();
     rounds_.clear();
@@ -75,7 +78,7 @@ void RaftCore::Campaign(bool pre, bool transfer) {
 bool RaftCore::MayCampaign() const {
   if (removed_ || installing_) return false;
   for (auto it = memberships_.rbegin(); it != memberships_.rend(); ++it) {
-    if (it->second.IsVoter(self_)) return true;
+    if (it->second.IsVoter(self_) || Planted(PlantedBug::kLearnerCampaigns)) return true;
     if (it->first <= committed_) return false;
   }
   return false;
@@ -156,13 +159,15 @@ void RaftCore::Receive(const PeerId& from, const VoteResponse& m) {
   }
   const Epoch asked = pre_voting_ ? epoch_.Next() : epoch_;
   if (role_ != Role::kCandidate) return;
-  if (Planted(PlantedBug::kPreVotesCountAsVotes)) {
-    if (m.granted && m.epoch != asked) return;
-  } else if (m.pre != pre_voting_ || (m.granted && m.epoch != asked)) {
-    return;
-  }
+  if (m.pre != pre_voting_ && !Planted(PlantedBug::kPreVotesCountAsVotes)) return;
+  if (m.granted && m.epoch != asked && !Planted(PlantedBug::kLateVotesCount)) return;
   // A refusal of a pre-vote carries the voter's own epoch, which may be an older one.
   if (!m.granted && !m.pre && m.epoch != epoch_) return;
+  if (Planted(PlantedBug::kDoubledVotesCount) && votes_.count(from) != 0) {
+    for (const PeerId& voter : membership().Voters()) {
+      if (votes_.emplace(voter, votes_[from]).second) break;
+    }
+  }
   votes_[from] = m.granted ? Vote::kGranted : Vote::kRefused;
   CountVotesSoFar();
 }

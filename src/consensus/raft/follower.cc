@@ -23,7 +23,7 @@ void RaftCore::Receive(const PeerId& from, const AppendRequest& m) {
   ResetElectionTimer();
   if (m.entries.empty()) AskLeaderAgain();
 
-  if (installing_) {
+  if (installing_ && !Planted(PlantedBug::kSnapshotBelievedEarly)) {
     // The log is about to be replaced: nothing new is promised. What is committed is in the
     // snapshot.
     SendAfterPersist(
@@ -64,6 +64,18 @@ void RaftCore::Acknowledge(const PeerId& leader, const AppendRequest& m, Slot ma
   if (match > durable_slot_) SendAfterPersist(leader, durable);
 }
 
+void RaftCore::CutFrom(Slot slot) {
+  if (slot > log_.last_slot()) return;
+  log_.TruncateFrom(slot);
+  ForgetMembershipsFrom(slot);
+  std::erase_if(persist_.entries, [&](const Entry& entry) { return entry.slot >= slot; });
+  persist_.truncate_from = std::min(persist_.truncate_from.value_or(slot), slot);
+  if (Planted(PlantedBug::kDurableSurvivesTruncation)) return;
+  // What is on its way to the disk behind the cut is not what will stand there.
+  durable_slot_ = std::min(durable_slot_, slot.Prev());
+  for (Writing& writing : persists_) writing.last_slot = std::min(writing.last_slot, slot.Prev());
+}
+
 void RaftCore::TakeEntries(const std::vector<Entry>& entries) {
   const Slot last = entries.empty() ? Slot() : entries.back().slot;
   for (const Entry& entry : entries) {
@@ -74,16 +86,7 @@ void RaftCore::TakeEntries(const std::vector<Entry>& entries) {
     if (held) {
       CAIRN_CHECK(entry.slot > committed_,
                   "a leader wants to change committed slot " + ToString(entry.slot));
-      log_.TruncateFrom(entry.slot);
-      ForgetMembershipsFrom(entry.slot);
-      persist_.truncate_from = entry.slot;
-      if (!Planted(PlantedBug::kDurableSurvivesTruncation)) {
-        // What is on its way to the disk behind the cut is not what will stand there.
-        durable_slot_ = std::min(durable_slot_, entry.slot.Prev());
-        for (Writing& writing : persists_) {
-          writing.last_slot = std::min(writing.last_slot, entry.slot.Prev());
-        }
-      }
+      CutFrom(entry.slot);
     }
     log_.Append(entry);
     persist_.entries.push_back(entry);

@@ -26,7 +26,7 @@ Effects RaftCore::Step(const Event& event) {
               "Recovered comes first, and once");
   // A leader that was stopped finds out here, before it does anything as a leader.
   if (role_ == Role::kLeader && !Planted(PlantedBug::kNoCheckQuorum)) CheckQuorum();
-  if (role_ == Role::kLeader) CheckDisk();
+  if (role_ == Role::kLeader && !Planted(PlantedBug::kLeadsWithHungDisk)) CheckDisk();
   std::visit([this](const auto& what) { On(what); }, event.what);
   Finish();
   return std::move(effects_);
@@ -122,7 +122,7 @@ void RaftCore::On(const Persisted& event) {
     durable_slot_ = std::max(durable_slot_, persists_.front().last_slot);
     persists_.pop_front();
   }
-  if (role_ == Role::kLeader) MaybeCommit();
+  if (role_ == Role::kLeader && !Planted(PlantedBug::kSyncDoesNotCommit)) MaybeCommit();
   if (role_ == Role::kCandidate && !pre_voting_ && durable_token_ >= own_vote_ &&
       votes_.count(self_) == 0) {
     votes_[self_] = Vote::kGranted;
@@ -147,14 +147,20 @@ void RaftCore::On(const SnapshotReceived& event) {
   if (event.slot <= committed_ && !rewind) return;
   // A log that holds the snapshot's end holds all of it, and what follows may have been
   // acknowledged: it must not be cut. What the snapshot says is that this much is committed.
-  if (log_.EpochAt(event.slot) == event.epoch && !rewind &&
-      !Planted(PlantedBug::kSnapshotCutsLongerLog)) {
+  const bool holds = Planted(PlantedBug::kSnapshotEpochIgnored)
+                         ? log_.EpochAt(event.slot).has_value()
+                         : log_.EpochAt(event.slot) == event.epoch;
+  if (holds && !rewind && !Planted(PlantedBug::kSnapshotCutsLongerLog)) {
     CommitTo(event.slot);
     return AfterMembershipCommitted();
   }
   if (role_ == Role::kCandidate) BecomeFollower(epoch_, std::nullopt);
   installing_ = event.slot;
   effects_.install_snapshot = event.slot;
+  if (Planted(PlantedBug::kSnapshotBelievedEarly)) {
+    log_.Reset(event.slot, event.epoch);
+    CommitTo(event.slot);
+  }
 }
 
 void RaftCore::On(const SnapshotInstalled& event) {

@@ -134,6 +134,8 @@ class RaftCore final : public Core {
   void Acknowledged(const PeerId& from, Progress& progress, Slot slot);
   void Refused(const PeerId& from, Progress& progress, const AppendResponse& m);
   // The follower's side (follower.cc)
+  // Drops the log from `slot` on, if it reaches that far, and forgets what was durable of it.
+  void CutFrom(Slot slot);
   void TakeEntries(const std::vector<Entry>& entries);
   void Acknowledge(const PeerId& leader, const AppendRequest& m, Slot match);
 

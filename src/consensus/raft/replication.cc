@@ -48,7 +48,8 @@ void RaftCore::SendAppend(const PeerId& peer, bool heartbeat) {
   const Slot prev = progress.next.Prev();
   const bool window_full = progress.state == Progress::State::kProbe
                                ? progress.probe_sent
-                               : progress.in_flight.size() >= options_.max_in_flight;
+                               : progress.in_flight.size() >= options_.max_in_flight &&
+                                     !Planted(PlantedBug::kUnboundedWindow);
   const bool has_entries = progress.next <= log_.last_slot();
   const bool log_is_gone = !log_.EpochAt(prev).has_value();
   if (log_is_gone) AskForSnapshot(peer, progress);

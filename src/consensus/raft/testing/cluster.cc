@@ -136,7 +136,7 @@ Effects Cluster::Step(NodeId id, What what) {
   try {
     effects = node.core->Step(Event{now_ + node.clock_offset, std::move(what)});
   } catch (const CheckFailure& failure) {
-    Broken("node " + ToString(id) + ": " + failure.what());
+    Broken(Promise::kSoundness, "node " + ToString(id) + ": " + failure.what());
     return {};
   }
   CarryOut(id, node, effects);
@@ -170,9 +170,10 @@ void Cluster::CarryOut(NodeId id, Node& node, const Effects& effects) {
     if (node.barriers.erase(open.id.value()) == 0) continue;
     opened_[open.id.value()] = open.slot;
     if (open.slot < barrier_floor_[open.id.value()]) {
-      Broken("a stale read: node " + ToString(id) + " may read at slot " + ToString(open.slot) +
-             ", and slot " + ToString(barrier_floor_[open.id.value()]) +
-             " was committed before it asked");
+      Broken(Promise::kFreshReads, "a stale read: node " + ToString(id) + " may read at slot " +
+                                       ToString(open.slot) + ", and slot " +
+                                       ToString(barrier_floor_[open.id.value()]) +
+                                       " was committed before it asked");
     }
   }
   for (const FailedBarrier& failed : effects.failed_barriers) {

@@ -27,6 +27,19 @@
 
 namespace cairn::consensus::raft {
 
+// What Raft promises, and a group of cores must keep.
+enum class Promise : std::uint8_t {
+  kNoneBroken,
+  kOneLeader,        // an epoch
+  kLogsMatch,        // one entry for a slot and epoch
+  kCommittedStays,   // is never cut off, replaced or taken back
+  kDurableAtQuorum,  // what is committed is on the disks of a quorum
+  kLeaderHasAll,     // a new leader holds everything committed
+  kFreshReads,       // a barrier opens at or above what was committed before it was asked for
+  kSoundness,        // no core finds itself in a state that cannot be
+  kProgress          // a healed group goes on, and everybody catches up
+};
+
 class Cluster {
  public:
   struct Options {
@@ -125,7 +138,9 @@ class Cluster {
   // The one that leads in the highest epoch.
   [[nodiscard]] std::optional<NodeId> Leader() const;
   [[nodiscard]] std::string Describe() const;
+  // What was broken first, in words, and which promise it was.
   [[nodiscard]] const std::optional<std::string>& broken() const { return broken_; }
+  [[nodiscard]] Promise broken_promise() const { return broken_promise_; }
   Node& node(NodeId id) { return nodes_.at(id); }
   std::map<NodeId, Node>& nodes() { return nodes_; }
   [[nodiscard]] PeerId peer(NodeId id) const { return {id, nodes_.at(id).incarnation}; }
@@ -151,7 +166,7 @@ class Cluster {
   static void InstallOnDisk(Disk* disk, const Snapshot& snapshot);
   void ReplaceWiped();
 
-  void Broken(const std::string& what);
+  void Broken(Promise promise, const std::string& what);
   void CheckEntries(NodeId id, const Persist& persist);
   void CheckCommit(NodeId id, Node& node, Slot committed);
   void CheckQuorumHolds(NodeId id, const Node& node, Slot slot, Epoch epoch);
@@ -170,6 +185,7 @@ class Cluster {
   bool in_step_ = false;
 
   std::optional<std::string> broken_;
+  Promise broken_promise_ = Promise::kNoneBroken;
   std::map<Epoch, NodeId> leader_of_;
   std::map<std::pair<Slot, Epoch>, Entry> entries_;  // every one that was ever written
   std::map<PeerId, Disk> lost_disks_;                // of former incarnations

@@ -5,8 +5,10 @@
 
 namespace cairn::consensus::raft {
 
-void Cluster::Broken(const std::string& what) {
-  if (!broken_) broken_ = what;
+void Cluster::Broken(Promise promise, const std::string& what) {
+  if (broken_) return;
+  broken_ = what;
+  broken_promise_ = promise;
 }
 
 bool Cluster::ChangeMayBeUnderWay() const {
@@ -20,13 +22,13 @@ void Cluster::CheckEntries(NodeId id, const Persist& persist) {
   for (const Entry& entry : persist.entries) {
     const auto [it, first] = entries_.emplace(std::pair(entry.slot, entry.epoch), entry);
     if (*it->second.payload != *entry.payload) {
-      Broken("node " + ToString(id) + " writes another entry at " + ToString(entry.slot) + "/" +
-             ToString(entry.epoch));
+      Broken(Promise::kLogsMatch, "node " + ToString(id) + " writes another entry at " +
+                                      ToString(entry.slot) + "/" + ToString(entry.epoch));
     }
   }
   if (persist.truncate_from && *persist.truncate_from <= nodes_.at(id).committed) {
-    Broken("node " + ToString(id) + " truncates from slot " + ToString(*persist.truncate_from) +
-           ", which is committed");
+    Broken(Promise::kCommittedStays, "node " + ToString(id) + " truncates from slot " +
+                                         ToString(*persist.truncate_from) + ", which is committed");
   }
 }
 
@@ -54,14 +56,14 @@ void Cluster::CheckQuorumHolds(NodeId id, const Node& node, Slot slot, Epoch epo
   // The entry may itself be the membership; then that one decides, as on the leader.
   const Membership& membership = node.core->membership();
   if (majority_holds(membership.Voters()) && majority_holds(membership.outgoing_voters)) return;
-  Broken("node " + ToString(id) + " commits " + ToString(slot) + "/" + ToString(epoch) +
-         ", which is not durable at a quorum");
+  Broken(Promise::kDurableAtQuorum, "node " + ToString(id) + " commits " + ToString(slot) + "/" +
+                                        ToString(epoch) + ", which is not durable at a quorum");
 }
 
 void Cluster::CheckCommit(NodeId id, Node& node, Slot committed) {
   if (committed < node.committed) {
-    Broken("node " + ToString(id) + " goes back from slot " + ToString(node.committed) + " to " +
-           ToString(committed));
+    Broken(Promise::kCommittedStays, "node " + ToString(id) + " goes back from slot " +
+                                         ToString(node.committed) + " to " + ToString(committed));
     return;
   }
   const Slot before = std::exchange(node.committed, committed);
@@ -71,9 +73,10 @@ void Cluster::CheckCommit(NodeId id, Node& node, Slot committed) {
     if (!epoch || slot <= node.core->log().base_slot()) continue;
     const auto [chosen, first] = chosen_.emplace(slot, *epoch);
     if (chosen->second != *epoch) {
-      Broken("slot " + ToString(slot) + " is committed with epoch " + ToString(*epoch) +
-             " on node " + ToString(id) + " and was committed with epoch " +
-             ToString(chosen->second));
+      Broken(Promise::kCommittedStays, "slot " + ToString(slot) + " is committed with epoch " +
+                                           ToString(*epoch) + " on node " + ToString(id) +
+                                           " and was committed with epoch " +
+                                           ToString(chosen->second));
       return;
     }
     if (first && node.core->role() == Role::kLeader && slot == committed) {
@@ -91,15 +94,16 @@ void Cluster::CheckLeader(NodeId id, const Node& node) {
   if (!node.core || node.core->role() != Role::kLeader) return;
   const auto [it, first] = leader_of_.emplace(node.core->epoch(), id);
   if (it->second != id) {
-    Broken("two leaders in epoch " + ToString(node.core->epoch()) + ": nodes " +
-           ToString(it->second) + " and " + ToString(id));
+    Broken(Promise::kOneLeader, "two leaders in epoch " + ToString(node.core->epoch()) +
+                                    ": nodes " + ToString(it->second) + " and " + ToString(id));
   }
   if (!first) return;
   for (auto chosen = chosen_.rbegin(); chosen != chosen_.rend(); ++chosen) {
     if (chosen->first <= node.core->log().base_slot()) return;
     if (node.core->log().EpochAt(chosen->first) == chosen->second) continue;
-    Broken("node " + ToString(id) + " leads without slot " + ToString(chosen->first) +
-           ", which was committed with epoch " + ToString(chosen->second));
+    Broken(Promise::kLeaderHasAll,
+           "node " + ToString(id) + " leads without slot " + ToString(chosen->first) +
+               ", which was committed with epoch " + ToString(chosen->second));
     return;
   }
 }

@@ -203,7 +203,7 @@ void RunSeeds(std::uint64_t first, std::uint64_t count, const HistoryOptions& op
   if (kSanitized) count = (count + 7) / 8;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const auto broken = RunRandomHistory(seed, options);
-    ASSERT_FALSE(broken.has_value()) << "seed " << seed << ": " << *broken;
+    ASSERT_FALSE(broken.has_value()) << "seed " << seed << ": " << broken->what;
   }
 }
 

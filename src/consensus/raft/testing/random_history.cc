@@ -14,11 +14,12 @@ class History {
   History(std::uint64_t seed, const HistoryOptions& options)
       : options_(options), cluster_(options.cluster, seed), random_(cluster_.random()) {}
 
-  std::optional<std::string> Run() {
+  std::optional<BrokenPromise> Run() {
     for (int i = 0; i < options_.steps && !cluster_.broken(); ++i) OneStep();
     if (!cluster_.broken()) HealAndDemandProgress();
     if (!cluster_.broken() && !stuck_) return std::nullopt;
-    return (stuck_ ? *stuck_ : *cluster_.broken()) + "\n" + cluster_.Describe();
+    return BrokenPromise{stuck_ ? Promise::kProgress : cluster_.broken_promise(),
+                         (stuck_ ? *stuck_ : *cluster_.broken()) + "\n" + cluster_.Describe()};
   }
 
  private:
@@ -183,7 +184,7 @@ class History {
 
 }  // namespace
 
-std::optional<std::string> RunRandomHistory(std::uint64_t seed, const HistoryOptions& options) {
+std::optional<BrokenPromise> RunRandomHistory(std::uint64_t seed, const HistoryOptions& options) {
   return History(seed, options).Run();
 }
 

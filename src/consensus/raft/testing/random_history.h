@@ -20,8 +20,13 @@ struct HistoryOptions {
   bool compact = true;
 };
 
-// The promise that was broken, with the state of the nodes; nothing if all were kept.
-std::optional<std::string> RunRandomHistory(std::uint64_t seed, const HistoryOptions& options);
+struct BrokenPromise {
+  Promise promise = Promise::kNoneBroken;
+  std::string what;  // and the state of the nodes
+};
+
+// What was broken first; nothing if all was kept.
+std::optional<BrokenPromise> RunRandomHistory(std::uint64_t seed, const HistoryOptions& options);
 
 // Timing that makes much happen in little time.
 RaftOptions FastRaft();
