@@ -1,10 +1,12 @@
-# cairn_library(NAME name DIR folder DEPS dep... [TEST_DEPS dep...])
+# cairn_library(NAME name DIR folder [PLANTED] DEPS dep... [TEST_DEPS dep...])
 #   One library a folder: every *.cc in it but *_test.cc, and one test program of its *_test.cc
 #   (which may share headers named *_test_util.h).
 #   DEPS lists what its files may include: other cairn libraries by name, and outside libraries by
 #   the names of the table below. The build fails if a file includes anything else (CheckIncludes
 #   runs before the library compiles). A dependency must be declared before its user, so there are
 #   no cycles.
+#   PLANTED builds the library a second time, as name_planted, with the bugs of src/base/planted_bug.h
+#   in it: for the simulator and other tests that plant them. No program may link both.
 # cairn_program(NAME name SRCS file... DEPS dep...)      a program under build/bin
 # cairn_test(NAME name SRCS file... DEPS dep... [LABELS l...])   a test that crosses libraries
 # cairn_fuzzer(NAME name SRCS file... DEPS dep...)       a libFuzzer program, with CAIRN_FUZZERS
@@ -74,7 +76,7 @@ function(cairn_check_includes target own deps files)
 endfunction()
 
 function(cairn_library)
-  cmake_parse_arguments(ARG "" "NAME;DIR" "DEPS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "PLANTED" "NAME;DIR" "DEPS;TEST_DEPS" ${ARGN})
   set(dir ${CMAKE_SOURCE_DIR}/${ARG_DIR})
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cc)
   file(GLOB headers CONFIGURE_DEPENDS ${dir}/*.h)
@@ -97,6 +99,14 @@ function(cairn_library)
   endif()
   set_target_properties(${target} PROPERTIES CAIRN_DIR ${ARG_DIR})
   cairn_check_includes(${target} ${ARG_DIR} "${ARG_DEPS}" "${sources};${headers}")
+  if(ARG_PLANTED)
+    add_library(${target}_planted STATIC ${sources})
+    target_link_libraries(${target}_planted PUBLIC ${links} Threads::Threads)
+    target_include_directories(${target}_planted PUBLIC ${CMAKE_SOURCE_DIR}
+                               ${CMAKE_SOURCE_DIR}/include)
+    target_compile_definitions(${target}_planted PUBLIC CAIRN_PLANTED_BUGS)
+    set_target_properties(${target}_planted PROPERTIES CAIRN_DIR ${ARG_DIR})
+  endif()
   if(tests)
     cairn_link_names(test_links ${ARG_TEST_DEPS})
     add_executable(${ARG_NAME}_test ${tests})

@@ -1,10 +1,10 @@
 // Known bugs planted on purpose, to prove that the tests find them (negative tests; compare
-// FoundationDB's tests/negative). Production code asks Planted() at the place that a bug would
-// change; nothing but PlantBug in src/base/testing can make it say yes, and no program that ships
-// links that.
+// FoundationDB's tests/negative). The code asks Planted() at the place that a bug would change.
 //
-// A bug is planted for one thread: simulations and scenarios run on one, several of them side by
-// side. Real executors have threads of their own and never see it.
+// In what ships the answer is a constant no, and no trace of a bug is left. The libraries that hold
+// bugs are built once more for the simulator and the scenarios, as NAME_planted (PLANTED in
+// src/CMakeLists.txt), with CAIRN_PLANTED_BUGS; there PlantBug (src/base/testing/plant_bug.h)
+// plants one for a thread: simulations and scenarios run on one, several of them side by side.
 #ifndef CAIRN_SRC_BASE_PLANTED_BUG_H_
 #define CAIRN_SRC_BASE_PLANTED_BUG_H_
 
@@ -14,7 +14,7 @@ namespace cairn {
 
 // Every bug and what it does, in one list: the enumeration and the names that tests and cairn-sim
 // go by are made of it.
-#define CAIRN_PLANTED_BUGS(BUG)                                                                   \
+#define CAIRN_EVERY_BUG(BUG)                                                                      \
   /* ---- Raft core */                                                                            \
   BUG(kCommitOldEpochByCounting, "figure 8 of the Raft paper; libraft before December 2022")      \
   BUG(kVoteNotPersisted, "a vote is given before, and without, being durable")                    \
@@ -69,18 +69,26 @@ namespace cairn {
   BUG(kStaleLocalRead, "local reads ignore max_staleness")                                        \
   BUG(kIgnoreMinVersion, "min_version is not waited for")                                         \
   BUG(kJournalCutTooFar, "the journal is cut beyond what the engine has flushed")                 \
+  BUG(kReadBeforeApplied, "a read does not wait until what its barrier names is applied")         \
+  BUG(kTimeoutDeniesWrite, "a write in the log that timed out is said not to have been applied")  \
+  BUG(kSnapshotFileNotSynced, "a received snapshot is installed without being synced")            \
   /* ---- State machine */                                                                        \
   BUG(kDedupeOff, "retries under a session are applied again")                                    \
+  BUG(kAnswersNotPersisted, "what was answered under a session is forgotten by a restart")        \
+  BUG(kAnswersForgottenEarly, "the answer to the oldest outstanding command is dropped")          \
+  BUG(kSessionsLostInSnapshot, "a snapshot is installed without its sessions")                    \
   BUG(kConflictRangeIgnored, "conflict ranges are not checked")                                   \
   BUG(kConflictKeyOffByOne, "a commit right after the read version is not a conflict")
 
 enum class PlantedBug : std::uint8_t {
   kNone,
 #define CAIRN_BUG_(name, what) name,
-  CAIRN_PLANTED_BUGS(CAIRN_BUG_)
+  CAIRN_EVERY_BUG(CAIRN_BUG_)
 #undef CAIRN_BUG_
       kCount
 };
+
+#ifdef CAIRN_PLANTED_BUGS
 
 namespace planted_bug_internal {
 inline thread_local PlantedBug planted = PlantedBug::kNone;
@@ -90,6 +98,12 @@ inline thread_local PlantedBug planted = PlantedBug::kNone;
 inline bool Planted(PlantedBug bug) {
   return __builtin_expect(planted_bug_internal::planted == bug, 0);
 }
+
+#else
+
+constexpr bool Planted(PlantedBug) { return false; }
+
+#endif
 
 }  // namespace cairn
 

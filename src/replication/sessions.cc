@@ -142,7 +142,9 @@ SessionTable::Check SessionTable::Admit(SessionId id, std::uint64_t sequence,
   session.last_used = std::max(session.last_used, now);
   if (first_outstanding > session.first_outstanding) {
     session.first_outstanding = first_outstanding;
-    const auto end = session.answers.lower_bound(first_outstanding);
+    const auto end = Planted(PlantedBug::kAnswersForgottenEarly)
+                         ? session.answers.upper_bound(first_outstanding)
+                         : session.answers.lower_bound(first_outstanding);
     for (auto answer = session.answers.begin(); answer != end; ++answer) {
       batch->SystemDelete(SystemSpace::kState, state_keys::Answer(id, answer->first));
     }
@@ -163,6 +165,7 @@ void SessionTable::Remember(SessionId id, std::uint64_t sequence, const Answer& 
   // A CloseSession under its own session leaves nothing to remember it in.
   if (it == sessions_.end()) return;
   it->second.answers[sequence] = answer;
+  if (Planted(PlantedBug::kAnswersNotPersisted)) return;
   batch->SystemPut(SystemSpace::kState, state_keys::Answer(id, sequence), EncodeAnswer(answer));
 }
 

@@ -6,6 +6,7 @@
 
 #include "src/base/check.h"
 #include "src/base/codec.h"
+#include "src/base/planted_bug.h"
 #include "src/replication/reader.h"
 #include "src/replication/state_keys.h"
 #include "src/storage/state_hash.h"
@@ -78,6 +79,7 @@ void StateMachineExecutor::Adopt(std::unique_ptr<Loaded> loaded) {
 
 Status StateMachineExecutor::PrepareSnapshot(storage::Engine* next) {
   CAIRN_ASSIGN_OR_RETURN(prepared_, Load(next));
+  if (Planted(PlantedBug::kSessionsLostInSnapshot)) prepared_->sessions.Assign(SessionTable());
   return Status::Ok();
 }
 

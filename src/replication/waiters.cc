@@ -3,12 +3,15 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/planted_bug.h"
 
 namespace cairn::replication {
 namespace {
 
 Status DeadlinePassed(bool in_log) {
-  if (!in_log) return TimeoutError("the deadline passed before the request was started");
+  if (!in_log || Planted(PlantedBug::kTimeoutDeniesWrite)) {
+    return TimeoutError("the deadline passed before the request was started");
+  }
   return TimeoutError(
              "the deadline passed before the answer was known; the write may or may not be applied")
       .WithMaybeApplied();
@@ -158,7 +161,7 @@ void Waiters::AnswerBarrier(Id id, Status status) {
 void Waiters::BindToSlot(Id id, Slot slot) {
   {
     MutexLock lock(&mutex_);
-    if (slot > applied_slot_) {
+    if (slot > applied_slot_ && !Planted(PlantedBug::kReadBeforeApplied)) {
       by_slot_.emplace(slot, id);
       return;
     }

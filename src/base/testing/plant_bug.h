@@ -2,6 +2,10 @@
 #ifndef CAIRN_SRC_BASE_TESTING_PLANT_BUG_H_
 #define CAIRN_SRC_BASE_TESTING_PLANT_BUG_H_
 
+#ifndef CAIRN_PLANTED_BUGS
+#error "only a target that links NAME_planted libraries can plant bugs"
+#endif
+
 #include "src/base/planted_bug.h"
 
 namespace cairn {

@@ -22,7 +22,7 @@ struct PlantedBugName {
 inline constexpr std::array<PlantedBugName, static_cast<std::size_t>(PlantedBug::kCount)>
     kPlantedBugNames = {{{"kNone", "all is well"},
 #define CAIRN_BUG_(name, what) {#name, what},
-                         CAIRN_PLANTED_BUGS(CAIRN_BUG_)
+                         CAIRN_EVERY_BUG(CAIRN_BUG_)
 #undef CAIRN_BUG_
     }};
 
