@@ -4,9 +4,14 @@
 
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <limits>
+#include <map>
 #include <mutex>
+#include <optional>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,6 +20,7 @@
 #include "sim/simulation.h"
 #include "sim/story.h"
 #include "sim/thinning.h"
+#include "sim/totals.h"
 #include "src/base/log.h"
 #include "src/base/testing/planted_bug_names.h"
 
@@ -35,6 +41,7 @@ using cairn::sim::StoryLine;
 using cairn::sim::TellStory;
 using cairn::sim::Thin;
 using cairn::sim::Thinning;
+using cairn::sim::Totals;
 
 // "7" or "1..100", inclusive.
 bool ParseSeeds(const std::string& text, std::uint64_t* first, std::uint64_t* last) {
@@ -54,9 +61,18 @@ bool ParseSeeds(const std::string& text, std::uint64_t* first, std::uint64_t* la
          *first <= *last;
 }
 
+// A seed that nobody has chosen: what a run is about is random, the run itself is not. Small enough
+// that there are seeds behind it.
+std::uint64_t AnySeed() {
+  std::random_device device;
+  return std::uniform_int_distribution<std::uint64_t>(1, std::uint64_t{1} << 53)(device);
+}
+
 struct Wanted {
   std::uint64_t first = 0;
   std::uint64_t last = 0;
+  // Of real time: no seed is begun after it, but the first one. Histories know nothing of it.
+  std::optional<std::chrono::duration<double>> time;
   Thinning thinning;
   SimulationOptions options;
   bool trace = false;
@@ -77,19 +93,20 @@ bool Put(const std::string& file, const std::string& text) {
   return true;
 }
 
-// All seeds of a range, on some threads.
+// All seeds of a range, in order, on some threads.
 class Range {
  public:
-  explicit Range(const Wanted& wanted) : wanted_(wanted), next_(wanted.first) {}
+  explicit Range(const Wanted& wanted)
+      : wanted_(wanted), began_(std::chrono::steady_clock::now()), next_(wanted.first) {}
 
-  // Runs them and returns how many failed.
-  std::uint64_t Run(unsigned threads) {
+  void Run(unsigned threads) {
     std::vector<std::thread> running;
     for (unsigned i = 0; i < threads; ++i) running.emplace_back([this] { Work(); });
     for (std::thread& thread : running) thread.join();
-    return failed_;
   }
-  const SimulationReport& total() const { return total_; }
+  const Totals& totals() const { return totals_; }
+  // The last seed that was run; it and all before it were run to their ends.
+  [[nodiscard]] std::uint64_t last() const { return wanted_.first + (totals_.seeds() - 1); }
   // Everything that was to be written was.
   [[nodiscard]] bool written() const { return written_; }
 
@@ -102,7 +119,7 @@ class Range {
       std::uint64_t seed = 0;
       {
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (done_) return;
+        if (done_ || TimeIsUp()) return;
         seed = next_;
         if (next_++ == wanted_.last) done_ = true;
       }
@@ -112,6 +129,11 @@ class Range {
         Take(seed, RunPlan(Thin(MakePlan(seed), wanted_.thinning), wanted_.options));
       }
     }
+  }
+
+  [[nodiscard]] bool TimeIsUp() const {
+    return wanted_.time && next_ != wanted_.first &&
+           std::chrono::steady_clock::now() - began_ >= *wanted_.time;
   }
 
   // One history as it is, every step of it.
@@ -124,20 +146,18 @@ class Range {
     if (!wanted_.diagram_file.empty()) {
       written_ = Put(wanted_.diagram_file, Fenced(SequenceDiagram(story))) && written_;
     }
-    Add(story.report);
+    totals_.Add(story.report);
     if (story.report.violation.empty()) return;
-    ++failed_;
     Announce(seed, story.report);
   }
 
   void Take(std::uint64_t seed, const SimulationReport& report) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      Add(report);
+      totals_.Add(report);
       if (report.violation.empty()) return;
-      ++failed_;
       Announce(seed, report);
-      if (failed_ > kMostStories || wanted_.shrink_runs == 0) return;
+      if (totals_.failed() > kMostStories || wanted_.shrink_runs == 0) return;
     }
     const Shrunk shrunk =
         Shrink(seed, wanted_.thinning, report, wanted_.options, wanted_.shrink_runs);
@@ -161,46 +181,38 @@ class Range {
     std::fflush(stdout);
   }
 
-  void Add(const SimulationReport& report) {
-    total_.simulated += report.simulated;
-    total_.operations += report.operations;
-    total_.faults += report.faults;
-    total_.restarts += report.restarts;
-    total_.snapshots += report.snapshots;
-    total_.wipes += report.wipes;
-    total_.voter_changes += report.voter_changes;
-    total_.transfers += report.transfers;
-    total_.elections += report.elections;
-  }
-
   static std::string Fenced(const std::string& diagram) {
     return "```mermaid\n" + diagram + "```\n";
   }
 
   const Wanted wanted_;
+  const std::chrono::steady_clock::time_point began_;
   std::mutex mutex_;
   std::uint64_t next_;
   bool done_ = false;
   bool written_ = true;
-  std::uint64_t failed_ = 0;
-  SimulationReport total_;
+  Totals totals_;
 };
 
-void PrintTotal(const Wanted& wanted, const SimulationReport& total, std::uint64_t failed) {
-  std::printf(
-      "%llu seeds, %.2f simulated hours, %llu operations, %llu faults, %llu restarts, %llu "
-      "snapshots, %llu wiped disks, %llu changes of voters, %llu transfers, "
-      "%llu elections, %llu failed\n",
-      static_cast<unsigned long long>(wanted.last - wanted.first + 1),
-      static_cast<double>(total.simulated.count()) / 3.6e12,
-      static_cast<unsigned long long>(total.operations),
-      static_cast<unsigned long long>(total.faults),
-      static_cast<unsigned long long>(total.restarts),
-      static_cast<unsigned long long>(total.snapshots),
-      static_cast<unsigned long long>(total.wipes),
-      static_cast<unsigned long long>(total.voter_changes),
-      static_cast<unsigned long long>(total.transfers),
-      static_cast<unsigned long long>(total.elections), static_cast<unsigned long long>(failed));
+// Before and after: a run that does not come to its end can be replayed, too.
+void PrintBeginning(const Wanted& wanted) {
+  const auto first = static_cast<unsigned long long>(wanted.first);
+  if (wanted.last != std::numeric_limits<std::uint64_t>::max()) {
+    std::printf("seeds %llu..%llu\n", first, static_cast<unsigned long long>(wanted.last));
+  } else {
+    std::printf("seeds from %llu on\n", first);
+  }
+  if (wanted.time) std::printf("for %.0f s\n", wanted.time->count());
+  std::fflush(stdout);
+}
+
+// False, with a message, if the totals can't be written.
+bool PrintEnd(const Wanted& wanted, const Range& range, const std::string& totals_file) {
+  const std::string seeds = std::to_string(wanted.first) + ".." + std::to_string(range.last());
+  std::printf("%s\n", range.totals().Readable().c_str());
+  if (range.last() != wanted.last) std::printf("again: cairn-sim --seeds %s\n", seeds.c_str());
+  if (totals_file.empty()) return true;
+  return Put(totals_file, seeds + " " + range.totals().Line() + "\n");
 }
 
 // What the command line's texts mean. False, with a message, if they mean nothing.
@@ -241,9 +253,20 @@ int main(int argc, char** argv) {
   std::string seed;
   std::string only;
   std::string bug;
+  std::string totals_file;
+  double seconds = 0;
+  bool random = false;
   unsigned threads = std::thread::hardware_concurrency();
   app.add_option("--seeds", seeds, "seeds to run, as A..B, both included");
   app.add_option("--seed", seed, "one seed to run");
+  app.add_flag("--random", random, "seeds from a random one on, for --for or three minutes")
+      ->excludes("--seeds")
+      ->excludes("--seed");
+  app.add_option("--for", seconds, "begin no further seed after this time, as 180s, 3m or 1h")
+      ->transform(
+          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}}));
+  app.add_option("--totals", totals_file,
+                 "add a line to this file: the seeds that were run, and every sum as name=number");
   app.add_option("--threads", threads, "seeds that run at once; all cores by default");
   app.add_option("--trace", wanted.trace_file,
                  "tell every step, to a file or to standard output, and shrink nothing")
@@ -259,17 +282,25 @@ int main(int argc, char** argv) {
 
   wanted.trace = app.count("--trace") > 0;
   if (!Understand(seed.empty() ? seeds : seed, only, bug, &wanted)) return 2;
+  if (app.count("--for") > 0 && seconds <= 0) {
+    std::fprintf(stderr, "cairn-sim: --for: %g s is no time to run for\n", seconds);
+    return 2;
+  }
+  if (random) {
+    wanted.first = AnySeed();
+    wanted.last = std::numeric_limits<std::uint64_t>::max();
+    if (seconds == 0) seconds = 180;
+  }
+  if (seconds > 0) wanted.time.emplace(seconds);
   cairn::LoggingOptions logging;
   logging.level = cairn::LogLevel::kOff;
   if (const cairn::Status s = cairn::InitLogging(logging); !s.ok()) {
     std::fprintf(stderr, "cairn-sim: %s\n", s.ToString().c_str());
     return 1;
   }
-  std::printf("seeds %llu..%llu\n", static_cast<unsigned long long>(wanted.first),
-              static_cast<unsigned long long>(wanted.last));
-  std::fflush(stdout);
+  PrintBeginning(wanted);
   Range range(wanted);
-  const std::uint64_t failed = range.Run(wanted.trace || threads == 0 ? 1 : threads);
-  PrintTotal(wanted, range.total(), failed);
-  return failed == 0 && range.written() ? 0 : 1;
+  range.Run(wanted.trace || threads == 0 ? 1 : threads);
+  const bool written = PrintEnd(wanted, range, totals_file) && range.written();
+  return range.totals().failed() == 0 && written ? 0 : 1;
 }

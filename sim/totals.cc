@@ -1,0 +1,48 @@
+#include "sim/totals.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+namespace cairn::sim {
+
+void Totals::Add(const SimulationReport& report) {
+  ++seeds_;
+  if (!report.violation.empty()) ++failed_;
+  simulated_us_ += static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(report.simulated).count());
+  operations_ += report.operations;
+  faults_ += report.faults;
+  restarts_ += report.restarts;
+  snapshots_ += report.snapshots;
+  wipes_ += report.wipes;
+  voter_changes_ += report.voter_changes;
+  transfers_ += report.transfers;
+  elections_ += report.elections;
+}
+
+std::vector<std::pair<std::string_view, std::uint64_t>> Totals::All() const {
+  return {{"seeds", seeds_},           {"simulated_us", simulated_us_},
+          {"operations", operations_}, {"faults", faults_},
+          {"restarts", restarts_},     {"snapshots", snapshots_},
+          {"wipes", wipes_},           {"voter_changes", voter_changes_},
+          {"transfers", transfers_},   {"elections", elections_},
+          {"failed", failed_}};
+}
+
+std::string Totals::Line() const {
+  std::string line;
+  for (const auto& [name, sum] : All())
+    line += fmt::format("{}{}={}", line.empty() ? "" : " ", name, sum);
+  return line;
+}
+
+std::string Totals::Readable() const {
+  return fmt::format(
+      "{} seeds, {:.2f} simulated hours, {} operations, {} faults, {} restarts, {} snapshots, {} "
+      "wiped disks, {} changes of voters, {} transfers, {} elections, {} failed",
+      seeds_, static_cast<double>(simulated_us_) / 3.6e9, operations_, faults_, restarts_,
+      snapshots_, wipes_, voter_changes_, transfers_, elections_, failed_);
+}
+
+}  // namespace cairn::sim
