@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+#include "sim/check/history.h"
+#include "sim/check/history_file.h"
 #include "sim/shrink.h"
 #include "sim/simulation.h"
 #include "sim/story.h"
@@ -242,6 +244,24 @@ bool Understand(const std::string& seeds, const std::string& only, const std::st
   return true;
 }
 
+// --check-history.
+int Judge(const std::string& file) {
+  const cairn::Result<cairn::sim::History> history = cairn::sim::LoadHistory(file);
+  if (!history.ok()) {
+    std::fprintf(stderr, "cairn-sim: %s\n", history.status().message().c_str());
+    return 2;
+  }
+  const std::string wrong = cairn::sim::CheckHistory(*history);
+  if (!wrong.empty()) {
+    std::printf("FAILED %s: %s\n", file.c_str(), wrong.c_str());
+    return 1;
+  }
+  std::printf("%s is right: %zu writes, %zu reads, %zu scans, %zu transactions, %zu stamps\n",
+              file.c_str(), history->writes.size(), history->reads.size(), history->scans.size(),
+              history->transactions.size(), history->stamps.size());
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -278,7 +298,11 @@ int main(int argc, char** argv) {
   app.add_option("--shrink-runs", wanted.shrink_runs,
                  "how many runs shrinking a failure may take; 0: print the seed alone");
   app.add_option("--plant", bug, "break the product by a known bug, to see it found");
+  std::string history;
+  app.add_option("--check-history", history,
+                 "judges a recorded history instead (docs/formats/history.md)");
   CLI11_PARSE(app, argc, argv);
+  if (!history.empty()) return Judge(history);
 
   wanted.trace = app.count("--trace") > 0;
   if (!Understand(seed.empty() ? seeds : seed, only, bug, &wanted)) return 2;
