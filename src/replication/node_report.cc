@@ -27,6 +27,7 @@ std::string Encode(const NodeReport& report) {
   e.Varint(static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::seconds>(report.uptime).count()));
   e.Bytes(report.problem);
+  e.Varint(report.known_features);
   return out;
 }
 
@@ -47,7 +48,9 @@ Result<NodeReport> DecodeNodeReport(std::string_view bytes) {
   const std::uint64_t uptime_s = d.Varint();
   if (uptime_s > kMaxUptimeS) d.Fail();
   report.problem = std::string(d.Bytes());
-  if (!d.AtEnd()) {
+  report.known_features = d.Varint();
+  // Later versions may add fields.
+  if (!d.ok()) {
     return CorruptionError("a node's report of " + std::to_string(bytes.size()) +
                            " bytes does not decode: " + Printable(bytes, 32));
   }

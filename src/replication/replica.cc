@@ -36,7 +36,7 @@ Replica::Replica(const ReplicaOptions& options, const ReplicaEnvironment& enviro
       snapshot_sender_(MakeSnapshotSenderOptions(), engine, environment.files,
                        MakeSnapshotSenderHooks()),
       snapshot_receiver_(environment.snapshot_directory, options.incarnation, environment.files,
-                         MakeSnapshotReceiverHooks()) {}
+                         MakeSnapshotReceiverHooks(), executor->known_features()) {}
 
 Replica::~Replica() = default;
 
@@ -155,6 +155,8 @@ void Replica::Stop() {
   stopped_.store(true, std::memory_order_release);
   if (env_.transport != nullptr) env_.transport->SetReceiver(nullptr);
   waiters_.Close(Stopping());
+  if (!slot_waited_for_.load(std::memory_order_acquire)) return;
+  env_.apply->Post([self = shared_from_this()] { self->AnswerSlotWaiters(); });
 }
 
 void Replica::Fatal(const Status& why) {
@@ -247,6 +249,7 @@ ReplicaStatus Replica::status() const {
   status.outstanding = waiters_.outstanding_writes();
   status.applied_version = executor_->applied_version();
   status.watermark = executor_->watermark();
+  status.features = executor_->features();
   status.bad_frames = bad_frames_.load(std::memory_order_relaxed);
   return status;
 }

@@ -54,6 +54,7 @@
 #include "src/replication/forward_messages.h"
 #include "src/replication/forward_table.h"
 #include "src/replication/forwarder.h"
+#include "src/replication/membership_edits.h"
 #include "src/replication/node_report.h"
 #include "src/replication/peer_frame.h"
 #include "src/replication/replica_options.h"
@@ -114,6 +115,16 @@ class Replica : public std::enable_shared_from_this<Replica> {
   //   kUnavailable          this node has just begun to lead; try again
   void ChangeMembership(consensus::Membership target, StatusCallback done);
 
+  // The same, with a target made of what is in force: `edit` runs on the core executor, and nothing
+  // comes between it and the change. An edit that changes nothing is OK at once; its error is
+  // passed on. kNotLeader without asking it where this node does not lead.
+  using MembershipEdit = std::function<Result<consensus::Membership>(const GroupView&)>;
+  void EditMembership(MembershipEdit edit, StatusCallback done);
+
+  // The group as this node sees it; `done` runs on the core executor. Nothing if the replica has
+  // stopped, and then possibly inside the call.
+  void View(absl::AnyInvocable<void(std::optional<GroupView>)> done);
+
   // Asks the voter `to` to take over leadership. `done` runs with OK when the core was told; who
   // leads in the end is in status(). kNotLeader if this node does not lead, kInvalidArgument if
   // `to` is no other voter.
@@ -132,6 +143,15 @@ class Replica : public std::enable_shared_from_this<Replica> {
   [[nodiscard]] Duration Staleness() const;
 
   [[nodiscard]] ReplicaStatus status() const;
+  // Stop was called, or the replica failed.
+  [[nodiscard]] bool stopped() const { return stopped_.load(std::memory_order_acquire); }
+
+  // `done` runs on the apply executor when exactly what stands up to `slot` is applied, before the
+  // next entry is: whoever needs that state takes hold of it then. Slot 0: what is applied when its
+  // turn comes. kFailedPrecondition if the state is past the slot, kUnavailable when stopping.
+  // Waits for ever otherwise; a later call with the same `token` takes the place of an earlier one,
+  // which is answered kCancelled.
+  void AtSlot(Slot slot, std::uint64_t token, StatusCallback done);
 
   // Where clients reach this node, for its reports to the others.
   void SetClientEndpoints(ClientEndpoints endpoints);
@@ -237,6 +257,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   bool ProposeBatch();
   void HandleProposals(const consensus::Effects& effects);
   void AnswerChange(consensus::ProposalId id, Status status);
+  [[nodiscard]] GroupView CurrentView() const;
   // A leader that can take no writes looks for another one.
   void WatchHealth();
   [[nodiscard]] std::optional<NodeId> NextWellVoter() const;
@@ -308,6 +329,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   Result<bool> TakeNext();
   Status ReadPayload(consensus::Entry* entry);
   void AfterApply(LogEntry& applied);
+  void AnswerSlotWaiters();
   void ReportApplied(bool applied_any);
 
   // Upkeep executor.
@@ -324,6 +346,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::atomic<bool> stopped_{false};
   std::atomic<bool> sweep_armed_{false};
   std::atomic<bool> flush_scheduled_{false};
+  std::atomic<bool> slot_waited_for_{false};  // AtSlot was called
   // Of committed entries that are not applied: bytes in all, and bytes held in memory.
   std::atomic<std::uint64_t> backlog_bytes_{0};
   std::atomic<std::uint64_t> apply_queue_bytes_{0};
@@ -399,7 +422,13 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::optional<LogEntry> applying_;
   std::vector<ApplyOutcome> outcomes_;
   std::deque<consensus::Entry> read_ahead_;  // from the journal, in slot order
-  Slot recovery_target_ = Slot::Max();       // until the core has said what is committed
+  struct SlotWaiter {
+    Slot slot;
+    std::uint64_t token = 0;
+    StatusCallback done;
+  };
+  std::vector<SlotWaiter> slot_waiters_;  // of AtSlot
+  Slot recovery_target_ = Slot::Max();    // until the core has said what is committed
   StatusCallback recovered_;
 
   MonotonicTime started_;

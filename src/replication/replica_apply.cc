@@ -42,6 +42,7 @@ void Replica::RunApply() {
     LogEntry applied = std::move(*applying_);
     applying_.reset();
     AfterApply(applied);
+    if (!slot_waiters_.empty()) AnswerSlotWaiters();
     applied_any = true;
     if (i + 1 == kEntriesPerRun) PostTo(env_.apply, [this] { RunApply(); });
   }
@@ -113,6 +114,41 @@ void Replica::AfterApply(LogEntry& applied) {
   }
   waiters_.Applied(applied.entry.slot, executor_->applied_version());
   if (!applied.waiters.empty()) waiters_.AnswerWrites(applied.waiters, outcomes_);
+}
+
+void Replica::AtSlot(Slot slot, std::uint64_t token, StatusCallback done) {
+  slot_waited_for_.store(true, std::memory_order_release);
+  env_.apply->Post([self = shared_from_this(), slot, token, done = std::move(done)]() mutable {
+    for (SlotWaiter& waiter : self->slot_waiters_) {
+      if (waiter.token != token) continue;
+      waiter.done(Status(StatusCode::kCancelled, "a newer request took the place of this one"));
+      waiter.token = 0;
+    }
+    std::erase_if(self->slot_waiters_, [](const SlotWaiter& waiter) { return waiter.token == 0; });
+    self->slot_waiters_.push_back({slot, token, std::move(done)});
+    self->AnswerSlotWaiters();
+  });
+}
+
+void Replica::AnswerSlotWaiters() {
+  const Slot here = executor_->applied_slot();
+  const bool stopped = stopped_.load(std::memory_order_acquire);
+  std::vector<SlotWaiter> ready;
+  const auto due = [&](const SlotWaiter& waiter) { return stopped || waiter.slot <= here; };
+  for (SlotWaiter& waiter : slot_waiters_) {
+    if (due(waiter)) ready.push_back(std::move(waiter));
+  }
+  std::erase_if(slot_waiters_, [](const SlotWaiter& waiter) { return waiter.done == nullptr; });
+  for (SlotWaiter& waiter : ready) {
+    Status status;
+    if (stopped) {
+      status = UnavailableError("this node is stopping");
+    } else if (waiter.slot != Slot() && waiter.slot < here) {
+      status = FailedPreconditionError("the state is at slot " + ToString(here) + ", past slot " +
+                                       ToString(waiter.slot));
+    }
+    waiter.done(std::move(status));
+  }
 }
 
 // ---- Upkeep executor

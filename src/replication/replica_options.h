@@ -120,6 +120,7 @@ struct ReplicaStatus {
   Status health;                  // not OK while proposals are refused
   bool recovered = false;         // replayed to the last commit known at start
   bool removed = false;           // this node was removed from the group, for good
+  std::uint64_t features = 0;     // switched on in the state, as bits
   std::uint64_t snapshots_installed = 0;
   std::uint64_t forwarded = 0;   // writes that other nodes sent here
   std::uint64_t bad_frames = 0;  // from peers: damaged, or of another group or cluster

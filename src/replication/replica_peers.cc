@@ -125,6 +125,7 @@ void Replica::SendReports() {
   report.applied_version = now.applied_version;
   report.uptime = env_.clock->Now() - started_;
   report.problem = now.health.message();
+  report.known_features = executor_->known_features();
   const std::string body = Encode(report);
   for (const consensus::PeerId& peer : membership_.Peers()) {
     if (peer.node != options_.node) SendFrame(peer.node, FrameKind::kReport, body);

@@ -138,6 +138,41 @@ void Replica::ChangeMembership(consensus::Membership target, StatusCallback done
   });
 }
 
+GroupView Replica::CurrentView() const {
+  GroupView view;
+  view.self = options_.node;
+  view.leadership = leadership_;
+  view.membership = membership_;
+  view.now = env_.clock->Now();
+  view.peers = core_->ProgressOfPeers(view.now);
+  view.committed_slot = committed_slot_;
+  MutexLock lock(&status_mutex_);
+  view.last_slot = status_.last_slot;
+  return view;
+}
+
+void Replica::EditMembership(MembershipEdit edit, StatusCallback done) {
+  const Waiters::Id waiter = waiters_.AddBarrier(env_.clock->Now() + kChangeBound, std::move(done));
+  PostTo(env_.core, [this, edit = std::move(edit), waiter] {
+    Result<consensus::Membership> target = NotLeaderError("this node does not lead");
+    if (leads()) target = edit(CurrentView());
+    // What is being joined is the core's business: only who is a member, and how, is compared.
+    if (!target.ok() || target->members == membership_.members) {
+      return waiters_.AnswerBarrier(waiter, std::move(target).status());
+    }
+    const consensus::ProposalId id(next_number_++);
+    changes_.emplace(id, waiter);
+    Step(consensus::ChangeMembership{id, *std::move(target)});
+  });
+}
+
+void Replica::View(absl::AnyInvocable<void(std::optional<GroupView>)> done) {
+  env_.core->Post([self = shared_from_this(), done = std::move(done)]() mutable {
+    if (self->stopped_.load(std::memory_order_acquire)) return done(std::nullopt);
+    done(self->CurrentView());
+  });
+}
+
 void Replica::AnswerChange(consensus::ProposalId id, Status status) {
   const auto change = changes_.extract(id);
   if (!change.empty()) waiters_.AnswerBarrier(change.mapped(), std::move(status));

@@ -53,7 +53,7 @@ void SnapshotReceiver::OnOffer(NodeId from, SnapshotOffer offer) {
 
 Status SnapshotReceiver::Begin(NodeId from, SnapshotOffer offer) {
   CAIRN_ASSIGN_OR_RETURN(storage::StateMeta meta, storage::StateMeta::Decode(offer.meta));
-  if (const std::uint64_t unknown = meta.features & ~kv::kKnownFeatures; unknown != 0) {
+  if (const std::uint64_t unknown = meta.features & ~known_features_; unknown != 0) {
     return UnimplementedError("features " + std::to_string(unknown) +
                               " (as bits) are switched on in the snapshot, which this version of "
                               "Cairn does not know; run a later one on this node");

@@ -19,6 +19,7 @@
 #include "cairn/status.h"
 #include "src/base/file.h"
 #include "src/base/ids.h"
+#include "src/kv/operation.h"
 #include "src/replication/snapshot_messages.h"
 #include "src/storage/engine.h"
 
@@ -34,8 +35,14 @@ class SnapshotReceiver {
   };
 
   // Collects in folders of `directory`, for the node's life `self`.
-  SnapshotReceiver(std::string directory, IncarnationId self, FileSystem* files, Hooks hooks)
-      : directory_(std::move(directory)), self_(self), files_(files), hooks_(std::move(hooks)) {}
+  // `known_features`: a state that has others switched on is refused.
+  SnapshotReceiver(std::string directory, IncarnationId self, FileSystem* files, Hooks hooks,
+                   std::uint64_t known_features = kv::kKnownFeatures)
+      : directory_(std::move(directory)),
+        self_(self),
+        files_(files),
+        hooks_(std::move(hooks)),
+        known_features_(known_features) {}
 
   // A frame of kind kSnapshot. kCorruption for one that is damaged: nothing changes.
   Status OnMessage(NodeId from, std::string_view body);
@@ -65,6 +72,7 @@ class SnapshotReceiver {
   const IncarnationId self_;
   FileSystem* const files_;
   const Hooks hooks_;
+  const std::uint64_t known_features_;
   std::uint64_t next_folder_ = 1;
   std::optional<Incoming> incoming_;
   std::uint64_t finished_ = 0;  // the id of the last one that was: its sender may ask again

@@ -1,6 +1,7 @@
 #include "src/replication/state_machine_executor.h"
 
 #include <algorithm>
+#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "src/base/codec.h"
 #include "src/base/planted_bug.h"
 #include "src/replication/reader.h"
+#include "src/replication/state_capture.h"
 #include "src/replication/state_keys.h"
 #include "src/storage/state_hash.h"
 
@@ -22,6 +24,14 @@ constexpr std::int64_t kSampleEveryUs = 1'000'000;
 constexpr std::size_t kMaxSamples = 86'400;
 
 }  // namespace
+
+struct StateMachineExecutor::HistoryPins {
+  Mutex mutex;
+  std::multiset<Version> versions ABSL_GUARDED_BY(mutex);
+};
+
+StateMachineExecutor::StateMachineExecutor(storage::Engine* engine, std::uint64_t known_features)
+    : engine_(engine), known_features_(known_features), pins_(std::make_shared<HistoryPins>()) {}
 
 Result<std::unique_ptr<StateMachineExecutor>> StateMachineExecutor::Open(
     storage::Engine* engine, std::uint64_t known_features) {
@@ -92,7 +102,38 @@ Status StateMachineExecutor::AdoptSnapshot() {
 
 Status StateMachineExecutor::ReleaseHistory() {
   CAIRN_ASSIGN_OR_RETURN(const storage::StateMeta flushed, engine_->FlushedMeta());
-  return engine_->SetWatermark(flushed.watermark);
+  Version limit = flushed.watermark;
+  {
+    MutexLock lock(&pins_->mutex);
+    if (!pins_->versions.empty()) limit = std::min(limit, *pins_->versions.begin());
+  }
+  return engine_->SetWatermark(limit);
+}
+
+Result<StateCapture> StateMachineExecutor::Capture() {
+  CAIRN_RETURN_IF_ERROR(WritePending());
+  StateCapture capture;
+  capture.meta = meta_;
+  {
+    MutexLock lock(&pins_->mutex);
+    pins_->versions.insert(meta_.version);
+  }
+  capture.history = std::shared_ptr<const void>(
+      static_cast<const void*>(this), [pins = pins_, version = meta_.version](const void*) {
+        MutexLock lock(&pins->mutex);
+        pins->versions.erase(pins->versions.find(version));
+      });
+  const auto families = families_.Snapshot();
+  capture.families.push_back({std::string(kv::kDefaultFamily), FamilyId(), Version(), nullptr});
+  for (const auto& [name, family] : *families) {
+    capture.families.push_back({name, family.id, family.created, nullptr});
+  }
+  for (StateCapture::FamilyPart& part : capture.families) {
+    CAIRN_ASSIGN_OR_RETURN(part.pairs, engine_->NewIterator(part.id, {}, meta_.version));
+  }
+  CAIRN_ASSIGN_OR_RETURN(capture.records,
+                         engine_->NewSystemIterator(storage::SystemSpace::kState, {}));
+  return capture;
 }
 
 Status StateMachineExecutor::WritePending() {
@@ -113,6 +154,7 @@ void StateMachineExecutor::Publish() {
   // Readers take the version first and the watermark last: they never see a version without its
   // data, nor data that a watermark they missed has thinned out.
   watermark_.store(meta_.watermark.value(), std::memory_order_release);
+  features_.store(meta_.features, std::memory_order_release);
   version_.store(meta_.version.value(), std::memory_order_release);
   applied_slot_.store(meta_.applied_slot.value(), std::memory_order_release);
 }

@@ -40,6 +40,8 @@
 
 namespace cairn::replication {
 
+struct StateCapture;  // state_capture.h
+
 // The answer to one command of an entry.
 struct ApplyOutcome {
   Status status;
@@ -82,6 +84,9 @@ class StateMachineExecutor {
   // below the new watermark it is told so, and above it both hold the same data.
   Status AdoptSnapshot();
 
+  // Takes hold of the state as it is. While the capture lives, its versions are not released.
+  [[nodiscard]] Result<StateCapture> Capture();
+
   // ---- Any thread
 
   // What was answered when the operation took `version`; sessions remember no more than that.
@@ -104,6 +109,9 @@ class StateMachineExecutor {
   [[nodiscard]] Version watermark() const {
     return Version(watermark_.load(std::memory_order_acquire));
   }
+  // Bits that commands have switched on, and those that this node knows (kv::EnableFeatures).
+  [[nodiscard]] std::uint64_t features() const { return features_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t known_features() const { return known_features_; }
 
   // Names of all column families, "default" first, then in byte order.
   [[nodiscard]] std::vector<std::string> ColumnFamilyNames() const;
@@ -131,8 +139,10 @@ class StateMachineExecutor {
     Version last_drop;
   };
 
-  StateMachineExecutor(storage::Engine* engine, std::uint64_t known_features)
-      : engine_(engine), known_features_(known_features) {}
+  // Versions that captures read. Shared with them: one may outlive the executor.
+  struct HistoryPins;
+
+  StateMachineExecutor(storage::Engine* engine, std::uint64_t known_features);
 
   // What bounds a scan.
   struct ReadBounds {
@@ -191,6 +201,7 @@ class StateMachineExecutor {
 
   storage::Engine* const engine_;
   const std::uint64_t known_features_;
+  const std::shared_ptr<HistoryPins> pins_;
 
   // Owned by the apply thread: what PrepareSnapshot read, the state including what is pending, and
   // the pending changes.
@@ -207,6 +218,7 @@ class StateMachineExecutor {
   std::atomic<std::uint64_t> version_{1};
   std::atomic<std::uint64_t> applied_slot_{0};
   std::atomic<std::uint64_t> watermark_{0};
+  std::atomic<std::uint64_t> features_{0};
 
   struct Sample {
     WallTime time;

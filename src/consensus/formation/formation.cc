@@ -257,6 +257,10 @@ void Formation::On(const MembershipInForce& event) {
   } else if (in_force_->WasRemoved(options_.self)) {
     removed_ = true;
     wake_at_.reset();
+    // Nobody may be left who tells it that this is for good.
+    Problem(FailedPreconditionError(
+        "this node was removed from the cluster, by the newest membership in its log; stop it, or "
+        "empty its data folder to let it join as a new one"));
   } else if (!wake_at_ && !in_force_->IsVoter(options_.self)) {
     SendJoins();
   }

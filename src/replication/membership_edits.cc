@@ -1,0 +1,186 @@
+#include "src/replication/membership_edits.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/endpoint.h"
+
+namespace cairn::replication {
+namespace {
+
+using consensus::Membership;
+using consensus::PeerId;
+using Member = Membership::Member;
+
+// What the members are meant to be when the changes that are under way have ended: those who leave
+// are gone, those who join are on their way.
+Membership Intended(const Membership& now) {
+  Membership target;
+  for (const Member& member : now.members) {
+    if (!member.leaving) target.members.push_back(member);
+  }
+  return target;
+}
+
+void Insert(Membership* target, Member member) {
+  const auto at =
+      std::lower_bound(target->members.begin(), target->members.end(), member,
+                       [](const Member& a, const Member& b) { return a.node < b.node; });
+  target->members.insert(at, std::move(member));
+}
+
+Member* Seat(Membership* target, NodeId node) {
+  for (Member& member : target->members) {
+    if (member.node == node) return &member;
+  }
+  return nullptr;
+}
+
+Status CheckAddress(const Membership& membership, const NewMember& member) {
+  const Result<Endpoint> endpoint = ParseEndpoint(member.endpoint);
+  if (!endpoint.ok()) return endpoint.status();
+  for (const Member& other : membership.members) {
+    if (other.node == member.node || other.endpoint != member.endpoint) continue;
+    return InvalidArgumentError("node " + ToString(other.node) + " is reached at " +
+                                member.endpoint + " already; give node " + ToString(member.node) +
+                                " an address of its own");
+  }
+  return Status::Ok();
+}
+
+// Whether the voters of `target` can decide anything, as far as they answer now. Joining ones count
+// as voters that do not answer unless they do.
+Status CheckQuorum(const GroupView& view, const Membership& target, bool force) {
+  std::size_t voters = 0;
+  std::size_t alive = 0;
+  std::string silent;
+  for (const Member& member : target.members) {
+    if (!member.voter) continue;
+    ++voters;
+    if (view.Answers(member.id())) {
+      ++alive;
+    } else {
+      silent += (silent.empty() ? "" : ", ") + ToString(member.node);
+    }
+  }
+  if (voters == 0) {
+    return FailedPreconditionError("that would leave no voter: a group needs one");
+  }
+  if (2 * alive > voters || force) return Status::Ok();
+  return FailedPreconditionError(
+      "that would leave " + std::to_string(voters) + " voters of which " + std::to_string(alive) +
+      " answer (silent: " + silent +
+      "): no majority, so the cluster could write nothing any more. Bring silent nodes back, or "
+      "replace them first; --force does it all the same");
+}
+
+}  // namespace
+
+const consensus::PeerProgress* GroupView::Of(const PeerId& peer) const {
+  const auto it = std::find_if(peers.begin(), peers.end(),
+                               [&](const auto& progress) { return progress.peer == peer; });
+  return it == peers.end() ? nullptr : &*it;
+}
+
+bool GroupView::Answers(const PeerId& peer) const {
+  const Member* const own = membership.Find(self);
+  if (own != nullptr && own->id() == peer) return true;
+  const consensus::PeerProgress* const progress = Of(peer);
+  return progress != nullptr && progress->answers;
+}
+
+Result<Member> FindMember(const Membership& membership, NodeId node) {
+  const Member* const member = membership.Find(node);
+  if (member != nullptr) return *member;
+  std::string numbers;
+  for (const Member& other : membership.members) {
+    numbers += (numbers.empty() ? "" : ", ") + ToString(other.node);
+  }
+  return NotFoundError("node " + ToString(node) +
+                       " is no member of this cluster; its members are " + numbers);
+}
+
+Result<Membership> WithLearner(const GroupView& view, const NewMember& member) {
+  Membership target = Intended(view.membership);
+  if (const Member* const seat = view.membership.Find(member.node); seat != nullptr) {
+    const bool again = !seat->voter && !seat->joining && seat->endpoint == member.endpoint;
+    if (again) return target;
+    return AlreadyExistsError("node " + ToString(member.node) + " is a member already, at " +
+                              seat->endpoint + "; remove it first, or take another number");
+  }
+  CAIRN_RETURN_IF_ERROR(CheckAddress(view.membership, member));
+  Insert(&target, {member.node, member.placeholder, false, false, false, member.endpoint});
+  return target;
+}
+
+Result<Membership> WithPromoted(const GroupView& view, NodeId node) {
+  CAIRN_ASSIGN_OR_RETURN(const Member member, FindMember(view.membership, node));
+  Membership target = Intended(view.membership);
+  if (member.voter || member.joining) return target;
+  const consensus::PeerProgress* const progress = view.Of(member.id());
+  if (progress == nullptr || !progress->answers) {
+    return FailedPreconditionError(
+        "node " + ToString(node) +
+        " does not answer: start it (its log says what it waits for) "
+        "and promote it when `cairn cluster members` shows that it has caught up");
+  }
+  const std::uint64_t lag = progress->match >= view.committed_slot
+                                ? 0
+                                : view.committed_slot.value() - progress->match.value();
+  if (lag > kCaughtUpWithin || progress->needs_snapshot) {
+    return FailedPreconditionError(
+        "node " + ToString(node) + " has not caught up: it lacks " + std::to_string(lag) +
+        " slots of the log" + (progress->needs_snapshot ? " and waits for a snapshot" : "") +
+        "; promote it when it lacks at most " + std::to_string(kCaughtUpWithin));
+  }
+  Seat(&target, node)->voter = true;
+  return target;
+}
+
+Result<Membership> WithRemoved(const GroupView& view, NodeId node, bool force) {
+  CAIRN_ASSIGN_OR_RETURN(const Member member, FindMember(view.membership, node));
+  Membership target;
+  for (const Member& other : view.membership.members) {
+    // With the last one that joins, nobody leaves any more.
+    if (other.node == node) continue;
+    if (other.leaving && !member.joining) continue;
+    Insert(&target, other);
+    Seat(&target, other.node)->leaving = false;
+  }
+  CAIRN_RETURN_IF_ERROR(CheckQuorum(view, target, force));
+  return target;
+}
+
+Result<Membership> WithSuccessor(const GroupView& view, NodeId old, const NewMember& member,
+                                 bool force) {
+  if (old == member.node) {
+    return InvalidArgumentError(
+        "a node that comes back under its own number with an empty data folder is taken in by "
+        "itself: start it; nothing needs to be replaced");
+  }
+  CAIRN_ASSIGN_OR_RETURN(const Member gone, FindMember(view.membership, old));
+  Membership target = Intended(view.membership);
+  std::erase_if(target.members, [&](const Member& other) { return other.node == old; });
+  Member* const seat = Seat(&target, member.node);
+  if (seat == nullptr) {
+    CAIRN_RETURN_IF_ERROR(CheckAddress(target, member));
+    Insert(&target, {member.node, member.placeholder, gone.voter, false, false, member.endpoint});
+  } else if (seat->voter || (!member.endpoint.empty() && seat->endpoint != member.endpoint)) {
+    return AlreadyExistsError("node " + ToString(member.node) + " is a member already, at " +
+                              seat->endpoint + "; a successor is new, or a learner");
+  } else {
+    seat->voter = gone.voter || gone.joining;
+  }
+  // Until the successor has caught up the old voters decide, afterwards the new ones: those who
+  // stay must be a majority of both.
+  Membership staying = target;
+  std::erase_if(staying.members, [&](const Member& other) { return other.node == member.node; });
+  if (!staying.Voters().empty()) {
+    Membership before = staying;
+    Insert(&before, gone);
+    CAIRN_RETURN_IF_ERROR(CheckQuorum(view, before, force));
+  }
+  return target;
+}
+
+}  // namespace cairn::replication
