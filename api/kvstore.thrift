@@ -419,6 +419,7 @@ struct NodeStatus {
   5: required i64 last_seen_timestamp    // seconds since the Unix epoch
   6: required i64 term
   7: optional i64 uptime_seconds
+  101: optional string grpc_endpoint     // "host:port" of its gRPC service, if it is known to serve it
 }
 
 struct ClusterHealth {

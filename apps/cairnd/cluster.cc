@@ -103,12 +103,18 @@ void Cluster::SetReplica(std::shared_ptr<replication::Replica> replica) {
 
 void Cluster::MembershipChanged(const consensus::Membership& membership) {
   driver_->MembershipChanged(membership);
-  // Configured members stay reachable: one that was emptied asks them to be taken in.
-  std::map<NodeId, Endpoint> peers = Configured(config_);
+  std::map<NodeId, Endpoint> members;
   for (const consensus::Membership::Member& member : membership.members) {
     Result<Endpoint> endpoint = ParseEndpoint(member.endpoint);
-    if (endpoint.ok()) peers[member.node] = *std::move(endpoint);
+    if (endpoint.ok()) members[member.node] = *std::move(endpoint);
   }
+  // Configured members stay reachable: one that was emptied asks them to be taken in. And so do
+  // those of the membership before: who is removed must hear of it.
+  std::map<NodeId, Endpoint> peers = members;
+  MutexLock lock(&mutex_);
+  peers.insert(former_members_.begin(), former_members_.end());
+  peers.merge(Configured(config_));
+  former_members_ = std::move(members);
   transport_->SetPeers(peers);
 }
 
@@ -128,10 +134,15 @@ void Cluster::Join(const JoinRequest& request) {
     return;
   }
   if (request.verdict != consensus::JoinVerdict::kReplace) return;
-  CAIRN_LOG(kInfo, "node: {} came back with an empty data folder; it replaces its former self",
-            ToString(request.peer));
-  replica->ChangeMembership(
-      status.membership.WithReplaced(request.peer), [peer = request.peer](const Status& changed) {
+  CAIRN_LOG(kInfo, "node: {} comes with an empty data folder; it takes the seat of node {}",
+            ToString(request.peer), request.peer.node.value());
+  replica->EditMembership(
+      [peer = request.peer](const replication::GroupView& view) -> Result<consensus::Membership> {
+        const bool replaces =
+            ClassifyJoin(view.membership, peer) == consensus::JoinVerdict::kReplace;
+        return replaces ? view.membership.WithReplaced(peer) : view.membership;
+      },
+      [peer = request.peer](const Status& changed) {
         if (changed.ok()) return;
         CAIRN_LOG(kInfo, "node: {} can't be taken in yet: {}", ToString(peer), changed.message());
       });
@@ -149,12 +160,17 @@ std::vector<server::PeerSight> Cluster::Peers() const {
       reports.emplace(report.node, std::move(report));
     }
   }
+  consensus::Membership membership = formed_.first;
+  if (replica != nullptr) membership = replica->status().membership;
   const auto configured = ClientEndpointsOf(config_);
   const MonotonicTime now = clock_->Now();
   std::vector<server::PeerSight> sights;
   for (const transport::PeerConnection& connection : transport_->Connections()) {
+    const consensus::Membership::Member* const member = membership.Find(connection.peer);
+    if (member == nullptr) continue;  // configured, or removed
     server::PeerSight sight;
     sight.node = connection.peer;
+    sight.is_learner = !member->voter && !member->joining;
     sight.endpoint = configured(connection.peer);
     if (connection.last_received) sight.silent_for = now - *connection.last_received;
     const auto report = reports.find(connection.peer);
@@ -165,6 +181,13 @@ std::vector<server::PeerSight> Cluster::Peers() const {
     sights.push_back(std::move(sight));
   }
   return sights;
+}
+
+std::string Cluster::ClientEndpointOf(NodeId node) const {
+  for (const server::PeerSight& sight : Peers()) {
+    if (sight.node == node) return sight.endpoint;
+  }
+  return ClientEndpointsOf(config_)(node);
 }
 
 std::string Cluster::endpoint() const {

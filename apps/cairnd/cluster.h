@@ -6,12 +6,14 @@
 #ifndef CAIRN_APPS_CAIRND_CLUSTER_H_
 #define CAIRN_APPS_CAIRND_CLUSTER_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cairn/status.h"
 #include "src/base/clock.h"
+#include "src/base/endpoint.h"
 #include "src/base/executor.h"
 #include "src/base/mutex.h"
 #include "src/config/node_config.h"
@@ -47,6 +49,9 @@ class Cluster {
   void MembershipChanged(const consensus::Membership& membership);
   // The other nodes, as far as this one knows them.
   [[nodiscard]] std::vector<server::PeerSight> Peers() const;
+  // Where clients of the Thrift service reach a node: as it says itself, else as configured; empty
+  // if neither is known.
+  [[nodiscard]] std::string ClientEndpointOf(NodeId node) const;
   // "127.0.0.1:7090": where peers reach this node.
   [[nodiscard]] std::string endpoint() const;
   // Ends all connections. Idempotent.
@@ -66,6 +71,7 @@ class Cluster {
 
   mutable Mutex mutex_;
   std::shared_ptr<replication::Replica> replica_ ABSL_GUARDED_BY(mutex_);
+  std::map<NodeId, Endpoint> former_members_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn::node

@@ -48,6 +48,7 @@ struct Flags {
   std::optional<std::string> config_file;
   bool check_config = false;
   bool allow_fault_injection = false;
+  std::optional<std::uint64_t> pretend_features;
   config::Overrides overrides;
 };
 
@@ -75,11 +76,19 @@ std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
   app.add_flag("--verbose", overrides.verbose, "Logs at level debug, to standard error as well");
   app.add_flag("--allow-fault-injection", flags->allow_fault_injection,
                "Lets clients make operations fail on purpose (for tests)");
+  app.add_option("--pretend-features", flags->pretend_features,
+                 "Acts as a version of Cairn that knows these features, as bits (for tests; needs "
+                 "--allow-fault-injection)");
   app.set_version_flag("--version", std::string("cairnd ") + CAIRN_VERSION);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kOk : kUsage;
+  }
+  if (flags->pretend_features.has_value() && !flags->allow_fault_injection) {
+    std::cerr << "cairnd: --pretend-features is for tests alone: give --allow-fault-injection too"
+              << std::endl;
+    return kUsage;
   }
   if (const char* port = std::getenv("THRIFT_PORT")) overrides.thrift_port_environment = port;
   return std::nullopt;
@@ -151,6 +160,7 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
   NodeOptions options;
   options.config = config;
   options.allow_fault_injection = flags.allow_fault_injection;
+  options.known_features = flags.pretend_features.value_or(options.known_features);
   options.fatal = [&config](const Status& status) {
     Tell(status, config);
     _exit(kFailed);

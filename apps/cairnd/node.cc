@@ -104,7 +104,8 @@ Status Node::OpenData() {
     return While("cannot open the database in '" + folder_->database_path() + "'", engine.status());
   }
   engine_ = std::move(engine).value();
-  auto state_machine = replication::StateMachineExecutor::Open(engine_.get());
+  auto state_machine =
+      replication::StateMachineExecutor::Open(engine_.get(), options_.known_features);
   if (!state_machine.ok()) {
     return While("cannot read the state in '" + folder_->database_path() + "'",
                  state_machine.status());
@@ -215,8 +216,14 @@ Status Node::Serve() {
   // Not from random_: that one is the journal thread's by now.
   faults_ =
       std::make_unique<replication::FaultInjector>(options_.allow_fault_injection, SystemEntropy());
-  routing_ = std::make_unique<replication::RoutingManager>(
-      RoutingOptionsOf(config), state_machine_.get(), replica_.get(), &clock_, faults_.get());
+  replication::RoutingOptions routing_options = RoutingOptionsOf(config);
+  if (cluster_ != nullptr) {
+    routing_options.endpoint_of = [cluster = cluster_.get()](NodeId node) {
+      return cluster->ClientEndpointOf(node);
+    };
+  }
+  routing_ = std::make_unique<replication::RoutingManager>(routing_options, state_machine_.get(),
+                                                           replica_.get(), &clock_, faults_.get());
   const server::ThriftServerOptions options = ThriftOptionsOf(config);
   auto listener = server::Listen(options.bind_address, options.port);
   if (!listener.ok()) {
@@ -228,6 +235,7 @@ Status Node::Serve() {
   service_options.node_id = NodeId(static_cast<NodeId::rep>(config.deployment.instance_id));
   service_options.endpoint = endpoint_;
   if (cluster_ != nullptr) {
+    service_options.cluster = cluster_->formed().cluster.value();
     service_options.peers = [cluster = cluster_.get()] { return cluster->Peers(); };
     service_options.node_timeout = std::chrono::milliseconds(config.cluster.node_timeout_ms);
   }
@@ -244,7 +252,9 @@ Status Node::Serve() {
     memory_ = *std::move(memory);
   }
   const server::Endpoints endpoints = service_->endpoints();
-  replica_->SetClientEndpoints({endpoints.thrift, endpoints.grpc, endpoints.http});
+  replica_->SetClientEndpoints({AdvertisedOf(config, endpoints.thrift),
+                                AdvertisedOf(config, endpoints.grpc),
+                                AdvertisedOf(config, endpoints.http)});
   return Status::Ok();
 }
 

@@ -19,6 +19,7 @@
 #include "src/config/node_config.h"
 #include "src/consensus/journal/journal.h"
 #include "src/data_folder/data_folder.h"
+#include "src/kv/operation.h"
 #include "src/replication/fault_injector.h"
 #include "src/replication/replica.h"
 #include "src/replication/routing_manager.h"
@@ -34,6 +35,8 @@ namespace cairn::node {
 struct NodeOptions {
   config::NodeConfig config;  // valid and runnable
   bool allow_fault_injection = false;
+  // What the node knows; another value for tests of mixed versions.
+  std::uint64_t known_features = kv::kKnownFeatures;
   // Called on some thread when the node must end at once: what is acknowledged is safe, nothing
   // more can be promised. May not return.
   std::function<void(const Status&)> fatal;

@@ -183,6 +183,17 @@ std::function<std::string(NodeId)> ClientEndpointsOf(const NodeConfig& config) {
   };
 }
 
+std::string AdvertisedOf(const NodeConfig& config, const std::string& endpoint) {
+  const Result<Endpoint> listens = ParseEndpoint(endpoint);
+  const auto& members = config.deployment.replica_endpoints;
+  if (!listens.ok() || (listens->host != "0.0.0.0" && listens->host != "::") ||
+      config.deployment.instance_id >= members.size()) {
+    return endpoint;
+  }
+  const Result<Endpoint> own = ParseEndpoint(members[config.deployment.instance_id]);
+  return own.ok() ? Endpoint{own->host, listens->port}.ToString() : endpoint;
+}
+
 replication::RoutingOptions RoutingOptionsOf(const NodeConfig& config) {
   replication::RoutingOptions options;
   options.default_read_level = ReadLevelOf(config.reads.consistency_level);

@@ -52,6 +52,9 @@ std::vector<std::string> PeerTlsWarnings(const config::NodeConfig& config);
 // Thrift addresses of the members, by number, as configured: what NOT_LEADER names.
 std::function<std::string(NodeId)> ClientEndpointsOf(const config::NodeConfig& config);
 
+// Where others reach what listens on `endpoint`: on a wildcard address, a member of a cluster is
+// reached at the host of its own entry of replica_endpoints.
+std::string AdvertisedOf(const config::NodeConfig& config, const std::string& endpoint);
 replication::RoutingOptions RoutingOptionsOf(const config::NodeConfig& config);
 server::ThriftServerOptions ThriftOptionsOf(const config::NodeConfig& config);
 server::GrpcServerOptions GrpcOptionsOf(const config::NodeConfig& config);

@@ -35,7 +35,9 @@ NodeService::NodeService(const NodeServiceOptions& options, replication::Routing
       engine_(engine),
       faults_(faults),
       clock_(clock),
-      started_(clock->Now()) {}
+      started_(clock->Now()),
+      admin_(replica, executor, clock),
+      states_(replica, executor, clock) {}
 
 NodeService::Running NodeService::Begin(const kv::KvOperation& operation, MonotonicTime now) {
   const bool transaction = std::holds_alternative<kv::AtomicCommit>(operation);
@@ -104,10 +106,19 @@ Endpoints NodeService::endpoints() const {
   return all;
 }
 
+std::string NodeService::LeaderGrpcEndpoint() const {
+  for (const NodeStatus& node : Nodes(replica_->status())) {
+    if (node.is_leader) return node.grpc_endpoint;
+  }
+  return {};
+}
+
 NodeStatus NodeService::Self(const replication::ReplicaStatus& status) const {
   NodeStatus self;
   self.node_id = static_cast<std::int32_t>(options_.node_id.value());
   self.endpoint = options_.endpoint;
+  self.grpc_endpoint = endpoints().grpc;
+  self.is_learner = status.leadership.role == consensus::Role::kLearner;
   // A node that still replays its journal cannot tell yet; one that refuses proposals (a full disk)
   // still serves reads.
   self.status = !status.recovered ? "unknown" : status.health.ok() ? "healthy" : "degraded";
@@ -124,6 +135,8 @@ NodeStatus NodeService::Other(const PeerSight& peer,
   NodeStatus other;
   other.node_id = static_cast<std::int32_t>(peer.node.value());
   other.endpoint = peer.endpoint;
+  other.is_learner = peer.is_learner;
+  if (peer.report) other.grpc_endpoint = peer.report->endpoints.grpc;
   other.is_leader = status.leadership.leader == peer.node;
   other.epoch = static_cast<std::int64_t>(status.leadership.epoch.value());
   if (!peer.silent_for) {

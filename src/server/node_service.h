@@ -23,19 +23,23 @@
 #include "src/replication/replica.h"
 #include "src/replication/routing_manager.h"
 #include "src/replication/state_machine_executor.h"
+#include "src/server/cluster_admin.h"
 #include "src/server/request_metrics.h"
+#include "src/server/state_admin.h"
 #include "src/storage/engine.h"
 
 namespace cairn::server {
 
 struct NodeStatus {
   std::int32_t node_id = 0;
-  std::string endpoint;  // "host:port" of its Thrift service
-  std::string status;    // healthy | degraded | unreachable | unknown
+  std::string endpoint;       // "host:port" of its Thrift service
+  std::string grpc_endpoint;  // of its gRPC service; empty: not known to serve it
+  std::string status;         // healthy | degraded | unreachable | unknown
   bool is_leader = false;
   std::int64_t last_seen_s = 0;  // seconds since the Unix epoch
   std::int64_t epoch = 0;        // the wire's "term"
   std::optional<std::int64_t> uptime_s;
+  bool is_learner = false;  // takes part without a vote
 };
 
 struct ClusterHealth {
@@ -62,7 +66,8 @@ struct DatabaseStats {
 // Another node of the cluster, as this one knows it.
 struct PeerSight {
   NodeId node;
-  std::string endpoint;                           // "host:port" of its Thrift service; may be empty
+  std::string endpoint;  // "host:port" of its Thrift service; may be empty
+  bool is_learner = false;
   std::optional<Duration> silent_for;             // since it was last heard of; nothing: never
   std::optional<replication::NodeReport> report;  // its last one
 };
@@ -74,6 +79,7 @@ struct NodeServiceOptions {
   std::function<std::vector<PeerSight>()> peers;
   // One that was silent for longer is unreachable.
   Duration node_timeout = std::chrono::seconds(5);
+  std::uint64_t cluster = 0;  // 0: a node by itself
 };
 
 // Where a node listens, "host:port"; empty: it does not.
@@ -118,6 +124,13 @@ class NodeService {
   // Where the other wires of this node listen, "host:port"; empty if they don't.
   void SetEndpoints(std::string grpc, std::string http);
   [[nodiscard]] Endpoints endpoints() const;
+  // The leader's gRPC endpoint; empty if nobody is known to lead, or where it serves.
+  [[nodiscard]] std::string LeaderGrpcEndpoint() const;
+  [[nodiscard]] ClusterAdmin& admin() { return admin_; }
+  [[nodiscard]] StateAdmin& states() { return states_; }
+  [[nodiscard]] NodeId node_id() const { return options_.node_id; }
+  [[nodiscard]] std::uint64_t cluster() const { return options_.cluster; }
+  [[nodiscard]] std::uint64_t known_features() const { return executor_->known_features(); }
   Status ConfigureFault(const replication::FaultRule& rule) { return faults_->Configure(rule); }
   [[nodiscard]] const kv::Limits& limits() const { return routing_->limits(); }
   [[nodiscard]] const Clock& clock() const { return *clock_; }
@@ -146,6 +159,8 @@ class NodeService {
   replication::FaultInjector* const faults_;
   const Clock* const clock_;
   const MonotonicTime started_;
+  ClusterAdmin admin_;
+  StateAdmin states_;
 
   // Relaxed counters; each is exact, together they may be a moment apart.
   metrics::Counter reads_;

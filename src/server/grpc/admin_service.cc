@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include "api/cairn.grpc.pb.h"
+#include "src/server/grpc/cluster_calls.h"
 #include "src/server/grpc/services.h"
+#include "src/server/grpc/state_calls.h"
 #include "src/server/grpc/unary_call.h"
 
 namespace cairn::server {
@@ -29,6 +31,8 @@ const char* NameOf(consensus::Role role) {
 void FillNode(const NodeStatus& node, v1::NodeStatus* to) {
   to->set_node_id(static_cast<std::uint32_t>(node.node_id));
   to->set_thrift_endpoint(node.endpoint);
+  to->set_grpc_endpoint(node.grpc_endpoint);
+  to->set_is_learner(node.is_learner);
   to->set_status(node.status);
   to->set_is_leader(node.is_leader);
   to->set_last_seen_s(node.last_seen_s);
@@ -97,7 +101,6 @@ class AdminService final : public v1::Admin::CallbackService {
     if (!self.ok()) return Answered(call, self.status());
     FillNode(*self, response->mutable_node());
     const Endpoints endpoints = node().endpoints();
-    response->mutable_node()->set_grpc_endpoint(endpoints.grpc);
     response->mutable_node()->set_http_endpoint(endpoints.http);
     FillReplica(node().Replica(), response->mutable_replica());
     response->set_software_version(backend_->options().software_version);
@@ -126,6 +129,56 @@ class AdminService final : public v1::Admin::CallbackService {
       response->set_compaction_pending_bytes(*figures.compaction_pending_bytes);
     }
     return Answered(call, Status::Ok());
+  }
+
+  Reactor* ListMembers(Call* /*call*/, const v1::ListMembersRequest* /*request*/,
+                       v1::ListMembersResponse* response) override {
+    return StartListMembers(backend_, response);
+  }
+  Reactor* AddMember(Call* /*call*/, const v1::AddMemberRequest* request,
+                     v1::ChangeMembersResponse* /*response*/) override {
+    return StartAddMember(backend_, *request);
+  }
+  Reactor* PromoteMember(Call* /*call*/, const v1::PromoteMemberRequest* request,
+                         v1::ChangeMembersResponse* /*response*/) override {
+    return StartPromoteMember(backend_, *request);
+  }
+  Reactor* RemoveMember(Call* /*call*/, const v1::RemoveMemberRequest* request,
+                        v1::ChangeMembersResponse* /*response*/) override {
+    return StartRemoveMember(backend_, *request);
+  }
+  Reactor* ReplaceMember(Call* /*call*/, const v1::ReplaceMemberRequest* request,
+                         v1::ChangeMembersResponse* /*response*/) override {
+    return StartReplaceMember(backend_, *request);
+  }
+  Reactor* TransferLeadership(Call* /*call*/, const v1::TransferLeadershipRequest* request,
+                              v1::TransferLeadershipResponse* /*response*/) override {
+    return StartTransferLeadership(backend_, *request);
+  }
+  Reactor* TakeSnapshot(Call* /*call*/, const v1::TakeSnapshotRequest* /*request*/,
+                        v1::TakeSnapshotResponse* response) override {
+    return StartTakeSnapshot(backend_, response);
+  }
+
+  Reactor* Upgrade(Call* /*call*/, const v1::UpgradeRequest* request,
+                   v1::UpgradeResponse* response) override {
+    return StartUpgrade(backend_, *request, response);
+  }
+  Reactor* PrepareDigest(Call* /*call*/, const v1::PrepareDigestRequest* request,
+                         v1::PrepareDigestResponse* /*response*/) override {
+    return StartPrepareDigest(backend_, *request);
+  }
+  Reactor* GetDigest(Call* /*call*/, const v1::GetDigestRequest* request,
+                     v1::GetDigestResponse* response) override {
+    return StartGetDigest(backend_, *request, response);
+  }
+  Reactor* AdvanceLog(Call* call, const v1::AdvanceLogRequest* request,
+                      v1::AdvanceLogResponse* /*response*/) override {
+    return StartAdvanceLog(backend_, *call, *request);
+  }
+  grpc::ServerWriteReactor<v1::BackupChunk>* Backup(Call* call,
+                                                    const v1::BackupRequest* request) override {
+    return StartBackup(backend_, call, *request);
   }
 
   Reactor* SetFault(Call* call, const v1::SetFaultRequest* request,

@@ -66,7 +66,12 @@ bool Backend::AwaitIdle(Duration grace) {
 }
 
 Status Backend::Translate(Status status) const {
-  if (status.code() != StatusCode::kNotLeader || !options_.leader_endpoint) return status;
+  if (status.code() != StatusCode::kNotLeader) return status;
+  // Of a request that did not come through the routing, which knows the hint.
+  if (status.leader_hint().empty()) {
+    return std::move(status).WithLeaderHint(node_->LeaderGrpcEndpoint());
+  }
+  if (!options_.leader_endpoint) return status;
   std::string endpoint = options_.leader_endpoint(status.leader_hint());
   return std::move(status).WithLeaderHint(std::move(endpoint));
 }

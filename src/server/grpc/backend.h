@@ -50,9 +50,11 @@ class Backend {
   void CountCall() { calls_.Add(); }
   [[nodiscard]] std::uint64_t calls() const { return calls_.Value(); }
 
- private:
+  // Of an operation that Execute does not run: counted as running from Began to Ended.
+  void Began() { running_.fetch_add(1); }
   void Ended();
 
+ private:
   const GrpcServerOptions options_;
   NodeService* const node_;
   std::vector<std::unique_ptr<ThreadExecutor>> workers_;

@@ -21,6 +21,7 @@ thrift_api::NodeStatus ToWire(const NodeStatus& node) {
   wire.last_seen_timestamp = node.last_seen_s;
   wire.term = node.epoch;
   if (node.uptime_s.has_value()) wire.__set_uptime_seconds(*node.uptime_s);
+  if (!node.grpc_endpoint.empty()) wire.__set_grpc_endpoint(node.grpc_endpoint);
   return wire;
 }
 
