@@ -13,7 +13,8 @@ const std::vector<Command>& Commands() {
     std::vector<Command> all;
     for (std::vector<Command> some :
          {PointCommands(), RangeCommands(), TxnCommands(), BulkCommands(), AdminCommands(),
-          ClusterCommands(), BenchCommands(), DramCommands(), ShellCommands(), MetaCommands()}) {
+          ClusterCommands(), MemberCommands(), VerifyCommands(), BackupCommands(), BenchCommands(),
+          DramCommands(), ShellCommands(), MetaCommands()}) {
       all.insert(all.end(), std::make_move_iterator(some.begin()),
                  std::make_move_iterator(some.end()));
     }

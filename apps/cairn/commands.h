@@ -42,6 +42,9 @@ std::vector<Command> AdminCommands();    // status
 std::vector<Command> ClusterCommands();  // cluster status
 std::vector<Command> BenchCommands();    // bench
 std::vector<Command> ShellCommands();    // shell
+std::vector<Command> MemberCommands();   // cluster members, add, promote, remove, ...
+std::vector<Command> VerifyCommands();   // cluster verify
+std::vector<Command> BackupCommands();   // backup, restore, cluster recover
 std::vector<Command> MetaCommands();     // completion, man
 std::vector<Command> DramCommands();     // dram serve, put, get, delete, list, stat, route, bench
 

@@ -24,18 +24,50 @@ class Cluster:
         ports = free_ports(2 * size)
         self.ports, self.peer_ports = ports[:size], ports[size:]
         self.hosts = hosts or ["127.0.0.1"] * size
-        quoted = ["[" + ", ".join(f'"{host}:{port}"' for host, port in zip(self.hosts, some)) + "]"
-                  for some in (self.ports, self.peer_ports)]
+        self.config, self.environment = config, environment
         self.nodes = []
         for number in range(size):
-            own = config(number) if callable(config) else config
-            file = self.scratch / f"node{number}.toml"
-            file.write_text(f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
-                            f"replica_endpoints = {quoted[0]}\n{TIMING}endpoints = {quoted[1]}\n"
-                            f'[server]\nbind = "{self.hosts[number]}"\n{own}')
-            node = Node(self.scratch / "data", ["--config", file], environment)
-            node.host = self.hosts[number]
-            self.nodes.append(node)
+            self._make_node(number)
+
+    def _make_node(self, number):
+        quoted = ["[" + ", ".join(f'"{host}:{port}"' for host, port in zip(self.hosts, some)) + "]"
+                  for some in (self.ports, self.peer_ports)]
+        own = self.config(number) if callable(self.config) else self.config
+        file = self.scratch / f"node{number}.toml"
+        file.write_text(f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
+                        f"replica_endpoints = {quoted[0]}\n{TIMING}endpoints = {quoted[1]}\n"
+                        f'[server]\nbind = "{self.hosts[number]}"\ngrpc_port = 0\n{own}')
+        node = Node(self.scratch / "data", ["--config", file], self.environment)
+        node.host = self.hosts[number]
+        self.nodes.append(node)
+
+    def new_node(self):
+        """A further node, not started, whose configuration names the others and itself: its
+        number. It is no member until it is added."""
+        number = len(self.nodes)
+        port, peer_port = free_ports(2)
+        self.ports.append(port)
+        self.peer_ports.append(peer_port)
+        self.hosts.append("127.0.0.1")
+        self._make_node(number)
+        return number
+
+    def peer(self, number):
+        """Where the other nodes reach a node."""
+        return f"{self.hosts[number]}:{self.peer_ports[number]}"
+
+    def run(self, *arguments, code=0, endpoints=None, seconds=120):
+        """Runs `cairn cluster ...` with --json; the document that it printed."""
+        done = cairn("--json", "--timeout-ms", "10000", "cluster", *arguments,
+                     endpoints=endpoints or self.endpoints, seconds=seconds)
+        if done.returncode != code:
+            raise AssertionError(f"cairn cluster {arguments} ended with {done.returncode}: "
+                                 f"{done.stdout} {done.stderr}")
+        return json.loads(done.stdout)
+
+    def members(self):
+        """What `cairn cluster members` says: number -> member."""
+        return {member["node_id"]: member for member in self.run("members")["members"]}
 
     def __enter__(self):
         self.start()

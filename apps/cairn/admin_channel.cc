@@ -1,0 +1,273 @@
+#include "apps/cairn/admin_channel.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "api/cairn.grpc.pb.h"
+#include "apps/cairn/patience.h"
+#include "src/base/clock.h"
+#include "src/client/address.h"
+#include "src/client/grpc_wire/errors.h"
+
+namespace cairn::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+// How long to wait before the nodes are asked anew who leads.
+constexpr milliseconds kAskAgain(100);
+constexpr int kMaxMessageBytes = 64 << 20;
+
+template <class Request, class Response>
+using Method = grpc::Status (v1::Admin::StubInterface::*)(grpc::ClientContext*, const Request&,
+                                                          Response*);
+
+// The gRPC endpoint that a node reached at `thrift` names; a wildcard stands for the same host.
+std::string ReachableAt(const std::string& grpc, const Endpoint& thrift) {
+  const Result<Endpoint> endpoint = ParseEndpoint(grpc);
+  if (!endpoint.ok() || (endpoint->host != "0.0.0.0" && endpoint->host != "::")) return grpc;
+  return Endpoint{thrift.host, endpoint->port}.ToString();
+}
+
+}  // namespace
+
+Failure FailureOf(const Status& status) {
+  ExitCode exit = kRefused;
+  if (status.code() == StatusCode::kTimeout) exit = kTimedOut;
+  if (status.code() == StatusCode::kUnavailable) exit = kUnreachable;
+  return {exit, std::string(StatusCodeName(status.code())), status.message()};
+}
+
+class AdminChannel::Impl {
+ public:
+  explicit Impl(Context* context) : context_(context) {}
+
+  template <class Request, class Response>
+  Status CallAt(const std::string& endpoint, Method<Request, Response> method,
+                const Request& request, Response* response, milliseconds timeout) {
+    grpc::ClientContext call;
+    call.set_deadline(std::chrono::system_clock::now() + timeout);
+    const grpc::Status status = (StubOf(endpoint)->*method)(&call, request, response);
+    if (status.ok()) return Status::Ok();
+    return client::FromGrpc(status, true, endpoint).status;
+  }
+
+  // Calls the leader, wherever it is, until the time is up.
+  template <class Request, class Response>
+  MaybeFailure CallLeader(Method<Request, Response> method, const Request& request,
+                          Response* response) {
+    const MonotonicTime until = clock_.Now() + context_->options().timeout;
+    Status last;
+    std::string endpoint;
+    do {
+      if (endpoint.empty()) {
+        const Result<std::string> found = AnyNode();
+        if (!found.ok()) return FailureOf(found.status());
+        endpoint = *found;
+      }
+      last = CallAt(endpoint, method, request, response, Left(until));
+      const bool elsewhere = last.code() == StatusCode::kNotLeader;
+      // Of one that could not be reached nothing was done; any other answer stands.
+      if (!elsewhere && (last.code() != StatusCode::kUnavailable || last.maybe_applied())) break;
+      const Result<client::Address> leader = client::ParseAddress(last.leader_hint());
+      const std::string next = elsewhere && leader.ok() ? leader->endpoint.ToString() : "";
+      if (next.empty() || next == endpoint) PauseFor(kAskAgain);
+      endpoint = next;
+    } while (clock_.Now() < until);
+    if (last.ok()) return std::nullopt;
+    if (last.code() == StatusCode::kNotLeader) {
+      last = UnavailableError(
+          "no node leads: is a majority of the voters running? `cairn cluster "
+          "status` asks each");
+    }
+    return FailureOf(last);
+  }
+
+  // The gRPC endpoint of the first node of --endpoints that has one.
+  Result<std::string> AnyNode() {
+    std::string problems;
+    const auto& endpoints = context_->options().endpoints;
+    for (std::size_t i = 0; i < endpoints.size(); ++i) {
+      // In turn, so that one that hangs is not asked for ever.
+      const Endpoint& endpoint = endpoints[next_node_++ % endpoints.size()];
+      const Result<std::string> found = Discover(endpoint);
+      if (found.ok()) return found;
+      problems += (problems.empty() ? "" : "; ") + found.status().message();
+    }
+    return UnavailableError(problems);
+  }
+
+  // What a stream of a call brings.
+  Result<AdminChannel::Chunks> Backup(const std::string& endpoint, bool local,
+                                      milliseconds patience) {
+    struct Stream {
+      grpc::ClientContext call;
+      std::unique_ptr<grpc::ClientReaderInterface<v1::BackupChunk>> reader;
+      bool ended = false;
+      ~Stream() {
+        if (!ended) {
+          call.TryCancel();
+          (void)reader->Finish();
+        }
+      }
+    };
+    v1::BackupRequest request;
+    request.set_local(local);
+    const auto stream = std::make_shared<Stream>();
+    stream->call.set_deadline(std::chrono::system_clock::now() + patience);
+    stream->reader = StubOf(endpoint)->Backup(&stream->call, request);
+    return AdminChannel::Chunks([stream, endpoint]() -> Result<std::string> {
+      v1::BackupChunk chunk;
+      if (!stream->ended && stream->reader->Read(&chunk)) return std::move(*chunk.mutable_data());
+      if (stream->ended) return std::string();
+      stream->ended = true;
+      const grpc::Status status = stream->reader->Finish();
+      if (status.ok()) return std::string();
+      return client::FromGrpc(status, false, endpoint).status;
+    });
+  }
+
+  [[nodiscard]] milliseconds timeout() const { return context_->options().timeout; }
+
+ private:
+  Result<std::string> Discover(const Endpoint& endpoint) const {
+    CAIRN_ASSIGN_OR_RETURN(auto connection, client::NodeConnection::Connect(
+                                                endpoint, std::min(timeout(), milliseconds(2000))));
+    thrift_api::GetNodeInfoResponse info;
+    CAIRN_RETURN_IF_ERROR(connection->Call([&](auto& node) { node.getNodeInfo(info, {}); }));
+    if (info.__isset.error) return UnavailableError(endpoint.ToString() + ": " + info.error);
+    if (!info.node_info.__isset.grpc_endpoint) {
+      return UnavailableError(endpoint.ToString() +
+                              " serves no gRPC, which this command needs; its log says why, and "
+                              "[server] grpc_port or --grpc-port chooses a port");
+    }
+    return ReachableAt(info.node_info.grpc_endpoint, endpoint);
+  }
+
+  [[nodiscard]] milliseconds Left(MonotonicTime until) const {
+    return std::max(std::chrono::duration_cast<milliseconds>(until - clock_.Now()),
+                    milliseconds(1));
+  }
+
+  v1::Admin::StubInterface* StubOf(const std::string& endpoint) {
+    std::unique_ptr<v1::Admin::StubInterface>& stub = stubs_[endpoint];
+    if (stub == nullptr) {
+      grpc::ChannelArguments arguments;
+      arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+      arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+      stub = v1::Admin::NewStub(grpc::CreateCustomChannel(
+          "dns:///" + endpoint, grpc::InsecureChannelCredentials(), arguments));
+    }
+    return stub.get();
+  }
+
+  Context* const context_;
+  const SystemClock clock_;
+  std::size_t next_node_ = 0;
+  std::map<std::string, std::unique_ptr<v1::Admin::StubInterface>> stubs_;
+};
+
+AdminChannel::AdminChannel(Context* context) : impl_(std::make_unique<Impl>(context)) {}
+AdminChannel::~AdminChannel() = default;
+
+MaybeFailure AdminChannel::ListMembers(v1::ListMembersResponse* response) {
+  const Result<std::string> node = impl_->AnyNode();
+  if (!node.ok()) return FailureOf(node.status());
+  const auto ask = [&](const std::string& endpoint) {
+    return impl_->CallAt(endpoint, &v1::Admin::StubInterface::ListMembers, v1::ListMembersRequest(),
+                         response, impl_->timeout());
+  };
+  if (const Status status = ask(*node); !status.ok()) return FailureOf(status);
+  if (!response->has_leader_id() || response->leader_id() == response->answered_by()) {
+    return std::nullopt;
+  }
+  std::string leader;
+  for (const v1::Member& member : response->members()) {
+    if (member.node_id() == response->leader_id()) leader = member.grpc_endpoint();
+  }
+  v1::ListMembersResponse first = *response;
+  // A leader that just went away does not make the first answer worse.
+  if (!leader.empty() && !ask(leader).ok()) *response = std::move(first);
+  return std::nullopt;
+}
+
+MaybeFailure AdminChannel::Add(const v1::AddMemberRequest& request) {
+  v1::ChangeMembersResponse response;
+  return impl_->CallLeader(&v1::Admin::StubInterface::AddMember, request, &response);
+}
+
+MaybeFailure AdminChannel::Promote(const v1::PromoteMemberRequest& request) {
+  v1::ChangeMembersResponse response;
+  return impl_->CallLeader(&v1::Admin::StubInterface::PromoteMember, request, &response);
+}
+
+MaybeFailure AdminChannel::Remove(const v1::RemoveMemberRequest& request) {
+  v1::ChangeMembersResponse response;
+  return impl_->CallLeader(&v1::Admin::StubInterface::RemoveMember, request, &response);
+}
+
+MaybeFailure AdminChannel::Replace(const v1::ReplaceMemberRequest& request) {
+  v1::ChangeMembersResponse response;
+  return impl_->CallLeader(&v1::Admin::StubInterface::ReplaceMember, request, &response);
+}
+
+MaybeFailure AdminChannel::TransferLeadership(const v1::TransferLeadershipRequest& request) {
+  v1::TransferLeadershipResponse response;
+  return impl_->CallLeader(&v1::Admin::StubInterface::TransferLeadership, request, &response);
+}
+
+MaybeFailure AdminChannel::Upgrade(const v1::UpgradeRequest& request,
+                                   v1::UpgradeResponse* response) {
+  return impl_->CallLeader(&v1::Admin::StubInterface::Upgrade, request, response);
+}
+
+MaybeFailure AdminChannel::AdvanceLog(std::uint64_t slot) {
+  v1::AdvanceLogRequest request;
+  request.set_slot(slot);
+  v1::AdvanceLogResponse response;
+  return impl_->CallLeader(&v1::Admin::StubInterface::AdvanceLog, request, &response);
+}
+
+MaybeFailure AdminChannel::PrepareDigest(const std::string& endpoint, std::uint64_t slot,
+                                         std::uint64_t token) {
+  v1::PrepareDigestRequest request;
+  request.set_slot(slot);
+  request.set_token(token);
+  v1::PrepareDigestResponse response;
+  const Status status = impl_->CallAt(endpoint, &v1::Admin::StubInterface::PrepareDigest, request,
+                                      &response, impl_->timeout());
+  if (status.ok()) return std::nullopt;
+  return FailureOf(status);
+}
+
+MaybeFailure AdminChannel::GetDigest(const std::string& endpoint, std::uint64_t token,
+                                     milliseconds patience, v1::GetDigestResponse* response) {
+  v1::GetDigestRequest request;
+  request.set_token(token);
+  const Status status =
+      impl_->CallAt(endpoint, &v1::Admin::StubInterface::GetDigest, request, response, patience);
+  if (status.ok()) return std::nullopt;
+  return FailureOf(status);
+}
+
+MaybeFailure AdminChannel::Backup(bool local, milliseconds patience, Chunks* chunks) {
+  const Result<std::string> node = impl_->AnyNode();
+  if (!node.ok()) return FailureOf(node.status());
+  Result<Chunks> begun = impl_->Backup(*node, local, patience);
+  if (!begun.ok()) return FailureOf(begun.status());
+  *chunks = *std::move(begun);
+  return std::nullopt;
+}
+
+MaybeFailure AdminChannel::TakeSnapshot(const std::string& endpoint,
+                                        v1::TakeSnapshotResponse* response) {
+  const Status status = impl_->CallAt(endpoint, &v1::Admin::StubInterface::TakeSnapshot,
+                                      v1::TakeSnapshotRequest(), response, impl_->timeout());
+  if (status.ok()) return std::nullopt;
+  return FailureOf(status);
+}
+
+}  // namespace cairn::cli

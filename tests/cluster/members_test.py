@@ -1,0 +1,176 @@
+"""The members of a cluster are changed from the command line, while it serves."""
+import re
+import shutil
+import unittest
+
+from cairn_process import cairn, wait_until
+from cluster import ClusterTestCase, Writers
+
+
+class MembersTest(ClusterTestCase):
+    def add(self, cluster):
+        """A new node, added, started and caught up: its number."""
+        number = cluster.new_node()
+        cluster.run("add", number, cluster.peer(number))
+        cluster.nodes[number].start(port=None)
+        self.promote(cluster, number)
+        return number
+
+    @staticmethod
+    def promote(cluster, number):
+        """Promotes as an operator does: again, until the node has caught up."""
+        def promoted():
+            done = cairn("--json", "cluster", "promote", number, endpoints=cluster.endpoints)
+            return done.returncode == 0
+        wait_until(promoted, f"node {number} is not promoted", 60)
+
+    def test_members_says_how_far_each_is(self):
+        with self.cluster() as cluster:
+            leader = cluster.leader()
+            def settled():
+                members = cluster.members()
+                others = [member for node, member in members.items() if node != leader]
+                return members if all(m.get("answers") and m.get("lag_slots") == 0 and
+                                      m["grpc_endpoint"] for m in others) else None
+            members = wait_until(settled, "the members do not settle")
+            self.assertEqual([0, 1, 2], sorted(members))
+            for number, member in members.items():
+                self.assertEqual("voter", member["kind"])
+                self.assertIs(number == leader, member["is_leader"])
+                self.assertEqual(cluster.peer(number), member["peer_endpoint"])
+            follower = cluster.follower()
+            cluster.nodes[follower].kill()
+            wait_until(lambda: not cluster.members()[follower]["answers"],
+                       "a dead member is said to answer")
+            endpoints = cluster.nodes[leader].endpoint
+            lines = cairn("cluster", "members", endpoints=endpoints).stdout.decode().splitlines()
+            self.assertEqual(4, len(lines), lines)
+            self.assertIn("silent for", lines[1 + follower])
+
+    def test_three_nodes_to_five_and_back_under_load(self):
+        with self.cluster() as cluster, Writers(cluster) as writers:
+            writers.wait_for_more()
+            for number in (self.add(cluster), self.add(cluster)):
+                writers.wait_for_more()
+                self.assertEqual("voter", cluster.members()[number]["kind"])
+            # Five survive the loss of two.
+            down = [number for number in range(5) if number != cluster.leader()][:2]
+            for number in down:
+                cluster.nodes[number].kill()
+            writers.wait_for_more()
+            for number in down:
+                cluster.nodes[number].start(port=None)
+            # Back to three; the first nodes go, so that nothing rests on the first configuration.
+            for number in (0, 1):
+                cluster.run("remove", number)
+                writers.wait_for_more()
+                cluster.nodes[number].kill()
+            self.assertEqual([2, 3, 4], sorted(cluster.members()))
+            for number in (2, 3, 4):
+                cluster.nodes[number].kill()
+                cluster.nodes[number].start(port=None)
+                writers.wait_for_more()
+            writers.stop()
+            self.check_history(cluster, writers)
+            status = cluster.status(2)["cluster"]
+            self.assertEqual([2, 3, 4], [node["node_id"] for node in status["nodes"]])
+
+    def test_a_dead_node_is_replaced_by_a_new_one(self):
+        with self.cluster() as cluster, Writers(cluster) as writers:
+            writers.wait_for_more()
+            dead = cluster.follower()
+            cluster.nodes[dead].kill()
+            number = cluster.new_node()
+            self.assertEqual({"ok": True, "done": False},
+                             cluster.run("replace", dead, number, cluster.peer(number),
+                                         "--wait-ms", 0))
+            kinds = {node: member["kind"] for node, member in cluster.members().items()}
+            self.assertEqual(("leaving", "joining"), (kinds[dead], kinds[number]))
+            # It is in the log: whoever leads goes on with it.
+            leader = cluster.leader()
+            cluster.run("transfer-leader")
+            self.assertNotEqual(leader, cluster.leader())
+            cluster.nodes[number].start(port=None)
+            cluster.run("replace", dead, number, code=3)  # it is on its way, or there
+            def replaced():
+                kinds = {node: member["kind"] for node, member in cluster.members().items()}
+                return dead not in kinds and kinds[number] == "voter"
+            wait_until(replaced, "the new node does not take the place of the dead one", 60)
+            # It votes: with one of the others gone the two that are left are a majority.
+            cluster.nodes[next(n for n in range(3) if n != dead)].kill()
+            writers.wait_for_more()
+            writers.stop()
+            self.check_history(cluster, writers)
+
+    def test_changes_that_would_stop_the_cluster_are_refused(self):
+        with self.cluster() as cluster:
+            leader, dead = cluster.leader(), cluster.follower()
+            other = next(n for n in range(3) if n not in (leader, dead))
+            cluster.nodes[dead].kill()
+            wait_until(lambda: not cluster.members()[dead]["answers"], "a dead member answers")
+            error = cluster.run("remove", other, code=3)["error"]
+            self.assertEqual("FAILED_PRECONDITION", error["code"])
+            self.assertIn(f"silent: {dead}", error["message"])
+            self.assertIn("--force", error["message"])
+            self.assertIn("does not answer",
+                          cluster.run("transfer-leader", dead, code=3)["error"]["message"])
+            self.assertIn("no member", cluster.run("remove", 9, code=3)["error"]["message"])
+            number = cluster.new_node()
+            cluster.run("add", number, cluster.peer(number))
+            error = cluster.run("promote", number, code=3)["error"]
+            self.assertIn("start it", error["message"])
+            # The dead one goes; then the seat that nobody took.
+            cluster.run("remove", dead)
+            cluster.run("remove", number)
+            self.assertEqual({leader, other}, set(cluster.members()))
+
+    def test_a_removed_node_comes_back_as_a_new_one(self):
+        with self.cluster() as cluster:
+            number = self.add(cluster)
+            with cluster.nodes[0].client() as client:
+                client.set(b"k", b"v")
+            cluster.run("remove", number)
+            node = cluster.nodes[number]
+            wait_until(lambda: "was removed" in node.read_output(),
+                       "a removed node does not hear of it")
+            node.kill()
+            shutil.rmtree(cluster.folder(number))
+            cluster.run("add", number, cluster.peer(number))
+            node.start(port=None)
+            self.promote(cluster, number)
+            with node.client() as client:
+                self.assertEqual(b"v", client.value(b"k"))
+
+    def test_leadership_is_handed_over_to_whom_is_named(self):
+        with self.cluster() as cluster:
+            for number in (2, 0, 1, 1):
+                cluster.run("transfer-leader", number)
+                self.assertEqual(number, cluster.leader())
+
+    def test_snapshot_leaves_little_to_replay(self):
+        with self.cluster() as cluster:
+            with cluster.nodes[0].client() as client:
+                for number in range(200):
+                    client.set(b"k%d" % number, b"v")
+            cluster.wait_together()
+            wait_until(lambda: all(m["grpc_endpoint"] for m in cluster.members().values()),
+                       "the nodes do not say where they serve gRPC")
+            slots = {node["node_id"]: node["slot"] for node in cluster.run("snapshot")["nodes"]}
+            self.assertEqual([0, 1, 2], sorted(slots))
+            self.assertGreater(min(slots.values()), 200)
+            follower = cluster.follower()
+            cluster.nodes[follower].kill()
+            cluster.nodes[follower].start(port=None)
+            opened = int(re.search(r"opened .* at slot (\d+)",
+                                   cluster.nodes[follower].output).group(1))
+            self.assertGreaterEqual(opened, slots[follower])
+
+    def test_a_node_by_itself_has_no_members(self):
+        node = self.node().start()
+        done = cairn("--json", "cluster", "members", endpoints=node.endpoint)
+        self.assertEqual(3, done.returncode)
+        self.assertIn(b"not a member of a cluster", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
