@@ -63,4 +63,11 @@ std::span<const std::uint64_t> CountBounds() {
   return kBounds;
 }
 
+std::span<const std::uint64_t> ByteBounds() {
+  static constexpr std::array<std::uint64_t, 11> kBounds = {64,       256,      1 << 10,   4 << 10,
+                                                            16 << 10, 64 << 10, 256 << 10, 1 << 20,
+                                                            4 << 20,  16 << 20, 64 << 20};
+  return kBounds;
+}
+
 }  // namespace cairn::metrics

@@ -55,7 +55,7 @@ TEST(Histogram, AddsUpOverThreads) {
 }
 
 TEST(Histogram, BoundsRise) {
-  for (const auto bounds : {LatencyBounds(), CountBounds()}) {
+  for (const auto bounds : {LatencyBounds(), CountBounds(), ByteBounds()}) {
     for (std::size_t i = 1; i < bounds.size(); ++i) EXPECT_LT(bounds[i - 1], bounds[i]);
   }
 }

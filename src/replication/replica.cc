@@ -142,7 +142,8 @@ Result<consensus::Recovered> Replica::WhatIsHeld(const storage::StateMeta& state
   }
   for (const consensus::Entry& entry : event.entries) {
     if (entry.slot <= state.applied_slot) continue;
-    log_.emplace(entry.slot, LogEntry{entry, consensus::PersistToken(), {}, entry.payload->size()});
+    log_.emplace(entry.slot,
+                 LogEntry{entry, consensus::PersistToken(), {}, entry.payload->size(), {}});
   }
   if (log_.size() != last.value() - state.applied_slot.value()) {
     return CorruptionError("the journal lacks slots between " + ToString(state.applied_slot) +
@@ -252,6 +253,26 @@ ReplicaStatus Replica::status() const {
   status.features = executor_->features();
   status.bad_frames = bad_frames_.load(std::memory_order_relaxed);
   return status;
+}
+
+ReplicaDepths Replica::depths() const {
+  ReplicaDepths depths;
+  {
+    MutexLock lock(&intake_mutex_);
+    depths.intake = intake_.size();
+  }
+  {
+    MutexLock lock(&persist_mutex_);
+    depths.persists = persist_queue_.size();
+  }
+  {
+    MutexLock lock(&apply_mutex_);
+    depths.apply_entries = apply_queue_.size();
+  }
+  depths.apply_backlog_bytes = backlog_bytes_.load(std::memory_order_relaxed);
+  depths.apply_memory_bytes = apply_queue_bytes_.load(std::memory_order_relaxed);
+  depths.inbox_bytes = inbox_bytes_.load(std::memory_order_relaxed);
+  return depths;
 }
 
 void Replica::SetHealth(Status* which, Status status) {

@@ -57,6 +57,7 @@
 #include "src/replication/membership_edits.h"
 #include "src/replication/node_report.h"
 #include "src/replication/peer_frame.h"
+#include "src/replication/replica_figures.h"
 #include "src/replication/replica_options.h"
 #include "src/replication/snapshot_receiver.h"
 #include "src/replication/snapshot_sender.h"
@@ -152,6 +153,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // Waits for ever otherwise; a later call with the same `token` takes the place of an earlier one,
   // which is answered kCancelled.
   void AtSlot(Slot slot, std::uint64_t token, StatusCallback done);
+  [[nodiscard]] const ReplicaFigures& figures() const { return figures_; }
+  [[nodiscard]] ReplicaDepths depths() const;
 
   // Where clients reach this node, for its reports to the others.
   void SetClientEndpoints(ClientEndpoints endpoints);
@@ -185,7 +188,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
     consensus::Entry entry;
     consensus::PersistToken token;  // durable with this one
     std::vector<Waiters::Id> waiters;
-    std::uint64_t bytes = 0;  // of the payload, also when it was dropped
+    std::uint64_t bytes = 0;                // of the payload, also when it was dropped
+    std::optional<MonotonicTime> proposed;  // when, if it was proposed here
   };
   // A barrier put to the core.
   struct BarrierRound {
@@ -352,10 +356,11 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::atomic<std::uint64_t> apply_queue_bytes_{0};
   std::atomic<std::uint64_t> inbox_bytes_{0};  // frames on their way to the core executor
   std::atomic<std::uint64_t> bad_frames_{0};
-  Waiters waiters_;  // locks by itself
+  Waiters waiters_;         // locks by itself
+  ReplicaFigures figures_;  // so does this
 
   // What arrives on its way to the core executor, and why nothing may arrive.
-  Mutex intake_mutex_;
+  mutable Mutex intake_mutex_;
   std::vector<Pending> intake_ ABSL_GUARDED_BY(intake_mutex_);
   std::vector<Waiters::Id> barrier_intake_ ABSL_GUARDED_BY(intake_mutex_);
   bool intake_scheduled_ ABSL_GUARDED_BY(intake_mutex_) = false;
@@ -392,6 +397,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::optional<ArrivedSnapshot> arrived_;  // until it is installed, or dropped
   bool installing_ = false;                 // nothing is handed to apply meanwhile
   consensus::Leadership leadership_;
+  std::optional<NodeId> last_leader_;  // that was known
   // Known when this process started. An earlier one may have led in it, or before.
   std::optional<Epoch> epoch_at_start_;
   consensus::Membership membership_;
@@ -402,7 +408,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   bool snapshot_timer_armed_ = false;
 
   // Handed from core to journal.
-  Mutex persist_mutex_;
+  mutable Mutex persist_mutex_;
   std::vector<consensus::Persist> persist_queue_ ABSL_GUARDED_BY(persist_mutex_);
   bool persist_scheduled_ ABSL_GUARDED_BY(persist_mutex_) = false;
 
@@ -414,7 +420,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   bool persist_retry_armed_ = false;
 
   // Handed from core to apply.
-  Mutex apply_mutex_;
+  mutable Mutex apply_mutex_;
   std::deque<LogEntry> apply_queue_ ABSL_GUARDED_BY(apply_mutex_);
   bool apply_scheduled_ ABSL_GUARDED_BY(apply_mutex_) = false;
 

@@ -24,7 +24,9 @@ void Replica::RunApply() {
     const Result<bool> taken = TakeNext();
     if (!taken.ok()) return Fatal(taken.status());
     if (!*taken) break;
+    const MonotonicTime begun = env_.clock->Now();
     Status status = executor_->ApplyEntry(applying_->entry, &outcomes_);
+    figures_.apply.Record(metrics::Nanoseconds(env_.clock->Now() - begun));
     if (status.code() == StatusCode::kResourceExhausted) {
       SetHealth(&engine_health_, std::move(status));
       PostAt(env_.apply, env_.clock->Now() + options_.disk_retry, [this] {

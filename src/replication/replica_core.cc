@@ -50,6 +50,10 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
     status_.removed = true;
   }
   if (!effects.leadership) return;
+  if (effects.leadership->leader && effects.leadership->leader != last_leader_) {
+    last_leader_ = effects.leadership->leader;
+    figures_.leader_changes.Add();
+  }
   leadership_ = *effects.leadership;
   if (!epoch_at_start_) epoch_at_start_ = leadership_.epoch;
   {
@@ -87,7 +91,7 @@ void Replica::HandlePersist(consensus::Persist persist) {
     waiters_.FailWrites(
         held.waiters,
         UnavailableError("another leader took the log slot of this write").WithMaybeApplied());
-    held = LogEntry{entry, persist.token, {}, entry.payload->size()};
+    held = LogEntry{entry, persist.token, {}, entry.payload->size(), {}};
     durable_slot_ = std::min(durable_slot_, entry.slot.Prev());
   }
   if (persist.truncate_from || !persist.entries.empty()) {
@@ -139,6 +143,9 @@ void Replica::HandOverCommitted() {
         } else {
           apply_queue_bytes_.fetch_add(next.bytes, std::memory_order_relaxed);
         }
+      }
+      if (next.proposed) {
+        figures_.commit.Record(metrics::Nanoseconds(env_.clock->Now() - *next.proposed));
       }
       handed_over_ = log_.begin()->first;
       if (waiters.empty()) waiters = next.waiters;

@@ -21,7 +21,9 @@ void Replica::RunPersists() {
   const std::optional<consensus::PersistToken> token = AppendPersists(&held);
   if (token) {
     if (!Planted(PlantedBug::kAnswerBeforeSync)) {
+      const MonotonicTime begun = env_.clock->Now();
       if (const Status synced = journal_->Sync(); !synced.ok()) return Fatal(synced);
+      figures_.sync.Record(metrics::Nanoseconds(env_.clock->Now() - begun));
     }
     // Before anybody is answered: who was may write again at once.
     if (held.ok()) SetHealthFromReserve();

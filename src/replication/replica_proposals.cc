@@ -89,12 +89,15 @@ bool Replica::ProposeBatch() {
   if (taken.empty()) return true;
   pacer_.Sent(taken.size(), waiters_.outstanding_writes(), env_.clock->Now());
   const std::uint32_t count = batch.count();
+  const std::size_t bytes = batch.bytes();
   const consensus::ProposalId id(next_number_++);
   proposals_.emplace(id, std::move(taken));
   const std::size_t waiting = queue_.size();
   Step(consensus::Propose{id, consensus::EntryKind::kCommands,
                           std::make_shared<const std::string>(batch.Finish())});
   if (queue_.size() > waiting) return false;
+  figures_.batch_commands.Record(count);
+  figures_.batch_bytes.Record(bytes);
   MutexLock lock(&status_mutex_);
   ++status_.batches;
   status_.commands += count;
@@ -108,6 +111,7 @@ void Replica::HandleProposals(const consensus::Effects& effects) {
     if (proposal == proposals_.end()) continue;
     const auto entry = log_.find(accepted.slot);
     CAIRN_CHECK(entry != log_.end() && entry->second.entry.epoch == accepted.epoch);
+    entry->second.proposed = env_.clock->Now();
     entry->second.waiters.reserve(proposal->second.size());
     for (const Pending& pending : proposal->second) {
       entry->second.waiters.push_back(pending.waiter);

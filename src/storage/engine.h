@@ -184,6 +184,16 @@ struct EngineFigures {
   std::optional<std::uint64_t> cache_hits;
   std::optional<std::uint64_t> cache_misses;
   std::optional<std::uint64_t> compaction_pending_bytes;
+  // Of engines that keep sorted files. Counters since the start, but for the first four.
+  std::optional<std::uint64_t> level0_files;  // summed over the column families
+  std::optional<std::uint64_t> flushes_running;
+  std::optional<std::uint64_t> compactions_running;
+  std::optional<std::uint64_t> block_cache_bytes;
+  std::optional<std::uint64_t> flush_written_bytes;
+  std::optional<std::uint64_t> compaction_read_bytes;
+  std::optional<std::uint64_t> compaction_written_bytes;
+  // Time for which writes waited because flushes or compactions did not keep up.
+  std::optional<std::uint64_t> write_stall_us;
 };
 
 class Engine {

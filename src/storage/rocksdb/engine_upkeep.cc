@@ -212,16 +212,26 @@ EngineFigures RocksDbEngineImpl::Figures() const {
   EngineFigures figures;
   std::uint64_t value = 0;
   std::uint64_t keys = 0;
+  std::uint64_t level0 = 0;
+  const std::string level0_property = Properties::kNumFilesAtLevelPrefix + "0";
   for (const auto& [id, family] : families_.List()) {
     if (db_->GetIntProperty(family->get(), Properties::kEstimateNumKeys, &value)) keys += value;
+    std::string files;
+    if (db_->GetProperty(family->get(), level0_property, &files)) level0 += std::stoull(files);
   }
   figures.estimated_keys = keys;
+  figures.level0_files = level0;
+  if (db_->GetIntProperty(Properties::kNumRunningFlushes, &value)) figures.flushes_running = value;
+  if (db_->GetIntProperty(Properties::kNumRunningCompactions, &value)) {
+    figures.compactions_running = value;
+  }
   if (db_->GetAggregatedIntProperty(Properties::kTotalSstFilesSize, &value)) {
     figures.bytes_on_disk = value;
   }
   std::uint64_t readers = 0;
   db_->GetAggregatedIntProperty(Properties::kEstimateTableReadersMem, &readers);
   const std::uint64_t cached = mapped_.block_cache != nullptr ? mapped_.block_cache->GetUsage() : 0;
+  if (mapped_.block_cache != nullptr) figures.block_cache_bytes = cached;
   figures.unflushed_bytes = UnflushedBytes();
   figures.memory_bytes = *figures.unflushed_bytes + readers + cached;
   if (db_->GetAggregatedIntProperty(Properties::kEstimatePendingCompactionBytes, &value)) {
@@ -231,6 +241,10 @@ EngineFigures RocksDbEngineImpl::Figures() const {
   if (statistics != nullptr && statistics->get_stats_level() > rocksdb::kExceptTickers) {
     figures.cache_hits = statistics->getTickerCount(rocksdb::BLOCK_CACHE_HIT);
     figures.cache_misses = statistics->getTickerCount(rocksdb::BLOCK_CACHE_MISS);
+    figures.flush_written_bytes = statistics->getTickerCount(rocksdb::FLUSH_WRITE_BYTES);
+    figures.compaction_read_bytes = statistics->getTickerCount(rocksdb::COMPACT_READ_BYTES);
+    figures.compaction_written_bytes = statistics->getTickerCount(rocksdb::COMPACT_WRITE_BYTES);
+    figures.write_stall_us = statistics->getTickerCount(rocksdb::STALL_MICROS);
   }
   return figures;
 }
