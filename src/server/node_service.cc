@@ -1,5 +1,6 @@
 #include "src/server/node_service.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <utility>
@@ -39,10 +40,11 @@ NodeService::NodeService(const NodeServiceOptions& options, replication::Routing
       admin_(replica, executor, clock),
       states_(replica, executor, clock) {}
 
-NodeService::Running NodeService::Begin(const kv::KvOperation& operation, MonotonicTime now) {
+NodeService::Running NodeService::Begin(Wire wire, const kv::KvOperation& operation,
+                                        MonotonicTime now) {
   const bool transaction = std::holds_alternative<kv::AtomicCommit>(operation);
   if (transaction) active_transactions_.fetch_add(1, std::memory_order_relaxed);
-  return {operation.index(), kv::is_read_only(operation), transaction, now};
+  return {wire, operation.index(), kv::is_read_only(operation), transaction, now};
 }
 
 void NodeService::End(const Running& request, StatusCode outcome) {
@@ -57,27 +59,32 @@ void NodeService::End(const Running& request, StatusCode outcome) {
   const Duration took = clock_->Now() - request.begun;
   (request.read ? reads_ : writes_).Add();
   total_ns_.Add(metrics::Nanoseconds(took));
-  requests_.Record(request.operation, outcome, took);
+  requests_.Record(request.wire, request.operation, outcome, took);
 }
 
-Result<kv::OperationResult> NodeService::Execute(const replication::RequestContext& context,
+Result<kv::OperationResult> NodeService::Execute(Wire wire,
+                                                 const replication::RequestContext& context,
                                                  kv::KvOperation operation) {
   const MonotonicTime now = clock_->Now();
-  if (context.deadline <= now) return PastDeadline();
-  const Running request = Begin(operation, now);
+  const Running request = Begin(wire, operation, now);
+  if (context.deadline <= now) {
+    End(request, StatusCode::kTimeout);
+    return PastDeadline();
+  }
   auto result = replication::ExecuteAndWait(routing_, context, std::move(operation));
   End(request, result.status().code());
   return result;
 }
 
-void NodeService::ExecuteAsync(const replication::RequestContext& context,
+void NodeService::ExecuteAsync(Wire wire, const replication::RequestContext& context,
                                kv::KvOperation operation, replication::OperationCallback done) {
   const MonotonicTime now = clock_->Now();
+  const Running request = Begin(wire, operation, now);
   if (context.deadline <= now) {
+    End(request, StatusCode::kTimeout);
     done(PastDeadline());
     return;
   }
-  const Running request = Begin(operation, now);
   routing_->Execute(
       context, std::move(operation),
       [this, request, done = std::move(done)](Result<kv::OperationResult> result) mutable {
@@ -91,6 +98,36 @@ Status NodeService::Ready() const {
   if (!status.recovered) return UnavailableError("the node is still replaying its journal");
   if (!status.leadership.leader.has_value()) return UnavailableError("there is no leader");
   return Status::Ok();
+}
+
+std::vector<ReadinessCheck> NodeService::Readiness() const {
+  const replication::ReplicaStatus status = replica_->status();
+  std::vector<ReadinessCheck> checks;
+  checks.push_back({"recovered",
+                    status.recovered ? Status::Ok()
+                                     : UnavailableError("the node is still replaying its journal"),
+                    true});
+  checks.push_back(
+      {"member",
+       status.removed ? UnavailableError("this node was removed from its cluster") : Status::Ok(),
+       true});
+  checks.push_back({"leader",
+                    status.leadership.leader.has_value()
+                        ? Status::Ok()
+                        : UnavailableError("no leader is known: an election is under way, or a "
+                                           "majority of the members is out of reach"),
+                    true});
+  checks.push_back({"writes", status.health, false});
+  return checks;
+}
+
+TransactionFigures NodeService::Transactions() const {
+  TransactionFigures figures;
+  figures.active = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(active_transactions_.load(std::memory_order_relaxed), 0));
+  figures.committed = committed_.load(std::memory_order_relaxed);
+  figures.aborted = aborted_.load(std::memory_order_relaxed);
+  return figures;
 }
 
 void NodeService::SetEndpoints(std::string grpc, std::string http) {

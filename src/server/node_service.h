@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cairn/status.h"
@@ -63,6 +64,17 @@ struct DatabaseStats {
   std::optional<std::int64_t> compaction_pending_bytes;
 };
 
+// One way to or from another node.
+struct LaneSight {
+  std::string_view lane;  // "consensus", "bulk": to it; "incoming": all that comes from it
+  bool connected = false;
+  std::uint64_t frames = 0;  // counters since start
+  std::uint64_t bytes = 0;
+  std::uint64_t dropped_frames = 0;
+  std::uint64_t connects = 0;
+  std::uint64_t queued_bytes = 0;  // now
+};
+
 // Another node of the cluster, as this one knows it.
 struct PeerSight {
   NodeId node;
@@ -70,6 +82,21 @@ struct PeerSight {
   bool is_learner = false;
   std::optional<Duration> silent_for;             // since it was last heard of; nothing: never
   std::optional<replication::NodeReport> report;  // its last one
+  std::optional<Duration> report_age;
+  std::vector<LaneSight> lanes;
+};
+
+struct TransactionFigures {
+  std::uint64_t active = 0;  // wait for their answer
+  std::uint64_t committed = 0;
+  std::uint64_t aborted = 0;  // conflicts and too old
+};
+
+// One thing that must hold for a node to be of full use.
+struct ReadinessCheck {
+  std::string name;    // "recovered", "member", "leader", "writes"
+  Status status;       // why not, for people
+  bool needed = true;  // a node that fails it is not ready
 };
 
 struct NodeServiceOptions {
@@ -97,12 +124,12 @@ class NodeService {
               storage::Engine* engine, replication::FaultInjector* faults, const Clock* clock);
 
   // RoutingManager::ExecuteAndWait, counted. The way of a synchronous adapter to data.
-  Result<kv::OperationResult> Execute(const replication::RequestContext& context,
+  Result<kv::OperationResult> Execute(Wire wire, const replication::RequestContext& context,
                                       kv::KvOperation operation);
   // RoutingManager::Execute, counted. `done` runs once, on whatever thread, possibly inside the
   // call. The service must outlive it.
-  void ExecuteAsync(const replication::RequestContext& context, kv::KvOperation operation,
-                    replication::OperationCallback done);
+  void ExecuteAsync(Wire wire, const replication::RequestContext& context,
+                    kv::KvOperation operation, replication::OperationCallback done);
 
   // Names of the column families that this node has applied, "default" first.
   [[nodiscard]] std::vector<std::string> ColumnFamilies() const {
@@ -116,6 +143,17 @@ class NodeService {
   // OK while this node can serve; else why not. For load balancers: a node that refuses writes for
   // want of room still serves reads, and is ready.
   [[nodiscard]] Status Ready() const;
+  // The same and more, one by one. "leader" holds while one is in contact with a quorum: a leader
+  // that hears of no quorum steps down, and a follower that hears of no leader forgets it, both
+  // within an election timeout.
+  [[nodiscard]] std::vector<ReadinessCheck> Readiness() const;
+
+  [[nodiscard]] NodeId node_id() const { return options_.node_id; }
+  [[nodiscard]] TransactionFigures Transactions() const;
+  // The other nodes; none on a node by itself.
+  [[nodiscard]] std::vector<PeerSight> Peers() const {
+    return options_.peers ? options_.peers() : std::vector<PeerSight>();
+  }
 
   [[nodiscard]] replication::ReplicaStatus Replica() const { return replica_->status(); }
   [[nodiscard]] storage::EngineFigures EngineFigures() const { return engine_->Figures(); }
@@ -143,12 +181,13 @@ class NodeService {
   [[nodiscard]] std::vector<NodeStatus> Nodes(const replication::ReplicaStatus& status) const;
   // The bookkeeping of a request: when it comes, and when it is answered.
   struct Running {
+    Wire wire;
     std::size_t operation;  // its index in kv::KvOperation
     bool read;
     bool transaction;
     MonotonicTime begun;
   };
-  Running Begin(const kv::KvOperation& operation, MonotonicTime now);
+  Running Begin(Wire wire, const kv::KvOperation& operation, MonotonicTime now);
   void End(const Running& request, StatusCode outcome);
 
   const NodeServiceOptions options_;

@@ -5,15 +5,28 @@
 
 namespace cairn::server {
 
+std::string_view NameOf(Wire wire) {
+  switch (wire) {
+    case Wire::kThrift:
+      return "thrift";
+    case Wire::kGrpc:
+      return "grpc";
+  }
+  return "unknown";
+}
+
 RequestMetrics::~RequestMetrics() {
-  for (auto& outcomes : histograms_) {
-    for (auto& histogram : outcomes) delete histogram.load();
+  for (auto& operations : histograms_) {
+    for (auto& outcomes : operations) {
+      for (auto& histogram : outcomes) delete histogram.load();
+    }
   }
 }
 
-void RequestMetrics::Record(std::size_t operation, StatusCode outcome, Duration took) {
+void RequestMetrics::Record(Wire wire, std::size_t operation, StatusCode outcome, Duration took) {
   const std::size_t code = std::min(static_cast<std::size_t>(outcome), kOutcomes - 1);
-  std::atomic<metrics::Histogram*>& place = histograms_[operation][code];
+  std::atomic<metrics::Histogram*>& place =
+      histograms_[static_cast<std::size_t>(wire)][operation][code];
   metrics::Histogram* histogram = place.load(std::memory_order_acquire);
   if (histogram == nullptr) {
     auto made = std::make_unique<metrics::Histogram>(metrics::LatencyBounds());
@@ -26,15 +39,18 @@ void RequestMetrics::Record(std::size_t operation, StatusCode outcome, Duration 
 
 void RequestMetrics::Render(metrics::Exposition* page) const {
   page->Family("cairn_request_duration_seconds", metrics::Kind::kHistogram,
-               "Time from taking a request in to its answer, by operation and outcome.");
-  for (std::size_t operation = 0; operation < kOperations; ++operation) {
-    for (std::size_t code = 0; code < kOutcomes; ++code) {
-      const metrics::Histogram* histogram =
-          histograms_[operation][code].load(std::memory_order_acquire);
-      if (histogram == nullptr) continue;
-      page->Sample({{"operation", kv::AllOperationNames()[operation]},
-                    {"outcome", StatusCodeName(static_cast<StatusCode>(code))}},
-                   histogram->Read(), 1e9);
+               "Time from taking a request in to its answer, by wire, operation and outcome.");
+  for (std::size_t wire = 0; wire < kWires; ++wire) {
+    for (std::size_t operation = 0; operation < kOperations; ++operation) {
+      for (std::size_t code = 0; code < kOutcomes; ++code) {
+        const metrics::Histogram* histogram =
+            histograms_[wire][operation][code].load(std::memory_order_acquire);
+        if (histogram == nullptr) continue;
+        page->Sample({{"wire", NameOf(static_cast<Wire>(wire))},
+                      {"operation", kv::AllOperationNames()[operation]},
+                      {"outcome", StatusCodeName(static_cast<StatusCode>(code))}},
+                     histogram->Read(), 1e9);
+      }
     }
   }
 }

@@ -1,4 +1,4 @@
-// Requests and how long they took, by operation and outcome.
+// Requests and how long they took, by wire, operation and outcome.
 //
 // Thread safety: all methods from any thread; Record neither locks nor, but for the first request
 // of a kind, allocates.
@@ -8,6 +8,8 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <string_view>
 #include <variant>
 
 #include "cairn/status.h"
@@ -18,6 +20,11 @@
 
 namespace cairn::server {
 
+// How a request came.
+enum class Wire : std::uint8_t { kThrift, kGrpc };
+inline constexpr std::size_t kWires = 2;
+std::string_view NameOf(Wire wire);  // "thrift", "grpc"
+
 class RequestMetrics {
  public:
   RequestMetrics() = default;
@@ -26,10 +33,10 @@ class RequestMetrics {
   RequestMetrics& operator=(const RequestMetrics&) = delete;
 
   // `operation`: the index of the alternative in kv::KvOperation.
-  void Record(std::size_t operation, StatusCode outcome, Duration took);
+  void Record(Wire wire, std::size_t operation, StatusCode outcome, Duration took);
 
-  // The family cairn_request_duration_seconds, one histogram for each operation and outcome that
-  // has happened. The outcome is the name of the status code: "OK", "CONFLICT", ...
+  // The family cairn_request_duration_seconds, one histogram for each wire, operation and outcome
+  // that has happened. The outcome is the name of the status code: "OK", "CONFLICT", ...
   void Render(metrics::Exposition* page) const;
 
  private:
@@ -37,7 +44,8 @@ class RequestMetrics {
   static constexpr std::size_t kOutcomes = static_cast<std::size_t>(StatusCode::kOutOfRange) + 1;
 
   // Made when first needed, so that the page holds what happens and no more.
-  std::array<std::array<std::atomic<metrics::Histogram*>, kOutcomes>, kOperations> histograms_{};
+  using Outcomes = std::array<std::atomic<metrics::Histogram*>, kOutcomes>;
+  std::array<std::array<Outcomes, kOperations>, kWires> histograms_{};
 };
 
 }  // namespace cairn::server

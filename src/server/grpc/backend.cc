@@ -36,12 +36,12 @@ void Backend::Execute(replication::RequestContext context, kv::KvOperation opera
     Ended();
   };
   if (!range) {
-    node_->ExecuteAsync(context, std::move(operation), std::move(counted));
+    node_->ExecuteAsync(Wire::kGrpc, context, std::move(operation), std::move(counted));
     return;
   }
   worker->Post([this, context = std::move(context), operation = std::move(operation),
                 counted = std::move(counted)]() mutable {
-    node_->ExecuteAsync(context, std::move(operation), std::move(counted));
+    node_->ExecuteAsync(Wire::kGrpc, context, std::move(operation), std::move(counted));
   });
 }
 

@@ -24,12 +24,12 @@ kv::AtomicCommit CommitOf(const std::string& key, Version read_version,
 TEST(NodeServiceTest, CountsWhatItAnswered) {
   TestNode node;
   NodeService& service = node.service();
-  ASSERT_TRUE(service.Execute({}, kv::Set{"a", "1", ""}).ok());
-  ASSERT_TRUE(service.Execute({}, kv::Get{"a", ""}).ok());
-  ASSERT_TRUE(service.Execute({}, kv::Get{"b", ""}).ok());
-  ASSERT_FALSE(service.Execute({}, kv::Get{"", ""}).ok());
-  ASSERT_TRUE(service.Execute({}, CommitOf("a", Version(0))).ok());
-  const auto conflict = service.Execute({}, CommitOf("a", Version(2), {{"a", {}}}));
+  ASSERT_TRUE(service.Execute(Wire::kThrift, {}, kv::Set{"a", "1", ""}).ok());
+  ASSERT_TRUE(service.Execute(Wire::kThrift, {}, kv::Get{"a", ""}).ok());
+  ASSERT_TRUE(service.Execute(Wire::kThrift, {}, kv::Get{"b", ""}).ok());
+  ASSERT_FALSE(service.Execute(Wire::kThrift, {}, kv::Get{"", ""}).ok());
+  ASSERT_TRUE(service.Execute(Wire::kThrift, {}, CommitOf("a", Version(0))).ok());
+  const auto conflict = service.Execute(Wire::kThrift, {}, CommitOf("a", Version(2), {{"a", {}}}));
   EXPECT_EQ(StatusCode::kConflict, conflict.status().code());
 
   const DatabaseStats stats = service.Stats();
@@ -47,10 +47,10 @@ TEST(NodeServiceTest, ADeadlineThatHasPassedIsATimeoutAndNothingIsDone) {
   TestNode node;
   replication::RequestContext context;
   context.deadline = node.service().clock().Now();
-  const auto late = node.service().Execute(context, kv::Set{"a", "1", ""});
+  const auto late = node.service().Execute(Wire::kThrift, context, kv::Set{"a", "1", ""});
   EXPECT_EQ(StatusCode::kTimeout, late.status().code());
   EXPECT_FALSE(late.status().maybe_applied());
-  const auto read = node.service().Execute({}, kv::Get{"a", ""});
+  const auto read = node.service().Execute(Wire::kThrift, {}, kv::Get{"a", ""});
   ASSERT_TRUE(read.ok());
   EXPECT_FALSE(std::get<kv::GetResult>(read.value()).found);
 }
@@ -75,10 +75,10 @@ TEST(NodeServiceTest, AFullDiskDegradesTheNode) {
   // The write is in the log and waits for room until its deadline; the node knows by then.
   replication::RequestContext context;
   context.deadline = node.service().clock().Now() + std::chrono::milliseconds(200);
-  EXPECT_FALSE(node.service().Execute(context, kv::Set{"a", "1", ""}).ok());
+  EXPECT_FALSE(node.service().Execute(Wire::kThrift, context, kv::Set{"a", "1", ""}).ok());
   EXPECT_EQ("degraded", node.service().Health().nodes[0].status);
   EXPECT_EQ("unhealthy", node.service().Health().status) << "of one node none is healthy";
-  EXPECT_TRUE(node.service().Execute({}, kv::Get{"a", ""}).ok()) << "reads go on";
+  EXPECT_TRUE(node.service().Execute(Wire::kThrift, {}, kv::Get{"a", ""}).ok()) << "reads go on";
   node.engine().SetCapacity({});
 }
 
@@ -93,15 +93,15 @@ TEST(NodeServiceTest, NodesAreFoundByTheirId) {
 
 TEST(NodeServiceTest, ColumnFamiliesAreListed) {
   TestNode node;
-  ASSERT_TRUE(node.service().Execute({}, kv::CreateColumnFamily{"b"}).ok());
-  ASSERT_TRUE(node.service().Execute({}, kv::CreateColumnFamily{"a"}).ok());
+  ASSERT_TRUE(node.service().Execute(Wire::kThrift, {}, kv::CreateColumnFamily{"b"}).ok());
+  ASSERT_TRUE(node.service().Execute(Wire::kThrift, {}, kv::CreateColumnFamily{"a"}).ok());
   EXPECT_EQ((std::vector<std::string>{"default", "a", "b"}), node.service().ColumnFamilies());
 }
 
 TEST(NodeServiceTest, AStoppedReplicaIsUnavailable) {
   TestNode node;
   node.StopReplica();
-  const auto refused = node.service().Execute({}, kv::Set{"a", "1", ""});
+  const auto refused = node.service().Execute(Wire::kThrift, {}, kv::Set{"a", "1", ""});
   EXPECT_EQ(StatusCode::kUnavailable, refused.status().code());
 }
 

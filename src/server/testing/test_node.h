@@ -35,6 +35,7 @@ class TestNode {
   [[nodiscard]] storage::MemoryEngine& engine() { return engine_; }
   [[nodiscard]] FaultFileSystem& files() { return files_; }
   [[nodiscard]] replication::Replica& replica() { return *replica_; }
+  [[nodiscard]] consensus::Journal& journal() { return *journal_; }
 
   // Everyone who waits is answered with kUnavailable from here on.
   void StopReplica() { replica_->Stop(); }

@@ -87,7 +87,7 @@ class KvHandler final : public thrift_api::TransactionalKVIf {
     CAIRN_ASSIGN_OR_RETURN(const replication::RequestContext context,
                            MakeContext(request, node_->clock().Now()));
     CAIRN_ASSIGN_OR_RETURN(kv::OperationResult result,
-                           node_->Execute(context, std::move(operation)));
+                           node_->Execute(Wire::kThrift, context, std::move(operation)));
     return std::get<Answer>(std::move(result));
   }
 

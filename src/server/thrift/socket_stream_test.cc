@@ -8,7 +8,7 @@
 #include <array>
 #include <string>
 
-#include "src/server/thrift/listener.h"
+#include "src/server/listener.h"
 #include "src/server/thrift/message_transport.h"
 
 namespace cairn::server {

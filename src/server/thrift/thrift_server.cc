@@ -23,9 +23,9 @@
 #include "src/base/log.h"
 #include "src/base/mutex.h"
 #include "src/base/sanitizers.h"
+#include "src/server/listener.h"
 #include "src/server/thrift/call_loop.h"
 #include "src/server/thrift/caller.h"
-#include "src/server/thrift/listener.h"
 #include "src/server/thrift/log_throttle.h"
 #include "src/server/thrift/socket_stream.h"
 

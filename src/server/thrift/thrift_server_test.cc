@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "src/base/mutex.h"
-#include "src/server/thrift/listener.h"
+#include "src/server/listener.h"
 #include "src/server/thrift/wire_testing.h"
 
 namespace cairn::server {

@@ -1,8 +1,8 @@
 // Listening TCP sockets for an address given as text.
 //
 // Thread safety: Listen from any thread; a Listener belongs to one thread at a time.
-#ifndef CAIRN_SRC_SERVER_THRIFT_LISTENER_H_
-#define CAIRN_SRC_SERVER_THRIFT_LISTENER_H_
+#ifndef CAIRN_SRC_SERVER_LISTENER_H_
+#define CAIRN_SRC_SERVER_LISTENER_H_
 
 #include <cstdint>
 #include <string>
@@ -49,4 +49,4 @@ std::string PeerName(int fd);
 
 }  // namespace cairn::server
 
-#endif  // CAIRN_SRC_SERVER_THRIFT_LISTENER_H_
+#endif  // CAIRN_SRC_SERVER_LISTENER_H_

@@ -1,4 +1,4 @@
-#include "src/server/thrift/listener.h"
+#include "src/server/listener.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
