@@ -13,7 +13,7 @@
 
 # Outside libraries: <name>_PREFIXES are the include prefixes that the name unlocks.
 set(CAIRN_EXTERNALS absl fmt spdlog xxhash rocksdb thrift boost tomlplusplus CLI nlohmann
-    benchmark grpcpp google rapidcheck gtest gmock ucp ucs asio histedit)
+    benchmark grpcpp google rapidcheck gtest gmock ucp ucs asio histedit httplib)
 set(CAIRN_EXT_absl absl::flat_hash_map absl::flat_hash_set absl::btree absl::any_invocable
     absl::strings absl::span absl::cleanup absl::inlined_vector absl::random_random)
 set(CAIRN_EXT_fmt fmt::fmt)
@@ -33,6 +33,7 @@ set(CAIRN_EXT_ucp ucp)
 set(CAIRN_EXT_ucs ucs)
 set(CAIRN_EXT_asio ssl crypto)
 set(CAIRN_EXT_histedit edit)
+set(CAIRN_EXT_httplib cairn_httplib)
 set(CAIRN_EXT_gtest GTest::gtest)
 set(CAIRN_EXT_gmock GTest::gmock)
 

@@ -148,6 +148,15 @@ void Cluster::Join(const JoinRequest& request) {
       });
 }
 
+namespace {
+
+server::LaneSight SightOf(std::string_view name, const transport::LinkFigures& link) {
+  return {name,         link.connected, link.frames,      link.bytes,
+          link.dropped, link.connects,  link.queued_bytes};
+}
+
+}  // namespace
+
 std::vector<server::PeerSight> Cluster::Peers() const {
   std::shared_ptr<replication::Replica> replica;
   {
@@ -172,10 +181,16 @@ std::vector<server::PeerSight> Cluster::Peers() const {
     sight.node = connection.peer;
     sight.is_learner = !member->voter && !member->joining;
     sight.endpoint = configured(connection.peer);
+    for (const auto& [lane, name] : {std::pair{transport::Lane::kConsensus, "consensus"},
+                                     std::pair{transport::Lane::kBulk, "bulk"}}) {
+      sight.lanes.push_back(SightOf(name, connection.outgoing[static_cast<std::size_t>(lane)]));
+    }
+    sight.lanes.push_back(SightOf("incoming", connection.incoming));
     if (connection.last_received) sight.silent_for = now - *connection.last_received;
     const auto report = reports.find(connection.peer);
     if (report != reports.end()) {
       sight.report = report->second.report;
+      sight.report_age = now - report->second.received;
       if (!sight.report->endpoints.thrift.empty()) sight.endpoint = sight.report->endpoints.thrift;
     }
     sights.push_back(std::move(sight));

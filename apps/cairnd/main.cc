@@ -70,7 +70,7 @@ std::optional<int> ParseFlags(int argc, char** argv, Flags* flags) {
   app.add_option("--grpc-port", overrides.grpc_port,
                  "Port of the gRPC services; 0 chooses a free one and prints it");
   app.add_option("--http-port", overrides.http_port,
-                 "Port for metrics and health; accepted, not served by this version");
+                 "Port for metrics and health; 0 chooses a free one and prints it");
   app.add_option("--node-id", overrides.node_id, "Number of the node ([deployment] instance_id)");
   app.add_option("--log-dir", overrides.log_dir, "Folder of the text log ([logging] log_dir)");
   app.add_flag("--verbose", overrides.verbose, "Logs at level debug, to standard error as well");
@@ -177,6 +177,9 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
   const std::string grpc = (*node)->grpc_endpoint();
   if (!grpc.empty()) CAIRN_LOG(kInfo, "node: serving gRPC on {}", grpc);
   if (!grpc.empty()) std::cout << "  gRPC on " << grpc << "\n";
+  const std::string http = (*node)->http_endpoint();
+  if (!http.empty()) CAIRN_LOG(kInfo, "node: serving metrics and health on {}", http);
+  if (!http.empty()) std::cout << "  HTTP on " << http << "\n";
   if (const MemoryPlane* memory = (*node)->memory()) {
     std::cout << "  memory plane on " << memory->address() << "\n";
     if (!memory->tensorstore_address().empty()) {

@@ -10,8 +10,8 @@
 #include "src/base/log.h"
 #include "src/base/mutex.h"
 #include "src/consensus/solo/solo_core.h"
+#include "src/server/listener.h"
 #include "src/server/thrift/kv_processor.h"
-#include "src/server/thrift/listener.h"
 #include "src/storage/rocksdb/rocksdb_engine.h"
 
 namespace cairn::node {
@@ -64,6 +64,7 @@ Status While(const std::string& doing, const Status& status) {
 Node::Node(NodeOptions options) : options_(std::move(options)), random_(SystemEntropy()) {}
 
 Node::~Node() {
+  if (http_ != nullptr) http_->SetStopping();
   // Calls first: they use everything else.
   const bool thrift_idle = server_ == nullptr || server_->Stop(Duration(0));
   const bool grpc_idle = grpc_server_ == nullptr || grpc_server_->Stop(Duration(0));
@@ -76,6 +77,8 @@ Node::~Node() {
 
 Result<std::unique_ptr<Node>> Node::Start(NodeOptions options) {
   std::unique_ptr<Node> node(new Node(std::move(options)));
+  CAIRN_ASSIGN_OR_RETURN(node->http_, HttpPort::Start(node->options_.config, &node->clock_));
+  node->SetPhase("opening its data");
   CAIRN_RETURN_IF_ERROR(node->OpenData());
   CAIRN_RETURN_IF_ERROR(node->Recover());
   CAIRN_RETURN_IF_ERROR(node->Serve());
@@ -166,6 +169,7 @@ Status Node::Recover() {
   replication::ReplicaEnvironment environment;
   std::unique_ptr<consensus::Core> core;
   if (options_.config.deployment.mode == config::DeploymentMode::kReplicated) {
+    SetPhase("waiting for the other members of its cluster");
     auto cluster = Cluster::Enter(options_.config, *folder_, core_thread_.get(), &clock_);
     if (!cluster.ok()) return While("cannot enter the cluster", cluster.status());
     cluster_ = *std::move(cluster);
@@ -198,6 +202,7 @@ Status Node::Recover() {
   replica_ = replication::Replica::Create(options, environment, std::move(core), journal_.get(),
                                           state_machine_.get(), engine_.get());
   if (cluster_ != nullptr) cluster_->SetReplica(replica_);
+  SetPhase("replaying its journal");
   const auto recovered = std::make_shared<Answer>();
   const MonotonicTime begun = clock_.Now();
   Status started =
@@ -245,12 +250,14 @@ Status Node::Serve() {
   CAIRN_ASSIGN_OR_RETURN(
       server_, server::ThriftServer::Start(options, *std::move(listener),
                                            server::MakeKvProcessor(service_.get()), &clock_));
+  service_->SetEndpoints("", http_endpoint());
   CAIRN_RETURN_IF_ERROR(ServeGrpc());
   if (!config.dram.listen_addr.empty()) {
     auto memory = MemoryPlane::Start(config.dram);
     if (!memory.ok()) return While("cannot serve the memory plane ([dram])", memory.status());
     memory_ = *std::move(memory);
   }
+  ServePages();
   const server::Endpoints endpoints = service_->endpoints();
   replica_->SetClientEndpoints({AdvertisedOf(config, endpoints.thrift),
                                 AdvertisedOf(config, endpoints.grpc),
@@ -273,13 +280,39 @@ Status Node::ServeGrpc() {
     return Status::Ok();
   }
   grpc_server_ = *std::move(server);
-  service_->SetEndpoints(Endpoint{options.bind_address, grpc_server_->port()}.ToString(), "");
+  service_->SetEndpoints(Endpoint{options.bind_address, grpc_server_->port()}.ToString(),
+                         http_endpoint());
   return Status::Ok();
+}
+
+void Node::SetPhase(const std::string& phase) {
+  if (http_ != nullptr) http_->SetPhase(phase);
+}
+
+void Node::ServePages() {
+  if (http_ == nullptr) return;
+  server::MetricsSources sources;
+  sources.service = service_.get();
+  sources.replica = replica_.get();
+  sources.journal = journal_.get();
+  sources.data_directory = folder_->path();
+  if (memory_ != nullptr) {
+    sources.more.emplace_back(
+        [memory = memory_.get()](metrics::Exposition* page) { memory->AppendFamilies(page); });
+  }
+  auto parts = std::make_unique<server::PartWatch>(&clock_);
+  parts->Add("core", core_thread_.get(), true);
+  parts->Add("journal", journal_thread_.get(), true);
+  parts->Add("apply", apply_thread_.get(), true);
+  // A flush or a snapshot may take minutes.
+  parts->Add("upkeep", upkeep_thread_.get(), false);
+  http_->SetServing(std::move(sources), std::move(parts), {server_.get(), grpc_server_.get()});
 }
 
 Status Node::Stop() {
   HandOver();
   CAIRN_LOG(kInfo, "node: stopping; no new requests are taken");
+  if (http_ != nullptr) http_->SetStopping();
   memory_.reset();
   const bool thrift_idle = server_->Stop(kDrain);
   const bool grpc_idle = grpc_server_ == nullptr || grpc_server_->Stop(kDrain);

@@ -13,6 +13,7 @@
 
 #include "apps/cairnd/cluster.h"
 #include "apps/cairnd/dram.h"
+#include "apps/cairnd/http.h"
 #include "cairn/status.h"
 #include "src/base/clock.h"
 #include "src/base/executor.h"
@@ -60,6 +61,10 @@ class Node {
   [[nodiscard]] std::uint16_t thrift_port() const { return server_->port(); }
   // Where the gRPC services listen; empty if they don't.
   [[nodiscard]] std::string grpc_endpoint() const { return service_->endpoints().grpc; }
+  // Where metrics and health are served; empty if they are not.
+  [[nodiscard]] std::string http_endpoint() const {
+    return http_ == nullptr ? std::string() : http_->endpoint();
+  }
   // Where its peers reach it; empty for a node by itself.
   [[nodiscard]] std::string peer_endpoint() const {
     return cluster_ == nullptr ? std::string() : cluster_->endpoint();
@@ -79,12 +84,17 @@ class Node {
   Status Serve();
   Status ServeGrpc();
   void HandOver();
+  void ServePages();
+  // What /readyz says.
+  void SetPhase(const std::string& phase);
   void StopReplica();
   Status FlushDatabase();
 
   const NodeOptions options_;
   const SystemClock clock_;
   SeededRandom random_;
+  // Served from the first step on; reads the others, from ServePages until SetStopping.
+  std::unique_ptr<HttpPort> http_;
   std::unique_ptr<DataFolder> folder_;
   std::unique_ptr<consensus::Journal> journal_;
   std::unique_ptr<storage::Engine> engine_;

@@ -395,6 +395,30 @@ TEST(ConfigFiles, StandaloneFileLoads) {
   EXPECT_TRUE(CheckRunnable(*config).ok());
 }
 
+TEST(Effective, FillsPortsInAndHidesSecrets) {
+  NodeConfig config = Parsed(
+      "[deployment]\ninstance_id = 3\n[dram]\nlisten_addr = \"a:1\"\n"
+      "spec = '{\"token\": \"hush\"}'\n");
+  const NodeConfig effective = Effective(config);
+  EXPECT_EQ(effective.server.thrift_port, 9093u);
+  EXPECT_EQ(effective.server.grpc_port, 50'054u);
+  EXPECT_EQ(effective.server.http_port, 8093u);
+  EXPECT_EQ(effective.dram.spec, "(hidden)");
+  EXPECT_EQ(effective.dram.listen_addr, "a:1");
+  config.dram.spec = "{\"timeout_ms\": 5}";
+  EXPECT_EQ(Effective(config).dram.spec, config.dram.spec);
+  EXPECT_EQ(Parsed(RenderToml(effective, false)), effective);
+}
+
+TEST(Effective, IsWrittenAsJson) {
+  const std::string json = RenderJson(Effective(Parsed("[logging]\nlog_dir = 'a\"b\\c'\n")));
+  EXPECT_THAT(json, testing::StartsWith("{\n  \"deployment\": {\n    \"mode\": \"standalone\",\n"));
+  EXPECT_THAT(json, HasSubstr("    \"bits_per_key\": 10.0\n  },\n"));
+  EXPECT_THAT(json, HasSubstr("    \"log_dir\": \"a\\\"b\\\\c\",\n"));
+  EXPECT_THAT(json, testing::EndsWith("\n  }\n}\n"));
+  EXPECT_THAT(RenderJson(NodeConfig{}), testing::Not(HasSubstr("http_port")));
+}
+
 // The generated documents. CAIRN_UPDATE_DOCS=1 writes them anew.
 void ExpectGenerated(const std::string& path, const std::string& current,
                      const std::string& expected) {

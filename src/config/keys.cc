@@ -28,9 +28,12 @@ constexpr std::uint64_t kDayMs = 86'400'000;
 constexpr std::uint64_t kYearSeconds = 31'536'000;
 constexpr std::uint64_t kMiB = 1 << 20;
 
-constexpr std::array<SectionSpec, 19> kSections = {{
+constexpr std::array<SectionSpec, 20> kSections = {{
     {"deployment", "Who this node is. A file without this section describes a standalone node."},
     {"server", "What the node listens on and how much it takes in."},
+    {"http",
+     "The port for metrics, health and diagnosis (docs/metrics.md). It only tells: nothing can be "
+     "changed through it."},
     {"database", "Where the data lies."},
     {"storage", "How long old versions live, and the size of the journal."},
     {"rocksdb", "Memory, files and threads of RocksDB."},
@@ -107,8 +110,10 @@ const KeySpec kKeys[] = {
         server, grpc_port,
         "Port of the gRPC services. Unless given: 50051 + instance_id, and a node that finds it "
         "taken goes on without gRPC. 0 chooses a free one."),
-    CAIRN_PORT_(server, http_port,
-                "Port for metrics and health. Unless given: 8090 + instance_id. Not served yet."),
+    CAIRN_PORT_(
+        server, http_port,
+        "Port for metrics and health ([http]). Unless given: 8090 + instance_id, and a node "
+        "that finds it taken goes on without it. 0 chooses a free one."),
     CAIRN_INTEGER_(
         server, max_connections, 1, 1'000'000,
         "Client connections at once; a further one is told so and closed. An idle connection "
@@ -116,6 +121,14 @@ const KeySpec kKeys[] = {
     CAIRN_INTEGER_(server, request_timeout_ms, 1, kDayMs,
                    "Time in which a request is answered that brings no deadline of its own. After "
                    "it: TIMEOUT."),
+
+    CAIRN_BOOL_(http, enabled, "Whether the port is served."),
+    CAIRN_TEXT_(http, bind, false,
+                "Address to listen on. The default takes connections from this machine only; "
+                "there is no authentication, and the pages tell addresses, sizes and settings."),
+    CAIRN_INTEGER_(http, max_connections, 1, 10'000,
+                   "Connections at once. A further one takes the place of one that is idle, or is "
+                   "told 503."),
 
     CAIRN_TEXT_(database, base_path, false,
                 "Folder of the data, made if missing. In replicated mode a node uses "

@@ -71,6 +71,14 @@ struct ServerConfig {
   friend bool operator==(const ServerConfig&, const ServerConfig&) = default;
 };
 
+// The port for metrics and health (docs/metrics.md); its number is server.http_port.
+struct HttpConfig {
+  bool enabled = true;
+  std::string bind = "127.0.0.1";
+  std::uint64_t max_connections = 64;
+  friend bool operator==(const HttpConfig&, const HttpConfig&) = default;
+};
+
 struct DatabaseConfig {
   std::string base_path = "./data/rocksdb";
   friend bool operator==(const DatabaseConfig&, const DatabaseConfig&) = default;
@@ -214,6 +222,7 @@ struct DramConfig {
 struct NodeConfig {
   DeploymentConfig deployment;
   ServerConfig server;
+  HttpConfig http;
   DatabaseConfig database;
   StorageConfig storage;
   RocksDbConfig rocksdb;
@@ -287,6 +296,14 @@ std::string DataDirectory(const NodeConfig& config);
 // The configuration as a TOML file that parses to the same value. With `documented`, each key is
 // preceded by a comment of its documentation (configs/all_keys.toml).
 std::string RenderToml(const NodeConfig& config, bool documented);
+
+// The configuration as a node has it in force, for whoever may look at the node: ports that follow
+// from rules are filled in, and texts that may be secrets (passwords, tokens) read "(hidden)".
+NodeConfig Effective(const NodeConfig& config);
+
+// The configuration as JSON: an object of sections, each an object of keys; a port that was not
+// given is absent.
+std::string RenderJson(const NodeConfig& config);
 
 // The reference part of docs/configuration.md: a table of keys a section.
 std::string RenderMarkdown();

@@ -105,6 +105,14 @@ void RenderKey(const KeySpec& key, const NodeConfig& config, bool documented, st
   if (documented) *out += '\n';
 }
 
+// Whether a text of this name is one that nobody should see.
+bool MayBeSecret(std::string_view name) {
+  for (const std::string_view word : {"password", "passphrase", "secret", "token", "credential"}) {
+    if (name.find(word) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string Expectation(const Field& field) {
@@ -184,6 +192,38 @@ std::string RenderToml(const NodeConfig& config, bool documented) {
   }
   while (out.ends_with("\n\n")) out.pop_back();
   return out;
+}
+
+NodeConfig Effective(const NodeConfig& config) {
+  NodeConfig effective = config;
+  effective.server.thrift_port = ThriftPort(config);
+  effective.server.grpc_port = GrpcPort(config);
+  effective.server.http_port = HttpPort(config);
+  for (const KeySpec& key : Keys()) {
+    const auto* text = std::get_if<TextField>(&key.field);
+    if (text == nullptr) continue;
+    std::string& value = text->access(effective);
+    // A spec of the memory plane is a text with keys of its own.
+    const bool inside = key.section == "dram" && key.name == "spec" && MayBeSecret(value);
+    if (!value.empty() && (MayBeSecret(key.name) || inside)) value = "(hidden)";
+  }
+  return effective;
+}
+
+std::string RenderJson(const NodeConfig& config) {
+  std::string out = "{";
+  for (const SectionSpec& section : Sections()) {
+    out += fmt::format("{}\n  {}: {{", out.size() == 1 ? "" : ",", Quote(section.name));
+    const std::size_t begin = out.size();
+    for (const KeySpec& key : Keys()) {
+      // What TOML writes of booleans, numbers, texts and lists of texts is JSON, too.
+      const std::string value = RenderValue(key.field, config);
+      if (key.section != section.name || value.empty()) continue;
+      out += fmt::format("{}\n    {}: {}", out.size() == begin ? "" : ",", Quote(key.name), value);
+    }
+    out += "\n  }";
+  }
+  return out + "\n}\n";
 }
 
 std::string RenderMarkdown() {

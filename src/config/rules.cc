@@ -125,7 +125,8 @@ void CheckPorts(const NodeConfig& config, std::vector<Contradiction>* found) {
   must_be_free("server", "thrift_port", ThriftPort(config));
   // Ports that were not asked for give way: nothing listens on them unless it is served.
   if (config.server.grpc_port.has_value()) must_be_free("server", "grpc_port", GrpcPort(config));
-  if (config.server.http_port.has_value()) must_be_free("server", "http_port", HttpPort(config));
+  if (config.http.enabled && config.server.http_port.has_value())
+    must_be_free("server", "http_port", HttpPort(config));
   if (Replicated(config)) must_be_free("consensus", "endpoints", PeerPort(config));
 }
 
@@ -249,6 +250,12 @@ std::vector<std::string> Warnings(const NodeConfig& config) {
     warnings.emplace_back("[server] bind = \"" + config.server.bind +
                           "\" takes connections from other machines, and the Thrift service has "
                           "no authentication; let a firewall guard it");
+  }
+  if (config.http.enabled && config.http.bind != "127.0.0.1" && config.http.bind != "::1" &&
+      config.http.bind != "localhost") {
+    warnings.emplace_back("[http] bind = \"" + config.http.bind +
+                          "\" shows metrics and configuration to other machines, without "
+                          "authentication; let a firewall guard it");
   }
   return warnings;
 }

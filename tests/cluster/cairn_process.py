@@ -73,9 +73,10 @@ class Node:
         command = [*self.prefix, str(BIN / "cairnd"), "--data-dir", str(self.folder), *self.arguments]
         if port is not None:
             command += ["--port", str(port)]
-            # Tests run side by side: none may depend on gRPC's port of the defaults being free.
-            if "--grpc-port" not in self.arguments:
-                command += ["--grpc-port", "0"]
+            # Tests run side by side: none may depend on a port of the defaults being free.
+            for flag in ("--grpc-port", "--http-port"):
+                if flag not in self.arguments:
+                    command += [flag, "0"]
         self.output = ""
         self.port = None
         # Ended by its owner, never left behind: each test kills what it started.
@@ -143,6 +144,12 @@ class Node:
     @property
     def endpoint(self):
         return f"{self.host}:{self.port}"
+
+    @property
+    def http_endpoint(self):
+        """Where it serves metrics and health; None if it does not."""
+        found = re.search(r"^  HTTP on (\S+)$", self.output, re.MULTILINE)
+        return found.group(1) if found else None
 
     def client(self, seconds=30):
         return Client(self.port, seconds, self.host)

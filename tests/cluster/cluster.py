@@ -17,12 +17,13 @@ __all__ = ["TIMING", "Cluster", "ClusterTestCase", "Writers"]
 class Cluster:
     """Nodes 0 to size - 1, each with a folder of its own. Killed when the `with` block ends.
     `hosts`: an address for each node to listen on, else loopback. `config`: TOML that all have, or
-    a function that gives each number its own."""
+    a function that gives each number its own. Metrics are on 127.0.0.1, on http_ports."""
 
     def __init__(self, scratch, size=3, config="", environment=None, hosts=None):
         self.scratch = pathlib.Path(scratch)
-        ports = free_ports(2 * size)
-        self.ports, self.peer_ports = ports[:size], ports[size:]
+        ports = free_ports(3 * size)
+        self.ports, self.peer_ports = ports[:size], ports[size:2 * size]
+        self.http_ports = ports[2 * size:]
         self.hosts = hosts or ["127.0.0.1"] * size
         self.config, self.environment = config, environment
         self.nodes = []
@@ -36,7 +37,8 @@ class Cluster:
         file = self.scratch / f"node{number}.toml"
         file.write_text(f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
                         f"replica_endpoints = {quoted[0]}\n{TIMING}endpoints = {quoted[1]}\n"
-                        f'[server]\nbind = "{self.hosts[number]}"\ngrpc_port = 0\n{own}')
+                        f'[server]\nbind = "{self.hosts[number]}"\ngrpc_port = 0\n'
+                        f"http_port = {self.http_ports[number]}\n{own}")
         node = Node(self.scratch / "data", ["--config", file], self.environment)
         node.host = self.hosts[number]
         self.nodes.append(node)
@@ -45,9 +47,10 @@ class Cluster:
         """A further node, not started, whose configuration names the others and itself: its
         number. It is no member until it is added."""
         number = len(self.nodes)
-        port, peer_port = free_ports(2)
+        port, peer_port, http_port = free_ports(3)
         self.ports.append(port)
         self.peer_ports.append(peer_port)
+        self.http_ports.append(http_port)
         self.hosts.append("127.0.0.1")
         self._make_node(number)
         return number

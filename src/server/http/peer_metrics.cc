@@ -1,0 +1,92 @@
+#include "src/server/http/peer_metrics.h"
+
+#include <string>
+#include <string_view>
+
+namespace cairn::server {
+namespace {
+
+using metrics::Exposition;
+using metrics::Kind;
+
+double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
+void Contact(const std::vector<PeerSight>& peers, Exposition* page) {
+  page->Family("cairn_peer_last_contact_seconds", Kind::kGauge,
+               "Time since anything was heard of a peer; absent if nothing ever was.");
+  for (const PeerSight& peer : peers) {
+    if (peer.silent_for) page->Sample({{"peer", ToString(peer.node)}}, Seconds(*peer.silent_for));
+  }
+}
+
+void Reports(const std::vector<PeerSight>& peers, Slot committed, Exposition* page) {
+  const auto each = [&](auto sample) {
+    for (const PeerSight& peer : peers) {
+      if (peer.report) sample(peer, ToString(peer.node));
+    }
+  };
+  page->Family("cairn_peer_report_age_seconds", Kind::kGauge,
+               "Age of a peer's last report, on which the next four rest.");
+  each([&](const PeerSight& peer, const std::string& node) {
+    if (peer.report_age) page->Sample({{"peer", node}}, Seconds(*peer.report_age));
+  });
+  page->Family("cairn_peer_slot", Kind::kGauge, "Positions in a peer's log, by its last report.");
+  each([&](const PeerSight& peer, const std::string& node) {
+    page->Sample({{"peer", node}, {"position", "last"}}, peer.report->last_slot.value());
+    page->Sample({{"peer", node}, {"position", "committed"}}, peer.report->committed_slot.value());
+    page->Sample({{"peer", node}, {"position", "applied"}}, peer.report->applied_slot.value());
+  });
+  page->Family("cairn_peer_lag_slots", Kind::kGauge,
+               "Entries that are committed on this node and, by its last report, not yet applied "
+               "on the peer.");
+  each([&](const PeerSight& peer, const std::string& node) {
+    const std::uint64_t there = peer.report->applied_slot.value();
+    page->Sample({{"peer", node}}, committed.value() > there ? committed.value() - there : 0);
+  });
+  page->Family("cairn_peer_is_leader", Kind::kGauge,
+               "1 if the peer took itself for the leader in its last report, else 0.");
+  each([&](const PeerSight& peer, const std::string& node) {
+    page->Sample({{"peer", node}}, std::uint64_t{peer.report->role == consensus::Role::kLeader});
+  });
+  page->Family("cairn_peer_accepts_writes", Kind::kGauge,
+               "1 if the peer had room for writes in its last report, else 0.");
+  each([&](const PeerSight& peer, const std::string& node) {
+    page->Sample({{"peer", node}}, std::uint64_t{peer.report->problem.empty()});
+  });
+}
+
+template <class Value>
+void LaneFamily(const std::vector<PeerSight>& peers, Value LaneSight::*figure,
+                std::string_view name, Kind kind, std::string_view help, Exposition* page) {
+  page->Family(name, kind, help);
+  for (const PeerSight& peer : peers) {
+    for (const LaneSight& lane : peer.lanes) {
+      page->Sample({{"peer", ToString(peer.node)}, {"lane", lane.lane}},
+                   std::uint64_t{lane.*figure});
+    }
+  }
+}
+
+}  // namespace
+
+void AppendPeerFamilies(const std::vector<PeerSight>& peers, Slot committed, Exposition* page) {
+  if (peers.empty()) return;
+  Contact(peers, page);
+  Reports(peers, committed, page);
+  LaneFamily(peers, &LaneSight::connected, "cairn_peer_connected", Kind::kGauge,
+             "1 while the connection stands, else 0. Lanes: consensus and bulk to the peer; "
+             "incoming, all that it dialled.",
+             page);
+  LaneFamily(peers, &LaneSight::connects, "cairn_peer_connects_total", Kind::kCounter,
+             "Connections that came to stand.", page);
+  LaneFamily(peers, &LaneSight::frames, "cairn_peer_frames_total", Kind::kCounter,
+             "Frames sent, on lane incoming received.", page);
+  LaneFamily(peers, &LaneSight::bytes, "cairn_peer_bytes_total", Kind::kCounter,
+             "Bytes of these frames.", page);
+  LaneFamily(peers, &LaneSight::dropped_frames, "cairn_peer_dropped_frames_total", Kind::kCounter,
+             "Frames that were not sent: no connection, or a full queue.", page);
+  LaneFamily(peers, &LaneSight::queued_bytes, "cairn_peer_queued_bytes", Kind::kGauge,
+             "Bytes that wait to be sent.", page);
+}
+
+}  // namespace cairn::server
