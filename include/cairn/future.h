@@ -31,6 +31,17 @@ namespace cairn {
 
 namespace internal {
 
+// What a thread that waits for a result can do to bring it about, instead of sleeping until another
+// thread has done it. Not for use by applications.
+class FutureHelper {
+ public:
+  virtual ~FutureHelper() = default;
+  // Returns when `done` says true, or when this thread can be of no (more) help.
+  virtual void Help(const std::function<bool()>& done) = 0;
+  // What somebody waits for inside Help has come from elsewhere: have it look.
+  virtual void Nudge() = 0;
+};
+
 // What a Future and its Promise share. Not for use by applications.
 template <typename T>
 struct FutureState {
@@ -40,6 +51,7 @@ struct FutureState {
   bool Fulfil(Result<T> value) {
     Callback taker;
     std::function<void()> no_longer_needed;  // destroyed without the lock
+    std::shared_ptr<FutureHelper> nudged;
     {
       const std::lock_guard<std::mutex> lock(mutex);
       if (fulfilled) return false;
@@ -50,10 +62,11 @@ struct FutureState {
       } else {
         result.emplace(std::move(value));
         changed.notify_all();
-        return true;
+        if (helped) nudged = helper;
       }
     }
-    taker(std::move(value));
+    if (nudged) nudged->Nudge();
+    if (taker) taker(std::move(value));
     return true;
   }
 
@@ -63,6 +76,8 @@ struct FutureState {
   std::optional<Result<T>> result;
   Callback callback;
   std::function<void()> cancel;
+  std::shared_ptr<FutureHelper> helper;
+  bool helped = false;  // a thread in Get makes use of the helper
 };
 
 }  // namespace internal
@@ -92,10 +107,21 @@ class [[nodiscard]] Future {
 
   // Waits for the result, for as long as it takes (the operation's own deadline bounds it), and
   // gives it away; the Future is not valid afterwards. Must not be called from a callback: the
-  // thread that it would wait for may be the one it runs on.
+  // thread that it would wait for may be the one it runs on. While it waits, callbacks of other
+  // Futures of the same client may run on this thread.
   Result<T> Get() {
     const std::shared_ptr<internal::FutureState<T>> state = Take();
     std::unique_lock<std::mutex> lock(state->mutex);
+    if (!state->fulfilled && state->helper != nullptr) {
+      const std::shared_ptr<internal::FutureHelper> helper = state->helper;
+      state->helped = true;
+      lock.unlock();
+      helper->Help([raw = state.get()] {
+        const std::lock_guard<std::mutex> check(raw->mutex);
+        return raw->fulfilled;
+      });
+      lock.lock();
+    }
     state->changed.wait(lock, [&] { return state->fulfilled; });
     return std::move(*state->result);
   }
@@ -171,6 +197,12 @@ class Promise {
 
   // Gives the result. False if there is one already, which then stays. Runs the taker's callback.
   bool Fulfil(Result<T> result) const { return state_->Fulfil(std::move(result)); }
+
+  // What a thread that waits in Future::Get does meanwhile. Before the Future is given away.
+  void SetHelper(std::shared_ptr<internal::FutureHelper> helper) const {
+    const std::lock_guard<std::mutex> lock(state_->mutex);
+    state_->helper = std::move(helper);
+  }
 
   // What Future::Cancel runs, until there is a result. It may be called from any thread.
   void SetCancel(std::function<void()> cancel) const {

@@ -232,7 +232,8 @@ namespace cairn {
 //   {"listen_addr": ..., "remote_addrs": [...], "key_routing": "hash"}   both: one of a pool
 //
 // Operations never block; their futures are ready when the operation has ended, and take
-// callbacks, which run on a thread of the pool or inside the call, and must not block. Errors:
+// callbacks, which run on a thread of the pool, inside the call or on a thread that waits in Get
+// for another result, and must not block. Errors:
 //
 //   kUnavailable         the server could not be reached, or went away
 //   kTimeout             the deadline passed; kCancelled: Future::Cancel came first

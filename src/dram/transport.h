@@ -12,9 +12,10 @@
 //
 //   1. Start, Cancel, Close, Connect and Reply never block, may be called from any thread and from
 //      callbacks, and run no callback of the user inside the call.
-//   2. All callbacks run on the transport's progress thread (or on a thread inside Poll), one at a
-//      time for a connection. They must not block. A transport holds no lock of its own across a
-//      callback.
+//   2. All callbacks run on the transport's progress thread (or on a thread inside Poll or the
+//   helper),
+//      one at a time for a connection. They must not block. A transport holds no lock of its own
+//      across a callback.
 //   3. Every Call's `done` runs exactly once: with the answer; kTimeout at its deadline or soon
 //      after; kCancelled after Cancel; kUnavailable when the connection breaks or is closed, at
 //      once for all calls in flight. A status says maybe_applied() if any part of the request may
@@ -48,6 +49,7 @@
 #include <string>
 #include <string_view>
 
+#include "cairn/future.h"
 #include "cairn/remote_dram.h"
 #include "cairn/status.h"
 #include "src/base/clock.h"
@@ -167,6 +169,9 @@ class Transport {
   // Makes progress on the calling thread, if the transport allows that (busy polling). True if
   // anything happened.
   virtual bool Poll() { return false; }
+  // Lets a thread that waits for an answer make progress itself, which saves the way over the
+  // progress thread. May outlive the transport, and is of no use then. Null: there is none.
+  [[nodiscard]] virtual std::shared_ptr<internal::FutureHelper> helper() { return nullptr; }
 };
 
 }  // namespace cairn::dram

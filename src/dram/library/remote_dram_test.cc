@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "src/dram/pool/testing/store_conformance.h"
@@ -97,6 +98,63 @@ TEST(RemoteDramTest, AWaitingCallerMayDrive) {
   auto read = client->Read("k");
   while (!read.ready()) (void)client->Poll();
   EXPECT_TRUE(read.Get().value().value.view() == value);
+}
+
+// Threads that wait in Get do the progress thread's work in turns; whoever leaves must not strand
+// the others.
+TEST(RemoteDramTest, ManyThreadsWaitOnOneClient) {
+  const auto server = Open(NodeSpec("127.0.0.1:0", {}));
+  const auto client = Open(R"({"remote_addr": ")" + server->listen_address() + "\"}");
+  for (const int threads : {1, 2, 5, 1}) {
+    std::vector<std::thread> running;
+    for (int t = 0; t < threads; ++t) {
+      running.emplace_back([&client, t] {
+        const std::string key = "k" + std::to_string(t);
+        for (int i = 0; i < 200; ++i) {
+          const std::string value = Bytes(i % 50 == 0 ? 100'000 : 100, t * 1000 + i);
+          ASSERT_TRUE(client->Write(key, Buffer::Borrow(value)).Get().ok());
+          ASSERT_EQ(client->Read(key).Get().value().value.view(), value);
+        }
+      });
+    }
+    for (std::thread& thread : running) thread.join();
+  }
+}
+
+// After a thread has waited, the results of calls that nobody waits for come all the same.
+TEST(RemoteDramTest, CallbacksComeAfterSomebodyWaited) {
+  const auto server = Open(NodeSpec("127.0.0.1:0", {}));
+  const auto client = Open(R"({"remote_addr": ")" + server->listen_address() + "\"}");
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(Put(*client, "k", "v").ok());
+    std::promise<Status> seen;
+    auto future = seen.get_future();
+    client->Read("k").OnReady([&seen](const Result<ReadResult>& r) { seen.set_value(r.status()); });
+    ASSERT_EQ(future.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+    ASSERT_TRUE(future.get().ok());
+  }
+}
+
+// What ends a call may come from another thread than the one that waits and makes progress.
+TEST(RemoteDramTest, AWaitingThreadSeesCancellationAndTheEndOfThePool) {
+  const auto server = Open(NodeSpec("127.0.0.1:0", {}));
+  auto client = Open(R"({"remote_addr": ")" + server->listen_address() + "\"}");
+  const std::string large = Bytes(8 << 20, 1);
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(Put(*client, "k", "v").ok());
+    auto write = client->Write("large", Buffer::Borrow(large));
+    const auto cancel = write.Canceller();
+    std::thread waiting([&write] {
+      const auto result = write.Get();
+      EXPECT_TRUE(result.ok() || result.status().code() == StatusCode::kCancelled);
+    });
+    cancel();
+    waiting.join();
+  }
+  auto read = client->Read("large");
+  std::thread waiting([&read] { (void)read.Get(); });
+  client.reset();
+  waiting.join();
 }
 
 TEST(RemoteDramTest, LoopbackByTheSpec) {

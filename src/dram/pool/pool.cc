@@ -41,6 +41,7 @@ Result<WriteResult> ToWriteResult(const Result<Answer>& answer, system_clock::ti
 Pool::Pool(const Spec& spec, std::unique_ptr<Transport> transport)
     : spec_(spec),
       transport_(std::move(transport)),
+      helper_(transport_->helper()),
       executor_(std::make_unique<ThreadExecutor>("dram-pool", &clock_)) {}
 
 Result<std::unique_ptr<Pool>> Pool::Open(const Spec& spec, std::unique_ptr<Transport> transport) {
@@ -125,6 +126,7 @@ Result<std::size_t> Pool::ServerOf(std::string_view key) const {
 template <class T>
 Future<T> Pool::Launch(std::size_t server, Call call, const Promise<T>& promise) {
   Future<T> future = Promise<T>(promise).GetFuture();
+  promise.SetHelper(helper_);
   const std::shared_ptr<ServerLink>& link = links_[server];
   promise.SetCancel([weak = std::weak_ptr(link), ticket = link->Start(std::move(call))] {
     if (const auto l = weak.lock()) l->Cancel(ticket);

@@ -1,8 +1,9 @@
 // RemoteDram over any transport: routes each key to this process's own store or over a link to the
 // server that holds it; operations on ranges go to all servers and are put together again.
 //
-// Threads: the transport's progress thread takes requests in and answers; one executor a pool makes
-// connections anew, ends what waited too long and walks the local store for operations on ranges.
+// Threads: the transport's progress thread takes requests in and answers, unless a thread that
+// waits for a result does its work meanwhile; one executor a pool makes connections anew, ends what
+// waited too long and walks the local store for operations on ranges.
 //
 // Thread safety: all of it, as RemoteDram says.
 #ifndef CAIRN_SRC_DRAM_POOL_POOL_H_
@@ -73,6 +74,7 @@ class Pool final : public RemoteDram {
   const SystemClock clock_;
   std::unique_ptr<LocalStore> store_;
   std::unique_ptr<Transport> transport_;
+  const std::shared_ptr<internal::FutureHelper> helper_;
   std::unique_ptr<ThreadExecutor> executor_;
   std::shared_ptr<void> registration_;
   std::unique_ptr<RequestServer> server_;

@@ -87,10 +87,27 @@ void Client::OnBroken(const Status& why) { Break(Unavailable(why)); }
 
 CallId Client::Start(Call call) {
   const CallId id = next_id_.fetch_add(1);
+  // Without the way over the thread, where nobody's callback can come of it.
+  bool begun = false;
+  (void)core_->engine().RunInline([this, id, &call, &begun] {
+    begun = ready_ && broken_.ok() && WithinBounds(call);
+    if (begun) DoStart(id, std::move(call));
+  });
+  if (begun) return id;
   core_->engine().Post([self = shared_from_this(), id, call = std::move(call)]() mutable {
     self->DoStart(id, std::move(call));
   });
   return id;
+}
+
+bool Client::WithinBounds(const Call& call) {
+  return call.header.size() <= kMaxHeaderBytes && call.payload.size() <= kMaxPayloadBytes;
+}
+
+void Client::CountCalls() {
+  core_->engine().CountCalls(static_cast<std::int64_t>(calls_.size()) -
+                             static_cast<std::int64_t>(counted_calls_));
+  counted_calls_ = calls_.size();
 }
 
 void Client::DoStart(CallId id, Call call) {
@@ -98,7 +115,7 @@ void Client::DoStart(CallId id, Call call) {
     call.done(broken_);
     return;
   }
-  if (call.header.size() > kMaxHeaderBytes || call.payload.size() > kMaxPayloadBytes) {
+  if (!WithinBounds(call)) {
     call.done(InvalidArgumentError("a header of " + std::to_string(call.header.size()) +
                                    " and a payload of " + std::to_string(call.payload.size()) +
                                    " bytes: at most " + std::to_string(kMaxHeaderBytes) + " and " +
@@ -106,6 +123,7 @@ void Client::DoStart(CallId id, Call call) {
     return;
   }
   calls_.Add(id, std::move(call));
+  CountCalls();
   ArmDeadline();
   if (ready_) {
     Submit(id);
@@ -188,6 +206,7 @@ void Client::TakeAnswer(CallId id, std::string header, std::unique_ptr<Arrival> 
 
 void Client::Finish(CallId id, Result<Answer> result) {
   std::optional<Call> call = calls_.Take(id);
+  CountCalls();
   if (call.has_value()) call->done(std::move(result));
 }
 
@@ -211,6 +230,7 @@ void Client::EndEarly(CallId id, Call call, Status why) {
 void Client::Cancel(CallId id) {
   core_->engine().Post([self = shared_from_this(), id] {
     std::optional<Call> call = self->calls_.Take(id);
+    self->CountCalls();
     if (!call.has_value()) return;
     self->EndEarly(id, std::move(*call),
                    CancelledError("the call to " + self->address_.ToString() +
@@ -247,7 +267,9 @@ void Client::Break(const Status& reason) {
     door_->Retire();
     core_->engine().Post([door = std::shared_ptr<Door>(std::move(door_))] {});
   }
-  for (auto& [id, call] : calls_.TakeAll()) {
+  auto calls = calls_.TakeAll();
+  CountCalls();
+  for (auto& [id, call] : calls) {
     call.done(ready_ ? Status(reason).WithMaybeApplied() : reason);
   }
   if (on_closed_) std::exchange(on_closed_, nullptr)(reason);
@@ -264,7 +286,9 @@ void Client::ArmDeadline() {
 
 void Client::OnDeadline() {
   armed_ = MonotonicTime::Max();
-  for (auto& [id, call] : calls_.TakeExpired(core_->engine().Now())) {
+  auto expired = calls_.TakeExpired(core_->engine().Now());
+  CountCalls();
+  for (auto& [id, call] : expired) {
     EndEarly(id, std::move(call),
              TimeoutError("no answer from " + address_.ToString() + " in time"));
   }

@@ -40,6 +40,9 @@ class Client final : public std::enable_shared_from_this<Client>, public DoorUse
   void OnBroken(const Status& why) override;
 
   void DoStart(CallId id, Call call);
+  [[nodiscard]] static bool WithinBounds(const Call& call);
+  // Tells the engine how many calls have come or gone.
+  void CountCalls();
   void Submit(CallId id);
   void TakeAnswer(CallId id, std::string header, std::unique_ptr<Arrival> arrival);
   void Finish(CallId id, Result<Answer> result);
@@ -60,6 +63,7 @@ class Client final : public std::enable_shared_from_this<Client>, public DoorUse
   std::unique_ptr<Door> door_;
   std::shared_ptr<Link> link_;
   CallTable calls_;
+  std::size_t counted_calls_ = 0;
   // Calls that wait for the connection, in the order of their Start.
   std::vector<CallId> waiting_;
   absl::flat_hash_map<CallId, Held> held_;

@@ -24,8 +24,22 @@ constexpr std::chrono::microseconds kFdInterval{500};
 // How long after a caller's turn the thread leaves the driving to callers, and how long it dozes.
 constexpr std::chrono::milliseconds kStandBack{2};
 constexpr int kStandBackMs = 1;
+// How long the thread drives after callers got into each other's way.
+constexpr std::chrono::milliseconds kCrowded{10};
+// How long after an endpoint came or went UCX may have something to do that no descriptor shows.
+constexpr std::chrono::milliseconds kSettleTime{100};
 
 thread_local const Engine* current_engine = nullptr;
+
+void Ring(int event_fd) {
+  const std::uint64_t one = 1;
+  (void)!::write(event_fd, &one, sizeof(one));
+}
+
+void Silence(int event_fd) {
+  std::uint64_t count = 0;
+  (void)!::read(event_fd, &count, sizeof(count));
+}
 
 }  // namespace
 
@@ -38,8 +52,10 @@ Engine::Engine(std::unique_ptr<Worker> worker, bool busy_poll)
     : worker_(std::move(worker)),
       busy_poll_(busy_poll),
       epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)),
-      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  CAIRN_CHECK(epoll_fd_ >= 0 && wake_fd_ >= 0, "no descriptors left for a progress engine");
+      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      thread_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  CAIRN_CHECK(epoll_fd_ >= 0 && wake_fd_ >= 0 && thread_fd_ >= 0,
+              "no descriptors left for a progress engine");
   for (const int fd : {worker_->event_fd(), wake_fd_}) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -62,6 +78,7 @@ Engine::~Engine() {
   thread_.join();
   ::close(epoll_fd_);
   ::close(wake_fd_);
+  ::close(thread_fd_);
 }
 
 void Engine::Post(Task task) {
@@ -71,9 +88,14 @@ void Engine::Post(Task task) {
     has_posted_.store(true);
   }
   if (sleeping_.exchange(false)) {
-    const std::uint64_t one = 1;
-    (void)!::write(wake_fd_, &one, sizeof(one));
+    Ring(wake_fd_);
+  } else if (!driven_.load()) {
+    WakeThread();
   }
+}
+
+void Engine::WakeThread() {
+  if (standing_back_.exchange(false)) Ring(thread_fd_);
 }
 
 void Engine::RunAndWait(Task task) {
@@ -100,51 +122,123 @@ bool Engine::TryDrive() {
 
 void Engine::StopDriving() {
   current_engine = nullptr;
-  driven_.store(false, std::memory_order_release);
+  // In one order with has_posted_: see Post and LeaveTheRest.
+  driven_.store(false);
 }
 
 bool Engine::Poll() {
-  if (!busy_poll_ || OnEngine()) return false;
+  if (!busy_poll_ || current_engine != nullptr) return false;
   last_poll_ns_.store(clock_.Now().ns, std::memory_order_relaxed);
   if (!TryDrive()) return false;
-  const bool worked = Turn();
+  const bool worked = Turn() != 0;
   StopDriving();
   return worked;
+}
+
+bool Engine::RunInline(absl::AnyInvocable<void()> task) {
+  if (current_engine != nullptr || has_posted_.load() || !TryDrive()) return false;
+  const bool first = !has_posted_.load();
+  if (first) task();
+  StopDriving();
+  // What was posted meanwhile found somebody who drives.
+  if (has_posted_.load()) WakeThread();
+  return first;
+}
+
+void Engine::Help(const std::function<bool()>& done) {
+  if (current_engine != nullptr || (serves_.load() && !busy_poll_)) return;
+  const bool alone = helpers_.fetch_add(1) == 0;
+  const MonotonicTime now = clock_.Now();
+  if (!alone) crowded_until_ns_.store((now + kCrowded).ns);
+  if (busy_poll_) {
+    while (!done() && !stopping_.load()) (void)Poll();
+  } else if (now.ns < crowded_until_ns_.load() || !TryDrive()) {
+    caller_waited_.store(true);
+  } else {
+    drives_.fetch_add(1);
+    // What the caller has just sent needs no turn before the wait for its answer.
+    for (unsigned did = 1; !done() && !stopping_.load(); did = Turn()) {
+      if (MaySleep(did)) Sleep(&done);
+    }
+    last_poll_ns_.store(clock_.Now().ns, std::memory_order_relaxed);
+    StopDriving();
+    LeaveTheRest();
+  }
+  helpers_.fetch_sub(1);
+}
+
+void Engine::LeaveTheRest() {
+  const bool parked = parked_.exchange(false);
+  if (parked || calls_.load() > 0 || has_posted_.load()) WakeThread();
+}
+
+void Engine::Nudge() {
+  if (!OnEngine() && sleeping_.exchange(false)) Ring(wake_fd_);
 }
 
 void Engine::Loop() {
   pthread_setname_np(pthread_self(), "dram-ucx");
   while (!stopping_.load(std::memory_order_relaxed) || has_posted_.load()) {
-    if (busy_poll_ && clock_.Now().ns - last_poll_ns_.load(std::memory_order_relaxed) <
-                          std::chrono::nanoseconds(kStandBack).count()) {
+    if (MayStandBack() || !TryDrive()) {
       StandBack();
       continue;
     }
-    if (!TryDrive()) continue;
-    if (!Turn() && !busy_poll_) Sleep();
+    const bool make_way = caller_waited_.load() && calls_.load() == 0;
+    if (MaySleep(Turn()) && !busy_poll_ && !make_way) Sleep(nullptr);
     StopDriving();
   }
 }
 
-// Callers drive: what they would notice late (a task of nobody who waits) is seen after a doze.
-void Engine::StandBack() {
-  pollfd wake{wake_fd_, POLLIN, 0};
-  (void)::poll(&wake, 1, kStandBackMs);
-  if (!TryDrive()) return;
-  (void)Turn();
-  StopDriving();
+// On the thread, which does not drive.
+bool Engine::MayStandBack() {
+  if (has_posted_.load()) return false;
+  const std::int64_t now = clock_.Now().ns;
+  const std::int64_t last = last_poll_ns_.load(std::memory_order_relaxed);
+  const bool lately = now - last < std::chrono::nanoseconds(kStandBack).count();
+  if (busy_poll_) return lately;
+  if (calls_.load() != 0) return false;
+  const bool waited = caller_waited_.exchange(false);
+  return (lately || waited) && now >= crowded_until_ns_.load();
 }
 
-bool Engine::Turn() {
-  bool worked = RunTasks();
-  if (ucp_worker_progress(worker_->get()) != 0) worked = true;
-  if (RunTasks()) worked = true;
-  if (RunTimers()) worked = true;
+// Callers drive. A doze at a time, so that what nobody waits for is not noticed too late; without
+// an end while one and the same caller drives on.
+void Engine::StandBack() {
+  standing_back_.store(true);
+  const std::uint64_t drives = drives_.load();
+  int timeout_ms = kStandBackMs;
+  if (!busy_poll_ && drives == seen_drives_) {
+    parked_.store(true);
+    if (driven_.load()) timeout_ms = -1;
+  }
+  seen_drives_ = drives;
+  pollfd wake{thread_fd_, POLLIN, 0};
+  // In one order with Post, which looks whether anybody drives after it has posted.
+  if (driven_.load() || !has_posted_.load()) (void)::poll(&wake, 1, timeout_ms);
+  parked_.store(false);
+  standing_back_.store(false);
+  Silence(thread_fd_);
+}
+
+unsigned Engine::Turn() {
+  unsigned done = RunTasks() ? 1 : 0;
+  done += ucp_worker_progress(worker_->get());
+  if (RunTasks()) ++done;
+  if (RunTimers()) ++done;
   if (const MonotonicTime now = clock_.Now(); now >= next_fd_check_) {
     next_fd_check_ = now + kFdInterval;
-    if (CheckFds(0)) worked = true;
+    if (CheckFds(0)) ++done;
   }
-  return worked;
+  return done;
+}
+
+void Engine::Unsettle() { unsettled_until_ = clock_.Now() + kSettleTime; }
+
+// UCX wants its progress called until nothing happens. When all that it does is to take in and send
+// off small messages at once, a single one can't leave anything behind, and the call that finds
+// nothing is a system call less: what comes in meanwhile keeps the descriptor readable.
+bool Engine::MaySleep(unsigned done) const {
+  return done == 0 || (done == 1 && ucx_operations_ == 0 && clock_.Now() >= unsettled_until_);
 }
 
 bool Engine::RunTasks() {
@@ -173,9 +267,10 @@ bool Engine::RunTimers() {
 }
 
 // UCX's protocol: progress until nothing happens, arm, and wait only if arming found nothing new.
-void Engine::Sleep() {
+void Engine::Sleep(const std::function<bool()>* done) {
   sleeping_.store(true);
-  if (!has_posted_.load() && !stopping_.load() && worker_->Arm()) {
+  if (!has_posted_.load() && !stopping_.load() && (done == nullptr || !(*done)()) &&
+      worker_->Arm()) {
     (void)CheckFds(SleepMs());
   }
   sleeping_.store(false);
@@ -195,8 +290,7 @@ bool Engine::CheckFds(int timeout_ms) {
     const int fd = events[static_cast<std::size_t>(i)].data.fd;
     if (fd == worker_->event_fd()) continue;
     if (fd == wake_fd_) {
-      std::uint64_t count = 0;
-      (void)!::read(wake_fd_, &count, sizeof(count));
+      Silence(wake_fd_);
       continue;
     }
     const auto it = fds_.find(fd);

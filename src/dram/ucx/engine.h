@@ -1,7 +1,15 @@
 // The progress engine of one UCX worker: whoever drives it runs posted tasks, UCX's progress,
 // timers and ready descriptors, in turns. It has a thread of its own for that, which sleeps on the
-// worker's event descriptor when there is nothing to do. With busy polling it spins instead, and a
-// caller that waits for something may drive the engine itself (Poll); the thread then stands back.
+// worker's event descriptor when there is nothing to do. With busy polling it spins instead.
+//
+// A caller that waits for an answer may drive the engine itself, which saves two hops between
+// threads for each answer: Help, and Poll with busy polling. The thread then stands back:
+//
+//   drives --no call in flight, and a caller has waited lately--> stands back
+//   stands back --no caller drives any more, or one that leaves has work left over--> drives
+//
+// Several callers that wait at once leave the driving to the thread, as does an engine that serves
+// (Serve): its requests come whether anybody waits or not.
 //
 // One thread at a time drives; that is the only exclusion there is, no lock is held meanwhile, and
 // whatever the engine runs may post more. "On the engine" means: inside something that it runs.
@@ -15,6 +23,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <thread>
@@ -44,6 +53,23 @@ class Engine {
   void Post(Task task);
   // Runs the task and returns when it is done; at once when called on the engine. (any thread)
   void RunAndWait(Task task);
+  // Runs the task at once, on this thread, if nobody drives and nothing was posted before. False if
+  // it was not run. The task must not call anybody's callbacks. (any thread)
+  bool RunInline(absl::AnyInvocable<void()> task);
+  // Drives until `done` says true, unless somebody else does already; sleeps meanwhile as the
+  // thread would. Returns early if others wait too. (any thread)
+  void Help(const std::function<bool()>& done);
+  // Has a caller inside Help look at its `done`. (any thread)
+  void Nudge();
+  // Operations that UCX has begun and not ended. While there are any, its progress is called until
+  // nothing happens before anybody sleeps. (on the engine)
+  void CountUcx(int change) { ucx_operations_ += change; }
+  // The same for a while: endpoints come or go. (on the engine)
+  void Unsettle();
+  // From now on the thread always drives: what comes in can't wait for a caller.
+  void Serve() { serves_.store(true); }
+  // Calls have begun or ended: the thread does not stand back while there are any.
+  void CountCalls(std::int64_t change) { calls_.fetch_add(change); }
   // Drives the engine for one turn, if busy polling is on and nobody else drives. True if anything
   // happened. (any thread)
   bool Poll();
@@ -64,23 +90,45 @@ class Engine {
  private:
   Engine(std::unique_ptr<Worker> worker, bool busy_poll);
   void Loop();
-  bool Turn();
+  // How much was done.
+  unsigned Turn();
+  // Sleeping is fine after a turn that has done so much.
+  [[nodiscard]] bool MaySleep(unsigned done) const;
   bool RunTasks();
   bool RunTimers();
   bool CheckFds(int timeout_ms);
-  void Sleep();
+  void Sleep(const std::function<bool()>* done);
+  // (the thread, which does not drive) Until there is a reason to drive.
   void StandBack();
+  void WakeThread();
+  [[nodiscard]] bool MayStandBack();
   [[nodiscard]] int SleepMs() const;
   bool TryDrive();
   void StopDriving();
+  // After StopDriving by a caller: the thread is told if there is work left.
+  void LeaveTheRest();
 
   const SystemClock clock_;
   const std::unique_ptr<Worker> worker_;
   const bool busy_poll_;
   const int epoll_fd_;
-  const int wake_fd_;
+  const int wake_fd_;    // wakes who drives
+  const int thread_fd_;  // wakes the thread while it stands back
 
   std::atomic<bool> driven_{false};
+  // The thread stands back; whoever clears it writes to thread_fd_.
+  std::atomic<bool> standing_back_{false};
+  // It does so until a caller that drives has left.
+  std::atomic<bool> parked_{false};
+  // Counts the times that callers began to drive.
+  std::atomic<std::uint64_t> drives_{0};
+  std::atomic<bool> serves_{false};
+  // A caller would have liked to drive, and found that it could not.
+  std::atomic<bool> caller_waited_{false};
+  // Until then the thread drives, because several callers waited at once; in nanoseconds.
+  std::atomic<std::int64_t> crowded_until_ns_{INT64_MIN / 2};
+  std::atomic<int> helpers_{0};
+  std::atomic<std::int64_t> calls_{0};
   // When a caller last drove, in nanoseconds.
   std::atomic<std::int64_t> last_poll_ns_{INT64_MIN / 2};
   std::atomic<bool> sleeping_{false};
@@ -90,10 +138,15 @@ class Engine {
   std::vector<Task> posted_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> has_posted_{false};
 
+  // On the thread only: drives_ when it last stood back.
+  std::uint64_t seen_drives_ = 0;
+
   // On the engine only.
   std::vector<Task> running_;
   std::map<TimerId, Task> timers_;
   std::uint64_t next_timer_ = 0;
+  int ucx_operations_ = 0;
+  MonotonicTime unsettled_until_;
   MonotonicTime next_fd_check_;
   // Shared, so that a handler may remove itself.
   absl::flat_hash_map<int, std::shared_ptr<FdHandler>> fds_;

@@ -153,6 +153,7 @@ void Arrival::Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> recei
   param.cb.recv_am = LinkSet::Callbacks::Received;
   param.user_data = op.get();
   ++link_->outstanding_;
+  link_->set_->engine_->CountUcx(1);
   if (fate_ != nullptr) *fate_ = Fate::kReceiving;
   fate_ = nullptr;
   void* const data = std::exchange(data_, nullptr);
@@ -191,6 +192,7 @@ void Link::SendRaw(std::string_view bytes) {
 void Link::SendMessage(unsigned id, std::unique_ptr<SendOp> op) {
   op->link = shared_from_this();
   ++outstanding_;
+  set_->engine_->CountUcx(1);
   SendOp* const raw = op.release();
   if (broken()) {
     set_->engine_->Post([raw] { LinkSet::Callbacks::Sent(nullptr, UCS_ERR_CANCELED, raw); });
@@ -208,11 +210,10 @@ void Link::SendMessage(unsigned id, std::unique_ptr<SendOp> op) {
                       raw->payload.size(), &param);
   if (UCS_PTR_IS_PTR(request)) return;
   const ucs_status_t status = UCS_PTR_STATUS(request);
-  if (status == UCS_OK && !raw->done) {
+  if (status == UCS_OK) {
     LinkSet::Callbacks::Sent(nullptr, status, raw);
     return;
   }
-  // Never inside the call.
   set_->engine_->Post([raw, status] { LinkSet::Callbacks::Sent(nullptr, status, raw); });
 }
 
@@ -244,6 +245,7 @@ void Link::Break(const Status& why) {
   self_ = shared_from_this();
   // For the closing of the endpoint.
   ++outstanding_;
+  set_->engine_->CountUcx(1);
   set_->engine_->Post([link = self_] {
     link->CloseEndpoint();
     if (link->user_ != nullptr) link->user_->OnBroken(link->why_);
@@ -251,6 +253,7 @@ void Link::Break(const Status& why) {
 }
 
 void Link::CloseEndpoint() {
+  set_->engine_->Unsettle();
   set_->links_.erase(endpoint_);
   ucp_request_param_t param{};
   param.op_attr_mask =
@@ -268,6 +271,7 @@ void Link::CloseEndpoint() {
 
 // `outstanding_` is never zero while the link is open or closing, but for an idle open one.
 void Link::OpDone() {
+  set_->engine_->CountUcx(-1);
   if (--outstanding_ != 0 || !broken()) return;
   LinkSet* const set = set_;
   const std::shared_ptr<Link> last = std::move(self_);
@@ -317,6 +321,7 @@ Result<std::shared_ptr<Link>> LinkSet::Create(void* endpoint_params, LinkUser* u
   params->err_mode = UCP_ERR_HANDLING_MODE_PEER;
   params->err_handler.cb = Callbacks::EndpointError;
   params->err_handler.arg = this;
+  engine_->Unsettle();
   ucp_ep_h endpoint = nullptr;
   if (ucs_status_t s = ucp_ep_create(engine_->worker().get(), params, &endpoint); s != UCS_OK) {
     return UcsError("UCX can't make an endpoint", s);

@@ -7,7 +7,7 @@
 // alive for that.
 //
 // Thread safety: none; a Link lives on its engine. Its callbacks run there too, never inside a call
-// of its user, but for `received` of Arrival::Receive.
+// of its user, but for `received` of Arrival::Receive and `sent` of Send.
 #ifndef CAIRN_SRC_DRAM_UCX_LINK_H_
 #define CAIRN_SRC_DRAM_UCX_LINK_H_
 
@@ -73,8 +73,9 @@ class Link : public std::enable_shared_from_this<Link> {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // `sent` runs when UCX no longer needs frame and payload; null is fine. A link that is broken
-  // drops the frame at once and runs `sent` with the reason, not inside the call.
+  // `sent` runs when UCX no longer needs frame and payload, perhaps inside the call; null is fine.
+  // A link that is broken drops the frame at once and runs `sent` with the reason, not inside the
+  // call.
   void Send(FrameKind kind, std::uint64_t call_id, std::string_view header, Buffer payload,
             absl::AnyInvocable<void(Status)> sent);
   // Says which connection this endpoint is for; an empty token says that it was accepted.

@@ -179,6 +179,7 @@ Status Server::Open(const Endpoint& address) {
   address_ = {address.host, bound.port()};
   bound.set_port(0);
   Status status;
+  core_->engine().Serve();
   core_->engine().RunAndWait([this, &bound, &status] {
     auto listener = ConnectionListener::Create(
         &core_->engine().worker(), bound.get(), bound.size, [this](ucp_conn_request* request) {

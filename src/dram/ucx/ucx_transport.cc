@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/base/mutex.h"
 #include "src/dram/ucx/client.h"
 #include "src/dram/ucx/core.h"
 #include "src/dram/ucx/server.h"
@@ -47,9 +48,45 @@ class UcxListener final : public Listener {
   bool opened_ = false;
 };
 
+// What threads that wait do: they drive the engine while it lives.
+class Helper final : public internal::FutureHelper {
+ public:
+  explicit Helper(ucx::Engine* engine) : engine_(engine) {}
+  void Help(const std::function<bool()>& done) override {
+    ucx::Engine* engine = nullptr;
+    {
+      MutexLock lock(&mutex_);
+      if (engine_ == nullptr) return;
+      engine = engine_;
+      ++inside_;
+    }
+    engine->Help(done);
+    MutexLock lock(&mutex_);
+    if (--inside_ == 0) left_.SignalAll();
+  }
+  void Nudge() override {
+    MutexLock lock(&mutex_);
+    if (engine_ != nullptr) engine_->Nudge();
+  }
+  // Waits for those inside, whose calls have ended.
+  void Detach() {
+    MutexLock lock(&mutex_);
+    engine_ = nullptr;
+    while (inside_ > 0) left_.Wait(&mutex_);
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar left_;
+  ucx::Engine* engine_ ABSL_GUARDED_BY(mutex_);
+  int inside_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
 class UcxTransport final : public Transport {
  public:
-  explicit UcxTransport(std::unique_ptr<Core> core) : core_(std::move(core)) {}
+  explicit UcxTransport(std::unique_ptr<Core> core)
+      : core_(std::move(core)), helper_(std::make_shared<Helper>(&core_->engine())) {}
+  ~UcxTransport() override { helper_->Detach(); }
 
   [[nodiscard]] std::string_view name() const override { return "ucx"; }
   Result<std::shared_ptr<void>> RegisterMemory(void* base, std::size_t size) override {
@@ -70,10 +107,12 @@ class UcxTransport final : public Transport {
     return std::make_unique<UcxConnection>(std::move(client));
   }
   bool Poll() override { return core_->engine().Poll(); }
+  [[nodiscard]] std::shared_ptr<internal::FutureHelper> helper() override { return helper_; }
 
  private:
   // Ends with it: nothing of it may keep it, for it ends a thread on which such things die.
   const std::unique_ptr<Core> core_;
+  const std::shared_ptr<Helper> helper_;
 };
 
 }  // namespace
