@@ -88,6 +88,7 @@ constexpr std::string_view kMembers[] = {"listen_addr",
                                          "replication_factor",
                                          "capacity_bytes",
                                          "busy_poll",
+                                         "shared_memory",
                                          "timeout_ms",
                                          "cluster"};
 

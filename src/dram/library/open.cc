@@ -18,6 +18,7 @@ Result<std::unique_ptr<RemoteDram>> RemoteDram::Open(std::string_view json) {
   } else {
     dram::UcxOptions options;
     options.busy_poll = spec.busy_poll;
+    options.shared_memory = spec.shared_memory;
     CAIRN_ASSIGN_OR_RETURN(transport, dram::MakeUcxTransport(options));
   }
   CAIRN_ASSIGN_OR_RETURN(auto pool, dram::Pool::Open(spec, std::move(transport)));

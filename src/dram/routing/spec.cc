@@ -36,6 +36,7 @@ const std::set<std::string, std::less<>> kFields = {"driver",
                                                     "eviction",
                                                     "transport",
                                                     "busy_poll",
+                                                    "shared_memory",
                                                     "timeout_ms",
                                                     "cluster"};
 
@@ -230,6 +231,9 @@ class Reader {
     std::optional<bool> busy;
     CAIRN_RETURN_IF_ERROR(Flag("busy_poll", &busy));
     spec_->busy_poll = busy.value_or(false);
+    std::optional<bool> shared;
+    CAIRN_RETURN_IF_ERROR(Flag("shared_memory", &shared));
+    spec_->shared_memory = shared.value_or(true);
     return {};
   }
 

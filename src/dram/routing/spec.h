@@ -41,6 +41,7 @@ struct Spec {
   bool evict_lru = false;
   std::string transport = "ucx";
   bool busy_poll = false;
+  bool shared_memory = true;
   std::uint64_t timeout_ms = 30'000;
 };
 

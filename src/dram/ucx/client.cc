@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "src/base/log.h"
-#include "src/dram/ucx/door_message.h"
 
 namespace cairn::dram::ucx {
 
@@ -63,15 +62,31 @@ void Client::OnDoorMessage(std::string_view message) {
     Break(Unavailable(welcome.ok() ? welcome->status : welcome.status()));
     return;
   }
+  if (core_->use_shared_memory && !welcome->local_name.empty() && welcome->host == shm::HostId()) {
+    dialer_ = LocalDialer::Dial(core_, welcome->local_name, welcome->token, this,
+                                [this, again = *welcome](std::shared_ptr<Link> link) {
+                                  core_->engine().Post([gone = std::move(dialer_)] {});
+                                  if (link == nullptr) {
+                                    ConnectOverUcx(again);
+                                  } else {
+                                    link_ = std::move(link);
+                                  }
+                                });
+    if (dialer_ != nullptr) return;
+  }
+  ConnectOverUcx(*welcome);
+}
+
+void Client::ConnectOverUcx(const DoorWelcome& welcome) {
   SocketAddress address = server_;
-  address.set_port(welcome->ucx_port);
+  address.set_port(welcome.ucx_port);
   auto link = core_->links.Connect(address.get(), address.size, this);
   if (!link.ok()) {
     Break(Unavailable(link.status()));
     return;
   }
   link_ = std::move(*link);
-  link_->SendAttach(welcome->token);
+  link_->SendAttach(welcome.token);
 }
 
 void Client::OnAttach(Link*, std::string_view) {
@@ -262,6 +277,7 @@ void Client::Break(const Status& reason) {
     link_->SetUser(nullptr);
     link_->Break(reason);
   }
+  dialer_ = nullptr;
   // May be inside one of the door's calls: it goes afterwards.
   if (door_ != nullptr) {
     door_->Retire();

@@ -12,6 +12,8 @@
 
 #include "src/dram/call_table.h"
 #include "src/dram/ucx/core.h"
+#include "src/dram/ucx/door_message.h"
+#include "src/dram/ucx/local_door.h"
 
 namespace cairn::dram::ucx {
 
@@ -32,6 +34,7 @@ class Client final : public std::enable_shared_from_this<Client>, public DoorUse
     bool sending = false;
     bool receiving = false;
   };
+  void ConnectOverUcx(const DoorWelcome& welcome);
   void ConnectTo(const Result<std::vector<SocketAddress>>& addresses);
   void OnDoorMessage(std::string_view message) override;
   void OnDoorClosed(const Status& why) override;
@@ -62,6 +65,7 @@ class Client final : public std::enable_shared_from_this<Client>, public DoorUse
   SocketAddress server_;
   std::unique_ptr<Door> door_;
   std::shared_ptr<Link> link_;
+  std::shared_ptr<LocalDialer> dialer_;
   CallTable calls_;
   std::size_t counted_calls_ = 0;
   // Calls that wait for the connection, in the order of their Start.

@@ -16,6 +16,7 @@
 #include "src/base/executor.h"
 #include "src/dram/ucx/door.h"
 #include "src/dram/ucx/link.h"
+#include "src/dram/ucx/shm_link.h"
 
 namespace cairn::dram::ucx {
 
@@ -29,8 +30,14 @@ inline constexpr std::chrono::milliseconds kUnsettledTime{200};
 
 // Thread safe.
 struct Core {
-  Core(std::shared_ptr<Context> context_in, std::unique_ptr<Engine> engine, std::size_t eager_bytes)
-      : context(std::move(context_in)), links(std::move(engine), eager_bytes) {}
+  Core(std::shared_ptr<Context> context_in, std::unique_ptr<Engine> engine, std::size_t eager_bytes,
+       bool shared_memory)
+      : context(std::move(context_in)),
+        use_shared_memory(shared_memory),
+        shm(engine.get()),
+        links(std::move(engine), eager_bytes) {
+    this->engine().RunAndWait([this] { this->engine().SetPoller(&shm); });
+  }
   // Waits for what was retired.
   ~Core() {
     std::promise<void> done;
@@ -58,6 +65,10 @@ struct Core {
   }
 
   const std::shared_ptr<Context> context;
+  // With processes of the same host.
+  const bool use_shared_memory;
+  // The engine, which ends with `links`, polls it.
+  ShmSet shm;
   LinkSet links;
   // On the engine.
   std::list<std::unique_ptr<ConnectionListener>> retired;

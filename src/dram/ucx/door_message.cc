@@ -43,6 +43,8 @@ std::string EncodeDoorMessage(const DoorWelcome& welcome) {
   encoder.Bytes(welcome.status.message().substr(0, kMaxTextBytes));
   encoder.Varint(welcome.ucx_port);
   encoder.Bytes(welcome.token);
+  encoder.Bytes(welcome.host);
+  encoder.Bytes(welcome.local_name);
   return Frame(body);
 }
 
@@ -82,6 +84,8 @@ Result<DoorWelcome> DecodeDoorWelcome(std::string_view message) {
   std::string text(decoder.Bytes());
   const std::uint64_t port = decoder.Varint();
   welcome.token = decoder.Bytes();
+  welcome.host = decoder.Bytes();
+  welcome.local_name = decoder.Bytes();
   if (!decoder.AtEnd() || text.size() > kMaxTextBytes) {
     return Bad("a welcome is cut short or too long");
   }
@@ -92,6 +96,9 @@ Result<DoorWelcome> DecodeDoorWelcome(std::string_view message) {
   }
   if (port == 0 || port > 65535) return Bad("a welcome names port " + std::to_string(port));
   if (welcome.token.size() != kTokenBytes) return Bad("a welcome's token is no token");
+  if (welcome.host.size() > kMaxLocalBytes || welcome.local_name.size() > kMaxLocalBytes) {
+    return Bad("a welcome's local name is too long");
+  }
   welcome.ucx_port = static_cast<std::uint16_t>(port);
   return welcome;
 }

@@ -15,7 +15,7 @@
 
 namespace cairn::dram::ucx {
 
-inline constexpr std::uint8_t kDoorVersion = 1;
+inline constexpr std::uint8_t kDoorVersion = 2;
 inline constexpr std::size_t kTokenBytes = 16;
 // Of a message, its fixed part included.
 inline constexpr std::size_t kMaxDoorMessageBytes = 8192;
@@ -34,7 +34,12 @@ struct DoorWelcome {
   std::uint16_t ucx_port = 0;
   // kTokenBytes that the client's first UCX message repeats.
   std::string token;
+  // The server's host (shm::HostId), and its Unix socket there for clients that are on it too; both
+  // empty if it takes nobody there. At most kMaxLocalBytes each.
+  std::string host;
+  std::string local_name;
 };
+inline constexpr std::size_t kMaxLocalBytes = 100;
 
 std::string EncodeDoorMessage(const DoorHello& hello);
 std::string EncodeDoorMessage(const DoorWelcome& welcome);

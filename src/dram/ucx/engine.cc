@@ -28,6 +28,8 @@ constexpr int kStandBackMs = 1;
 constexpr std::chrono::milliseconds kCrowded{10};
 // How long after an endpoint came or went UCX may have something to do that no descriptor shows.
 constexpr std::chrono::milliseconds kSettleTime{100};
+// With busy polling, turns for each look at UCX while nothing of it is under way.
+constexpr unsigned kSkippedTurns = 4;
 
 thread_local const Engine* current_engine = nullptr;
 
@@ -140,8 +142,8 @@ bool Engine::RunInline(absl::AnyInvocable<void()> task) {
   const bool first = !has_posted_.load();
   if (first) task();
   StopDriving();
-  // What was posted meanwhile found somebody who drives.
-  if (has_posted_.load()) WakeThread();
+  // What was posted meanwhile found somebody who drives, and so may the thread have done.
+  if (parked_.exchange(false) || has_posted_.load()) WakeThread();
   return first;
 }
 
@@ -222,7 +224,8 @@ void Engine::StandBack() {
 
 unsigned Engine::Turn() {
   unsigned done = RunTasks() ? 1 : 0;
-  done += ucp_worker_progress(worker_->get());
+  if (poller_ != nullptr) done += poller_->Poll();
+  done += Progress();
   if (RunTasks()) ++done;
   if (RunTimers()) ++done;
   if (const MonotonicTime now = clock_.Now(); now >= next_fd_check_) {
@@ -232,7 +235,18 @@ unsigned Engine::Turn() {
   return done;
 }
 
-void Engine::Unsettle() { unsettled_until_ = clock_.Now() + kSettleTime; }
+// A system call, if there is a TCP endpoint or listener, so not asked for without a reason.
+unsigned Engine::Progress() {
+  if (armed_) return 0;
+  const bool calm = ucx_operations_ == 0 && clock_.Now() >= unsettled_until_;
+  if (busy_poll_ && calm && ++skipped_ % kSkippedTurns != 0) return 0;
+  return ucp_worker_progress(worker_->get());
+}
+
+void Engine::Unsettle() {
+  unsettled_until_ = clock_.Now() + kSettleTime;
+  armed_ = false;
+}
 
 // UCX wants its progress called until nothing happens. When all that it does is to take in and send
 // off small messages at once, a single one can't leave anything behind, and the call that finds
@@ -270,8 +284,9 @@ bool Engine::RunTimers() {
 void Engine::Sleep(const std::function<bool()>* done) {
   sleeping_.store(true);
   if (!has_posted_.load() && !stopping_.load() && (done == nullptr || !(*done)()) &&
-      worker_->Arm()) {
-    (void)CheckFds(SleepMs());
+      (poller_ == nullptr || poller_->FallAsleep())) {
+    armed_ = armed_ || worker_->Arm();
+    if (armed_) (void)CheckFds(SleepMs());
   }
   sleeping_.store(false);
 }
@@ -288,7 +303,10 @@ bool Engine::CheckFds(int timeout_ms) {
   bool worked = false;
   for (int i = 0; i < n; ++i) {
     const int fd = events[static_cast<std::size_t>(i)].data.fd;
-    if (fd == worker_->event_fd()) continue;
+    if (fd == worker_->event_fd()) {
+      armed_ = false;
+      continue;
+    }
     if (fd == wake_fd_) {
       Silence(wake_fd_);
       continue;

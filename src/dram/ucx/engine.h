@@ -37,6 +37,16 @@
 
 namespace cairn::dram::ucx {
 
+// Something besides UCX that brings work and has no descriptor to wait for while it is awake.
+class Poller {
+ public:
+  virtual ~Poller() = default;
+  // Does what there is to do; how much that was.
+  virtual unsigned Poll() = 0;
+  // True: from now on a descriptor shows when there is something to do. False: there is already.
+  virtual bool FallAsleep() = 0;
+};
+
 class Engine {
  public:
   // Named by when it is due and a number that is never reused.
@@ -63,9 +73,14 @@ class Engine {
   void Nudge();
   // Operations that UCX has begun and not ended. While there are any, its progress is called until
   // nothing happens before anybody sleeps. (on the engine)
-  void CountUcx(int change) { ucx_operations_ += change; }
+  void CountUcx(int change) {
+    ucx_operations_ += change;
+    armed_ = false;
+  }
   // The same for a while: endpoints come or go. (on the engine)
   void Unsettle();
+  // On the engine, or before anybody else knows it; for the rest of its life.
+  void SetPoller(Poller* poller) { poller_ = poller; }
   // From now on the thread always drives: what comes in can't wait for a caller.
   void Serve() { serves_.store(true); }
   // Calls have begun or ended: the thread does not stand back while there are any.
@@ -92,6 +107,7 @@ class Engine {
   void Loop();
   // How much was done.
   unsigned Turn();
+  unsigned Progress();
   // Sleeping is fine after a turn that has done so much.
   [[nodiscard]] bool MaySleep(unsigned done) const;
   bool RunTasks();
@@ -146,6 +162,10 @@ class Engine {
   std::map<TimerId, Task> timers_;
   std::uint64_t next_timer_ = 0;
   int ucx_operations_ = 0;
+  // UCX's descriptor will show if there is anything to do; nothing has touched UCX since.
+  bool armed_ = false;
+  unsigned skipped_ = 0;
+  Poller* poller_ = nullptr;
   MonotonicTime unsettled_until_;
   MonotonicTime next_fd_check_;
   // Shared, so that a handler may remove itself.

@@ -26,15 +26,39 @@ Status ToStatus(ucs_status_t status) {
 
 }  // namespace
 
-struct Link::SendOp {
-  std::shared_ptr<Link> link;
+// A payload that came over a UCX endpoint.
+class UcxArrival final : public Arrival {
+ public:
+  // What became of it while UCX's callback that brought it runs.
+  enum class Fate { kKept, kDropped, kCopied, kReceiving };
+  UcxArrival(std::shared_ptr<UcxLink> link, void* data, std::uint64_t size, bool rendezvous,
+             Fate* fate)
+      : Arrival(size), link_(std::move(link)), data_(data), rendezvous_(rendezvous), fate_(fate) {}
+  ~UcxArrival() override {
+    if (data_ != nullptr) Release(Fate::kDropped);
+  }
+  void Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> received) override;
+  // UCX's callback has ended, and nothing became of it yet.
+  void Keep() { fate_ = nullptr; }
+
+ private:
+  void Release(Fate fate);
+
+  const std::shared_ptr<UcxLink> link_;
+  void* data_;  // null once it was received or dropped
+  const bool rendezvous_;
+  Fate* fate_;  // null after that callback
+};
+
+struct UcxLink::SendOp {
+  std::shared_ptr<UcxLink> link;
   std::string wire;
   Buffer payload;
   absl::AnyInvocable<void(Status)> done;
 };
 
-struct Link::ReceiveOp {
-  std::shared_ptr<Link> link;
+struct UcxLink::ReceiveOp {
+  std::shared_ptr<UcxLink> link;
   MutableBuffer place;
   absl::AnyInvocable<void(Status)> done;
 };
@@ -43,8 +67,8 @@ struct Link::ReceiveOp {
 struct LinkSet::Callbacks {
   static void Sent(void* request, ucs_status_t status, void* argument) {
     if (request != nullptr) ucp_request_free(request);
-    std::unique_ptr<Link::SendOp> op(static_cast<Link::SendOp*>(argument));
-    const std::shared_ptr<Link> link = std::move(op->link);
+    std::unique_ptr<UcxLink::SendOp> op(static_cast<UcxLink::SendOp*>(argument));
+    const std::shared_ptr<UcxLink> link = std::move(op->link);
     auto done = std::move(op->done);
     // The pin goes before anybody is told.
     op.reset();
@@ -54,8 +78,8 @@ struct LinkSet::Callbacks {
 
   static void Received(void* request, ucs_status_t status, std::size_t length, void* argument) {
     if (request != nullptr) ucp_request_free(request);
-    std::unique_ptr<Link::ReceiveOp> op(static_cast<Link::ReceiveOp*>(argument));
-    const std::shared_ptr<Link> link = std::move(op->link);
+    std::unique_ptr<UcxLink::ReceiveOp> op(static_cast<UcxLink::ReceiveOp*>(argument));
+    const std::shared_ptr<UcxLink> link = std::move(op->link);
     link->last_heard_ = link->set_->engine_->Now();
     auto done = std::move(op->done);
     Status result = ToStatus(status);
@@ -70,7 +94,7 @@ struct LinkSet::Callbacks {
 
   static void Closed(void* request, ucs_status_t, void* link) {
     ucp_request_free(request);
-    static_cast<Link*>(link)->OpDone();
+    static_cast<UcxLink*>(link)->OpDone();
   }
 
   static void EndpointError(void* argument, ucp_ep_h endpoint, ucs_status_t status) {
@@ -80,7 +104,7 @@ struct LinkSet::Callbacks {
   }
 
   // The link that a message came by, if it still counts.
-  static std::shared_ptr<Link> Find(LinkSet* set, const ucp_am_recv_param_t* param) {
+  static std::shared_ptr<UcxLink> Find(LinkSet* set, const ucp_am_recv_param_t* param) {
     if ((param->recv_attr & UCP_AM_RECV_ATTR_FIELD_REPLY_EP) == 0) return nullptr;
     const auto it = set->links_.find(param->reply_ep);
     if (it == set->links_.end() || it->second->broken()) return nullptr;
@@ -90,26 +114,26 @@ struct LinkSet::Callbacks {
 
   static ucs_status_t Frame(void* set, const void* header, std::size_t header_size, void* data,
                             std::size_t size, const ucp_am_recv_param_t* param) {
-    const std::shared_ptr<Link> link = Find(static_cast<LinkSet*>(set), param);
+    const std::shared_ptr<UcxLink> link = Find(static_cast<LinkSet*>(set), param);
     if (link == nullptr) return UCS_OK;
     const std::string_view bytes(static_cast<const char*>(header), header_size);
     if (size == 0) {
       link->Dispatch(bytes, nullptr);
       return UCS_OK;
     }
-    auto fate = Arrival::Fate::kKept;
+    using Fate = UcxArrival::Fate;
+    Fate fate = Fate::kKept;
     const bool rendezvous = (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0;
-    std::unique_ptr<Arrival> arrival(new Arrival(link, data, size, rendezvous, &fate));
-    Arrival* const kept = arrival.get();
+    auto arrival = std::make_unique<UcxArrival>(link, data, size, rendezvous, &fate);
+    UcxArrival* const kept = arrival.get();
     link->Dispatch(bytes, std::move(arrival));
-    if (fate == Arrival::Fate::kKept) kept->fate_ = nullptr;
-    return fate == Arrival::Fate::kKept || fate == Arrival::Fate::kReceiving ? UCS_INPROGRESS
-                                                                             : UCS_OK;
+    if (fate == Fate::kKept) kept->Keep();
+    return fate == Fate::kKept || fate == Fate::kReceiving ? UCS_INPROGRESS : UCS_OK;
   }
 
   static ucs_status_t Attach(void* set, const void* header, std::size_t header_size, void*,
                              std::size_t, const ucp_am_recv_param_t* param) {
-    const std::shared_ptr<Link> link = Find(static_cast<LinkSet*>(set), param);
+    const std::shared_ptr<UcxLink> link = Find(static_cast<LinkSet*>(set), param);
     if (link != nullptr && link->user_ != nullptr) {
       link->user_->OnAttach(link.get(), {static_cast<const char*>(header), header_size});
     }
@@ -117,11 +141,7 @@ struct LinkSet::Callbacks {
   }
 };
 
-Arrival::~Arrival() {
-  if (data_ != nullptr) Release(Fate::kDropped);
-}
-
-void Arrival::Release(Fate fate) {
+void UcxArrival::Release(Fate fate) {
   if (fate_ != nullptr) {
     *fate_ = fate;
     fate_ = nullptr;
@@ -131,11 +151,11 @@ void Arrival::Release(Fate fate) {
   data_ = nullptr;
 }
 
-void Arrival::Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> received) {
+void UcxArrival::Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> received) {
   CAIRN_CHECK(data_ != nullptr, "a payload was received twice");
-  CAIRN_CHECK(into.size == size_, "a place of the wrong size for a payload");
+  CAIRN_CHECK(into.size == size(), "a place of the wrong size for a payload");
   if (!rendezvous_) {
-    std::memcpy(into.data, data_, size_);
+    std::memcpy(into.data, data_, size());
     Release(Fate::kCopied);
     received(Status());
     return;
@@ -145,7 +165,7 @@ void Arrival::Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> recei
     received(link_->why_);
     return;
   }
-  auto op = std::make_unique<Link::ReceiveOp>();
+  auto op = std::make_unique<UcxLink::ReceiveOp>();
   *op = {link_, std::move(into), std::move(received)};
   ucp_request_param_t param{};
   param.op_attr_mask =
@@ -158,18 +178,20 @@ void Arrival::Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> recei
   fate_ = nullptr;
   void* const data = std::exchange(data_, nullptr);
   char* const place = op->place.data;
-  Link::ReceiveOp* const raw = op.release();
+  UcxLink::ReceiveOp* const raw = op.release();
   const ucs_status_ptr_t request =
-      ucp_am_recv_data_nbx(link_->set_->engine_->worker().get(), data, place, size_, &param);
+      ucp_am_recv_data_nbx(link_->set_->engine_->worker().get(), data, place, size(), &param);
   if (UCS_PTR_IS_ERR(request)) {
     LinkSet::Callbacks::Received(nullptr, UCS_PTR_STATUS(request), 0, raw);
   }
 }
 
-Link::~Link() { CAIRN_CHECK(broken() && outstanding_ == 0, "a link was dropped while in use"); }
+UcxLink::~UcxLink() {
+  CAIRN_CHECK(broken() && outstanding_ == 0, "a link was dropped while in use");
+}
 
-void Link::Send(FrameKind kind, std::uint64_t call_id, std::string_view header, Buffer payload,
-                absl::AnyInvocable<void(Status)> sent) {
+void UcxLink::Send(FrameKind kind, std::uint64_t call_id, std::string_view header, Buffer payload,
+                   absl::AnyInvocable<void(Status)> sent) {
   auto op = std::make_unique<SendOp>();
   AppendFrame({kind, call_id, payload.size(), header}, &op->wire);
   op->payload = std::move(payload);
@@ -177,19 +199,19 @@ void Link::Send(FrameKind kind, std::uint64_t call_id, std::string_view header, 
   SendMessage(kFrameMessage, std::move(op));
 }
 
-void Link::SendAttach(std::string_view token) {
+void UcxLink::SendAttach(std::string_view token) {
   auto op = std::make_unique<SendOp>();
   op->wire = token;
   SendMessage(kAttachMessage, std::move(op));
 }
 
-void Link::SendRaw(std::string_view bytes) {
+void UcxLink::SendRaw(std::string_view bytes) {
   auto op = std::make_unique<SendOp>();
   op->wire = bytes;
   SendMessage(kFrameMessage, std::move(op));
 }
 
-void Link::SendMessage(unsigned id, std::unique_ptr<SendOp> op) {
+void UcxLink::SendMessage(unsigned id, std::unique_ptr<SendOp> op) {
   op->link = shared_from_this();
   ++outstanding_;
   set_->engine_->CountUcx(1);
@@ -239,7 +261,7 @@ void Link::Dispatch(std::string_view bytes, std::unique_ptr<Arrival> arrival) {
   user_->OnFrame(*frame, std::move(arrival));
 }
 
-void Link::Break(const Status& why) {
+void UcxLink::Break(const Status& why) {
   if (broken()) return;
   why_ = why;
   self_ = shared_from_this();
@@ -252,7 +274,7 @@ void Link::Break(const Status& why) {
   });
 }
 
-void Link::CloseEndpoint() {
+void UcxLink::CloseEndpoint() {
   set_->engine_->Unsettle();
   set_->links_.erase(endpoint_);
   ucp_request_param_t param{};
@@ -270,11 +292,11 @@ void Link::CloseEndpoint() {
 }
 
 // `outstanding_` is never zero while the link is open or closing, but for an idle open one.
-void Link::OpDone() {
+void UcxLink::OpDone() {
   set_->engine_->CountUcx(-1);
   if (--outstanding_ != 0 || !broken()) return;
   LinkSet* const set = set_;
-  const std::shared_ptr<Link> last = std::move(self_);
+  const std::shared_ptr<UcxLink> last = std::move(self_);
   if (--set->undrained_ == 0 && set->drained_) std::exchange(set->drained_, nullptr)();
 }
 
@@ -326,12 +348,12 @@ Result<std::shared_ptr<Link>> LinkSet::Create(void* endpoint_params, LinkUser* u
   if (ucs_status_t s = ucp_ep_create(engine_->worker().get(), params, &endpoint); s != UCS_OK) {
     return UcsError("UCX can't make an endpoint", s);
   }
-  std::shared_ptr<Link> link(new Link(this, user));
+  std::shared_ptr<UcxLink> link(new UcxLink(this, user));
   link->endpoint_ = endpoint;
   link->last_heard_ = engine_->Now();
   links_[endpoint] = link.get();
   ++undrained_;
-  return link;
+  return std::shared_ptr<Link>(std::move(link));
 }
 
 Result<std::shared_ptr<Link>> LinkSet::Connect(const sockaddr* address, std::size_t address_size,

@@ -1,9 +1,12 @@
-// One UCX endpoint that carries frames (src/dram/frame.h): header and fixed part as the header of
-// an active message, the payload as its data, eager when small and by rendezvous when not, in which
-// case the receiver's place is written without a copy.
+// A way on which frames (src/dram/frame.h) travel between two processes: a UCX endpoint (UcxLink),
+// or memory that both share (src/dram/ucx/shm_link.h).
 //
-// Life: a Link is made open, breaks once, closes its endpoint, and is drained when UCX has given
-// back every buffer. Buffers in the hands of UCX keep their pins until then; a Link keeps itself
+// UcxLink: header and fixed part are the header of an active message, the payload its data, eager
+// when small and by rendezvous when not, in which case the receiver's place is written without a
+// copy.
+//
+// Life: a UcxLink is made open, breaks once, closes its endpoint, and is drained when UCX has given
+// back every buffer. Buffers in the hands of UCX keep their pins until then; the link keeps itself
 // alive for that.
 //
 // Thread safety: none; a Link lives on its engine. Its callbacks run there too, never inside a call
@@ -27,33 +30,26 @@ namespace cairn::dram::ucx {
 
 class Link;
 class LinkSet;
+class UcxArrival;
 
 // The payload of a frame that came in. Small ones are here already, large ones still with the
 // sender. Destroying it drops the payload and lets the sender go on.
 class Arrival {
  public:
-  ~Arrival();
+  virtual ~Arrival() = default;
   Arrival(const Arrival&) = delete;
   Arrival& operator=(const Arrival&) = delete;
 
   [[nodiscard]] std::uint64_t size() const { return size_; }
   // Moves the payload into a place of size() bytes, then runs `received`, perhaps inside the call.
   // At most once. After an error the bytes are undefined.
-  void Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> received);
+  virtual void Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> received) = 0;
+
+ protected:
+  explicit Arrival(std::uint64_t size) : size_(size) {}
 
  private:
-  friend class LinkSet;
-  // What became of it while UCX's callback that brought it runs.
-  enum class Fate { kKept, kDropped, kCopied, kReceiving };
-  Arrival(std::shared_ptr<Link> link, void* data, std::uint64_t size, bool rendezvous, Fate* fate)
-      : link_(std::move(link)), data_(data), size_(size), rendezvous_(rendezvous), fate_(fate) {}
-  void Release(Fate fate);
-
-  const std::shared_ptr<Link> link_;
-  void* data_;  // null once it was received or dropped
   const std::uint64_t size_;
-  const bool rendezvous_;
-  Fate* fate_;  // null after that callback
 };
 
 class LinkUser {
@@ -67,51 +63,67 @@ class LinkUser {
   virtual void OnBroken(const Status& why) = 0;
 };
 
-class Link : public std::enable_shared_from_this<Link> {
+class Link {
  public:
-  ~Link();
+  virtual ~Link() = default;
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // `sent` runs when UCX no longer needs frame and payload, perhaps inside the call; null is fine.
-  // A link that is broken drops the frame at once and runs `sent` with the reason, not inside the
+  // `sent` runs when frame and payload are needed no more, perhaps inside the call; null is fine. A
+  // link that is broken drops the frame at once and runs `sent` with the reason, not inside the
   // call.
-  void Send(FrameKind kind, std::uint64_t call_id, std::string_view header, Buffer payload,
-            absl::AnyInvocable<void(Status)> sent);
-  // Says which connection this endpoint is for; an empty token says that it was accepted.
-  void SendAttach(std::string_view token);
+  virtual void Send(FrameKind kind, std::uint64_t call_id, std::string_view header, Buffer payload,
+                    absl::AnyInvocable<void(Status)> sent) = 0;
+  // Says which connection this link is for; an empty token says that it was accepted.
+  virtual void SendAttach(std::string_view token) = 0;
   // For tests: sends bytes in place of a frame.
-  void SendRaw(std::string_view bytes);
-  // Closes the endpoint. What UCX holds comes back with an error.
-  void Break(const Status& why);
+  virtual void SendRaw(std::string_view bytes) = 0;
+  // Ends it. What is under way comes back with an error.
+  virtual void Break(const Status& why) = 0;
   // Null: the link calls nobody any more.
   void SetUser(LinkUser* user) { user_ = user; }
 
   [[nodiscard]] bool broken() const { return !why_.ok(); }
-  // Sends and receives that UCX has not given back.
+  // Sends and receives under way.
   [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
   // When anything came in last.
   [[nodiscard]] MonotonicTime last_heard() const { return last_heard_; }
 
+ protected:
+  explicit Link(LinkUser* user) : user_(user) {}
+  // Hands a frame to the user; a bad one breaks the link.
+  void Dispatch(std::string_view bytes, std::unique_ptr<Arrival> arrival);
+
+  LinkUser* user_;
+  Status why_;
+  std::size_t outstanding_ = 0;
+  MonotonicTime last_heard_;
+};
+
+// A link over a UCX endpoint.
+class UcxLink final : public Link, public std::enable_shared_from_this<UcxLink> {
+ public:
+  ~UcxLink() override;
+  void Send(FrameKind kind, std::uint64_t call_id, std::string_view header, Buffer payload,
+            absl::AnyInvocable<void(Status)> sent) override;
+  void SendAttach(std::string_view token) override;
+  void SendRaw(std::string_view bytes) override;
+  void Break(const Status& why) override;
+
  private:
-  friend class Arrival;
+  friend class UcxArrival;
   friend class LinkSet;
   struct SendOp;
   struct ReceiveOp;
-  Link(LinkSet* set, LinkUser* user) : set_(set), user_(user) {}
+  UcxLink(LinkSet* set, LinkUser* user) : Link(user), set_(set) {}
   void SendMessage(unsigned id, std::unique_ptr<SendOp> op);
-  void Dispatch(std::string_view bytes, std::unique_ptr<Arrival> arrival);
   void CloseEndpoint();
   void OpDone();
 
   LinkSet* const set_;
-  LinkUser* user_;
   ucp_ep* endpoint_ = nullptr;
-  Status why_;
-  std::size_t outstanding_ = 0;
-  MonotonicTime last_heard_;
   // Keeps a broken link until it is drained.
-  std::shared_ptr<Link> self_;
+  std::shared_ptr<UcxLink> self_;
 };
 
 // An engine and its links: finds the link of an incoming message.
@@ -133,14 +145,14 @@ class LinkSet {
   [[nodiscard]] std::size_t size() const { return links_.size(); }
 
  private:
-  friend class Link;
-  friend class Arrival;
+  friend class UcxLink;
+  friend class UcxArrival;
   struct Callbacks;
   Result<std::shared_ptr<Link>> Create(void* params, LinkUser* user);
 
   const std::size_t eager_bytes_;
   // Open and closing links by endpoint.
-  absl::flat_hash_map<ucp_ep*, Link*> links_;
+  absl::flat_hash_map<ucp_ep*, UcxLink*> links_;
   // Links that are not drained, and whom to tell when there is none.
   std::size_t undrained_ = 0;
   Task drained_;

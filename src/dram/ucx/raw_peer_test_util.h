@@ -27,7 +27,7 @@ class RawPeer final : public DoorUser, public LinkUser {
     if (!context.ok()) return false;
     auto engine = Engine::Create(*context, false);
     if (!engine.ok()) return false;
-    Core core(*context, std::move(*engine), 1000);
+    Core core(*context, std::move(*engine), 1000, false);
     core_ = &core;
     std::future<void> cut = cut_.get_future();
     core.engine().RunAndWait([&] {

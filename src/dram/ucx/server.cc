@@ -103,6 +103,10 @@ void Peer::OnDoorMessage(std::string_view message) {
   DoorWelcome welcome;
   welcome.ucx_port = server_->listener_->port();
   welcome.token = token_;
+  if (server_->local_ != nullptr) {
+    welcome.host = shm::HostId();
+    welcome.local_name = server_->local_->name();
+  }
   door_->Send(EncodeDoorMessage(welcome));
 }
 
@@ -195,10 +199,24 @@ Status Server::Open(const Endpoint& address) {
       return;
     }
     listener_ = std::move(*listener);
+    OpenLocally();
     core_->engine().AddFd(knock_fd_, EPOLLIN, [this](std::uint32_t) { OnKnock(); });
   });
   if (!status.ok()) ::close(knock_fd_);
   return status;
+}
+
+void Server::OpenLocally() {
+  if (!core_->use_shared_memory) return;
+  auto local = LocalListener::Create(
+      core_, this,
+      [this](const std::string& token, const std::shared_ptr<Link>& link) { Attach(token, link); });
+  if (local.ok()) {
+    local_ = std::move(*local);
+  } else {
+    CAIRN_LOG(kWarn, "dram: {} takes nobody over shared memory: {}", address_.ToString(),
+              local.status().message());
+  }
 }
 
 void Server::OnKnock() {
@@ -258,10 +276,13 @@ void Server::OnAttach(Link* link, std::string_view token) {
   const std::shared_ptr<Link> found = std::move(stranger->second.first);
   core_->engine().Cancel(stranger->second.second);
   strangers_.erase(stranger);
-  const auto expected = expected_.find(std::string(token));
+  Attach(std::string(token), found);
+}
+
+void Server::Attach(const std::string& token, const std::shared_ptr<Link>& found) {
+  const auto expected = expected_.find(token);
   if (expected == expected_.end()) {
-    CAIRN_LOG(kWarn, "dram: {} cuts off a UCX endpoint that has no token of ours",
-              address_.ToString());
+    CAIRN_LOG(kWarn, "dram: {} cuts off a client that has no token of ours", address_.ToString());
     found->SetUser(nullptr);
     found->Break(UnavailableError("a wrong token"));
     return;
@@ -300,6 +321,7 @@ void Server::CloseAndWait() {
     closed_ = true;
     core_->engine().RemoveFd(knock_fd_);
     ::close(knock_fd_);
+    local_ = nullptr;
     std::vector<std::shared_ptr<Peer>> peers;
     for (const auto& [id, peer] : peers_) peers.push_back(peer);
     for (const auto& peer : peers) peer->Break(UnavailableError("the listener was closed"));

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "src/dram/ucx/core.h"
+#include "src/dram/ucx/local_door.h"
 
 namespace cairn::dram::ucx {
 
@@ -71,6 +72,9 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   friend class Peer;
   void OnKnock();
   void OnEndpoint(ConnectionListener* listener, ucp_conn_request* request);
+  // A link shows a token: it belongs to the peer that was given it.
+  void Attach(const std::string& token, const std::shared_ptr<Link>& link);
+  void OpenLocally();
   void PauseKnocks();
   void Forget(Peer* peer, bool attached, bool had_requests);
 
@@ -79,6 +83,8 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   Endpoint address_;
   int knock_fd_ = -1;
   std::unique_ptr<ConnectionListener> listener_;
+  // For clients on the same host; null if there is none.
+  std::unique_ptr<LocalListener> local_;
   ConnectionId next_id_ = 1;
   std::atomic<std::size_t> open_{0};
   absl::flat_hash_map<ConnectionId, std::shared_ptr<Peer>> peers_;

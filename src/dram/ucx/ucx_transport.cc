@@ -122,8 +122,8 @@ Result<std::unique_ptr<Transport>> MakeUcxTransport(const UcxOptions& options) {
                          ucx::Context::Create(ucx::NetworkConfig(options.tls)));
   CAIRN_ASSIGN_OR_RETURN(std::unique_ptr<ucx::Engine> engine,
                          ucx::Engine::Create(context, options.busy_poll));
-  return std::unique_ptr<Transport>(std::make_unique<UcxTransport>(
-      std::make_unique<Core>(std::move(context), std::move(engine), options.eager_bytes)));
+  return std::unique_ptr<Transport>(std::make_unique<UcxTransport>(std::make_unique<Core>(
+      std::move(context), std::move(engine), options.eager_bytes, options.shared_memory)));
 }
 
 }  // namespace cairn::dram

@@ -19,6 +19,9 @@ struct UcxOptions {
   bool busy_poll = false;
   // UCX's names of the transports to use, as in UCX_TLS. Only "tcp" has been tested.
   std::string tls = "tcp";
+  // Processes of one host exchange messages over shared memory, and payloads from process to
+  // process (docs/adr/0011-ucx.md). Both sides must want it.
+  bool shared_memory = true;
   // Longer payloads are fetched by rendezvous, without a copy.
   std::size_t eager_bytes = 32 << 10;
 };

@@ -2,11 +2,16 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <vector>
 
 #include "src/base/sanitizers.h"
 #include "src/dram/testing/transport_conformance.h"
@@ -36,8 +41,13 @@ class UcxHarness final : public TransportHarness {
 };
 
 const bool kRegistered = [] {
-  RegisterTransportConformance("UcxConformance",
+  RegisterTransportConformance("SharedMemoryConformance",
                                [] { return std::make_unique<UcxHarness>(UcxOptions{}); });
+  RegisterTransportConformance("TcpConformance", [] {
+    UcxOptions options;
+    options.shared_memory = false;
+    return std::make_unique<UcxHarness>(options);
+  });
   return true;
 }();
 
@@ -147,25 +157,77 @@ std::size_t OpenDescriptors() {
   return count;
 }
 
-TEST(UcxTransportTest, ConnectionsLeakNoDescriptors) {
-  const auto transport = MakeUcx();
-  std::size_t before = 0;
-  {
-    TestServer server(transport.get(), {"127.0.0.1", 0});
-    EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
-    EXPECT_TRUE(server.WaitForDisconnects(1));
+std::uint64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// Over shared memory, or over TCP.
+class UcxConnectionsTest : public testing::TestWithParam<bool> {
+ protected:
+  static UcxOptions Options() {
+    UcxOptions options;
+    options.shared_memory = GetParam();
+    return options;
   }
-  before = OpenDescriptors();
-  const std::size_t rounds = kSanitized ? 20 : 150;
-  {
-    TestServer server(transport.get(), {"127.0.0.1", 0});
-    for (std::size_t i = 0; i < rounds; ++i) {
+};
+
+INSTANTIATE_TEST_SUITE_P(Ways, UcxConnectionsTest, testing::Bool(), [](const auto& way) {
+  return std::string(way.param ? "SharedMemory" : "Tcp");
+});
+
+// CAIRN_TEST_CONNECTIONS=10000 for the long run of docs/testing.md.
+TEST_P(UcxConnectionsTest, ComingAndGoingLeaksNothing) {
+  const char* const given = std::getenv("CAIRN_TEST_CONNECTIONS");
+  const std::size_t rounds = given != nullptr ? std::strtoull(given, nullptr, 10)
+                             : kSanitized     ? 20
+                                              : 300;
+  const auto transport = MakeUcx(Options());
+  TestServer server(transport.get(), {"127.0.0.1", 0});
+  std::size_t gone = 0;
+  const auto come_and_go = [&](std::size_t times) {
+    for (std::size_t i = 0; i < times; ++i) {
       ASSERT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok()) << i;
     }
-    EXPECT_TRUE(server.WaitForDisconnects(rounds));
-  }
+    gone += times;
+    ASSERT_TRUE(server.WaitForDisconnects(gone));
+  };
+  // What is kept for reuse is there afterwards.
+  come_and_go(rounds / 3);
+  const std::size_t descriptors = OpenDescriptors();
+  const std::uint64_t resident = ResidentBytes();
+  come_and_go(rounds);
   // What is being closed is not a leak; hundreds would be.
-  EXPECT_LE(OpenDescriptors(), before + 20);
+  EXPECT_LE(OpenDescriptors(), descriptors + 20);
+  const std::uint64_t grown = std::max(ResidentBytes(), resident) - resident;
+  std::cout << "resident bytes a connection: " << grown / rounds << "\n";
+  EXPECT_LE(grown / rounds, kSanitized ? 1 << 20 : 8192U);
+}
+
+TEST_P(UcxConnectionsTest, AThousandClientsAtOnce) {
+  const std::size_t count = kSanitized ? 100 : 1000;
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  // Each has up to four descriptors on each side, and both sides are this process.
+  if (files.rlim_max < 8 * count + 200) GTEST_SKIP() << "the limit of open files is too low";
+  files.rlim_cur = files.rlim_max;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  const auto server_transport = MakeUcx(Options());
+  const auto transport = MakeUcx(Options());
+  TestServer server(server_transport.get(), {"127.0.0.1", 0});
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (std::size_t i = 0; i < count; ++i) {
+    clients.push_back(std::make_unique<TestClient>(transport.get(), server.address()));
+    ASSERT_TRUE(clients.back()->Run("echo").ok()) << i;
+  }
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t i = 0; i < count; ++i) {
+      ASSERT_TRUE(clients[i]->Run("echo").ok()) << i;
+    }
+  }
 }
 
 }  // namespace
