@@ -66,7 +66,7 @@ struct FutureState {
       }
     }
     if (nudged) nudged->Nudge();
-    if (taker) taker(std::move(value));
+    if (taker) taker(std::move(value));  // NOLINT(bugprone-use-after-move): moved only without one
     return true;
   }
 

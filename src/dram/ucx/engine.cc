@@ -30,8 +30,17 @@ constexpr std::chrono::milliseconds kCrowded{10};
 constexpr std::chrono::milliseconds kSettleTime{100};
 // With busy polling, turns for each look at UCX while nothing of it is under way.
 constexpr unsigned kSkippedTurns = 4;
+// How long a caller looks out for its answer in shared memory before it sleeps.
+constexpr std::chrono::microseconds kLinger{20};
+constexpr unsigned kMaxVain = 8;
 
 thread_local const Engine* current_engine = nullptr;
+
+void Relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
 
 void Ring(int event_fd) {
   const std::uint64_t one = 1;
@@ -158,6 +167,7 @@ void Engine::Help(const std::function<bool()>& done) {
     caller_waited_.store(true);
   } else {
     drives_.fetch_add(1);
+    Linger(done);
     // What the caller has just sent needs no turn before the wait for its answer.
     for (unsigned did = 1; !done() && !stopping_.load(); did = Turn()) {
       if (MaySleep(did)) Sleep(&done);
@@ -167,6 +177,30 @@ void Engine::Help(const std::function<bool()>& done) {
     LeaveTheRest();
   }
   helpers_.fetch_sub(1);
+}
+
+// A sleep and a wake-up take longer than a server on the same host that is awake takes to answer.
+// Where it does not answer in time, as when there are more threads than processors, the attempts
+// become rare.
+void Engine::Linger(const std::function<bool()>& done) {
+  if (poller_ == nullptr || !poller_->InUse()) return;
+  if (pause_ > 0) {
+    --pause_;
+    return;
+  }
+  const MonotonicTime until = clock_.Now() + kLinger;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (has_posted_.load(std::memory_order_relaxed)) return;
+      if (poller_->Poll() != 0 && done()) {
+        vain_ = 0;
+        return;
+      }
+      Relax();
+    }
+  } while (clock_.Now() < until);
+  vain_ = std::min(vain_ + 1, kMaxVain);
+  pause_ = 1U << vain_;
 }
 
 void Engine::LeaveTheRest() {

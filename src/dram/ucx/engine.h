@@ -41,8 +41,10 @@ namespace cairn::dram::ucx {
 class Poller {
  public:
   virtual ~Poller() = default;
-  // Does what there is to do; how much that was.
+  // Does what there is to do; how much that was. Cheap if there is nothing.
   virtual unsigned Poll() = 0;
+  // False: Poll finds nothing for as long as nothing is added.
+  [[nodiscard]] virtual bool InUse() const = 0;
   // True: from now on a descriptor shows when there is something to do. False: there is already.
   virtual bool FallAsleep() = 0;
 };
@@ -114,6 +116,8 @@ class Engine {
   bool RunTimers();
   bool CheckFds(int timeout_ms);
   void Sleep(const std::function<bool()>* done);
+  // Looks out for what a caller waits for, for a moment, if that has paid lately.
+  void Linger(const std::function<bool()>& done);
   // (the thread, which does not drive) Until there is a reason to drive.
   void StandBack();
   void WakeThread();
@@ -165,6 +169,9 @@ class Engine {
   // UCX's descriptor will show if there is anything to do; nothing has touched UCX since.
   bool armed_ = false;
   unsigned skipped_ = 0;
+  // Vain attempts of Linger in a row, and how many calls to let pass before the next one.
+  unsigned vain_ = 0;
+  unsigned pause_ = 0;
   Poller* poller_ = nullptr;
   MonotonicTime unsettled_until_;
   MonotonicTime next_fd_check_;

@@ -169,7 +169,7 @@ bool ShmLink::TrySend(Outgoing* message) {
     written = writer_.Write(message->kind, {message->wire});
   }
   if (!written) return false;
-  if (writer_.MustRing()) Ring();
+  if (writer_.MustRing()) set_->Ring(this);
   if (message->sent) std::exchange(message->sent, nullptr)(Status());
   return true;
 }
@@ -194,7 +194,7 @@ unsigned ShmLink::Poll() {
     ++count;
     last_heard_ = set_->engine_->Now();
     Handle(**message);
-    if (reader_.Pop()) Ring();
+    if (reader_.Pop()) set_->Ring(this);
   }
   if (count > 0) set_->Awake(this);
   if (!queue_.empty()) Flush();
@@ -360,8 +360,17 @@ void ShmSet::Remove(ShmLink* link) {
   std::erase(awake_, link);
 }
 
+void ShmSet::Ring(ShmLink* link) {
+  if (polling_) {
+    to_ring_.push_back(link);
+  } else {
+    link->Ring();
+  }
+}
+
 unsigned ShmSet::Poll() {
   unsigned count = 0;
+  polling_ = true;
   const std::size_t looks = std::min(links_.size(), kLooksAtOnce);
   // A link leaves the list only by a task, never in here.
   for (std::size_t i = 0; i < looks; ++i) {
@@ -369,6 +378,9 @@ unsigned ShmSet::Poll() {
     ShmLink* const link = links_[cursor_];
     if (!link->reader_.Empty() || !link->queue_.empty()) count += link->Poll();
   }
+  polling_ = false;
+  for (ShmLink* const link : to_ring_) link->Ring();
+  to_ring_.clear();
   return count;
 }
 

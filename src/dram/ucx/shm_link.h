@@ -89,10 +89,14 @@ class ShmSet final : public Poller {
   std::shared_ptr<Link> Open(ShmParts parts, LinkUser* user);
 
   unsigned Poll() override;
+  [[nodiscard]] bool InUse() const override { return !links_.empty(); }
   bool FallAsleep() override;
 
  private:
   friend class ShmLink;
+  // Rings the link's peer: at once, or after everybody had his turn, so that the peers that wake up
+  // do not take the processor before all of them have been answered.
+  void Ring(ShmLink* link);
   void Remove(ShmLink* link);
   // The link looks at its ring at every turn, until it has fallen asleep.
   void Awake(ShmLink* link);
@@ -101,6 +105,9 @@ class ShmSet final : public Poller {
   std::vector<ShmLink*> links_;
   std::vector<ShmLink*> awake_;
   std::size_t cursor_ = 0;
+  bool polling_ = false;
+  // Links whose peers are to be rung when Poll ends.
+  std::vector<ShmLink*> to_ring_;
 };
 
 }  // namespace cairn::dram::ucx
