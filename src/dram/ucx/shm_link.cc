@@ -151,7 +151,7 @@ bool ShmLink::TrySend(Outgoing* message) {
   if (message->kind == kInlineFrame) {
     const FrameHead head{static_cast<std::uint32_t>(message->wire.size()), 0, 0};
     written = writer_.Write(kInlineFrame, {BytesOf(head), message->wire, message->payload.view()});
-    message->payload = Buffer();
+    if (written) message->payload = Buffer();
   } else if (message->kind == kOfferedFrame) {
     const auto free = std::find_if(offered_.begin(), offered_.end(),
                                    [](const Offered& one) { return !one.used; });
