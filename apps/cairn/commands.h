@@ -45,6 +45,7 @@ std::vector<Command> ShellCommands();    // shell
 std::vector<Command> MemberCommands();   // cluster members, add, promote, remove, ...
 std::vector<Command> VerifyCommands();   // cluster verify
 std::vector<Command> BackupCommands();   // backup, restore, cluster recover
+std::vector<Command> ConfigCommands();   // config check, show, default
 std::vector<Command> MetaCommands();     // completion, man
 std::vector<Command> DramCommands();     // dram serve, put, get, delete, list, stat, route, bench
 
