@@ -31,6 +31,16 @@ struct Scanned {
 
 class ScanTest : public GrpcTest {
  protected:
+  // A client without a read-ahead of its own, which gRPC lets grow by itself: what it has not taken
+  // is the node's to hold, or not to read yet.
+  [[nodiscard]] std::unique_ptr<v1::KV::Stub> SlowReaders() const {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    arguments.SetMaxReceiveMessageSize(-1);
+    return v1::KV::NewStub(
+        grpc::CreateCustomChannel(address(), grpc::InsecureChannelCredentials(), arguments));
+  }
+
   // `count` keys k00000 and on.
   void Fill(int count, std::size_t value_bytes) {
     for (int first = 0; first < count; first += 50) {
@@ -156,11 +166,12 @@ TEST_F(ScanTest, NoMoreScansThanTheNodeTakes) {
   options.max_scans = 2;
   Serve({}, options);
   Fill(64, 64 << 10);
+  const auto slow = SlowReaders();
   grpc::ClientContext contexts[2];
   std::unique_ptr<grpc::ClientReader<v1::ScanResponse>> streams[2];
   v1::ScanResponse batch;
   for (int i = 0; i < 2; ++i) {
-    streams[i] = kv_->Scan(&contexts[i], {});
+    streams[i] = slow->Scan(&contexts[i], {});
     ASSERT_TRUE(streams[i]->Read(&batch));
     ASSERT_FALSE(batch.last());
   }
@@ -193,13 +204,8 @@ TEST_F(ScanTest, ASlowReaderHoldsLittleMemory) {
   Fill(keys, 64 << 10);  // 64 MiB, of which each reader could ask for all
   const std::int64_t before = Allocated();
 
-  // Each takes one batch and then nothing. The client's own read-ahead, which gRPC lets grow by
-  // itself, is off: it is not the node's.
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  arguments.SetMaxReceiveMessageSize(-1);
-  const auto slow = v1::KV::NewStub(
-      grpc::CreateCustomChannel(address(), grpc::InsecureChannelCredentials(), arguments));
+  // Each takes one batch and then nothing.
+  const auto slow = SlowReaders();
   grpc::ClientContext contexts[kReaders];
   std::unique_ptr<grpc::ClientReader<v1::ScanResponse>> streams[kReaders];
   v1::ScanResponse batch;
