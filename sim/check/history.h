@@ -146,6 +146,9 @@ std::string CheckSnapshots(const History& history);
 // Appends happened exactly once, under the stamp of the version that was acknowledged.
 std::string CheckStamps(const History& history);
 
+// All of the above; for what was recorded outside of the simulator.
+std::string CheckHistory(const History& history);
+
 }  // namespace cairn::sim
 
 #endif  // CAIRN_SIM_CHECK_HISTORY_H_

@@ -317,4 +317,12 @@ std::string CheckStamps(const History& history) {
   return {};
 }
 
+std::string CheckHistory(const History& history) {
+  for (auto* const check :
+       {&CheckVersions, &CheckReads, &CheckSnapshots, &CheckStamps, &CheckTransactions}) {
+    if (std::string wrong = (*check)(history); !wrong.empty()) return wrong;
+  }
+  return CheckLinearizable(history);
+}
+
 }  // namespace cairn::sim

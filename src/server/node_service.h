@@ -166,7 +166,6 @@ class NodeService {
   [[nodiscard]] std::string LeaderGrpcEndpoint() const;
   [[nodiscard]] ClusterAdmin& admin() { return admin_; }
   [[nodiscard]] StateAdmin& states() { return states_; }
-  [[nodiscard]] NodeId node_id() const { return options_.node_id; }
   [[nodiscard]] std::uint64_t cluster() const { return options_.cluster; }
   [[nodiscard]] std::uint64_t known_features() const { return executor_->known_features(); }
   Status ConfigureFault(const replication::FaultRule& rule) { return faults_->Configure(rule); }
