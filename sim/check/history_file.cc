@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <type_traits>
@@ -168,6 +169,21 @@ Status TakeText(std::string_view text, History* history) {
   return Status::Ok();
 }
 
+// Values are unique: whoever read one read it at the version of its write.
+void FillVersions(History* history) {
+  std::map<std::pair<std::string, std::string>, Version> written;
+  for (const WriteRecord& write : history->writes) {
+    if (write.value && write.version != Version()) {
+      written[{write.key, *write.value}] = write.version;
+    }
+  }
+  for (ReadRecord& read : history->reads) {
+    if (!read.value || read.version != Version()) continue;
+    const auto found = written.find({read.key, *read.value});
+    if (found != written.end()) read.version = found->second;
+  }
+}
+
 }  // namespace
 
 Result<History> ParseHistory(std::string_view text, const std::string& source) {
@@ -184,6 +200,7 @@ Result<History> ParseHistory(std::string_view text, const std::string& source) {
       return InvalidArgumentError(source + ":" + std::to_string(number) + ": " + taken.message());
     }
   }
+  FillVersions(&history);
   return history;
 }
 

@@ -18,7 +18,8 @@ class UpgradeTest(ClusterTestCase):
         cluster.start()
         with Writers(cluster) as writers:
             writers.wait_for_more()
-            wait_until(lambda: not cluster.run("upgrade")["older_nodes"],
+            wait_until(lambda: cairn("cluster", "upgrade",
+                                     endpoints=cluster.endpoints).returncode == 0,
                        "the nodes do not say what they know")
             for turn, number in enumerate((0, 1, 2)):
                 self.assertEqual(0, cluster.nodes[number].stop())

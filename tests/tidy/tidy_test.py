@@ -181,10 +181,10 @@ def doc_mentions_resolve(tree):
 @rule
 def formats_are_linked(tree):
     """Whoever reads or writes a format points to its specification."""
-    code = "".join(text for _, text in tree.under(("src/", "api/"), CPP + (".thrift",)))
+    code = "".join(text for _, text in tree.under(("src/", "api/", "sim/"), CPP + (".thrift",)))
     for path, _ in tree.under(("docs/formats/",), (".md",)):
         if path not in code and not path.endswith("README.md"):
-            yield f"{path}:1: no code under src/ or api/ names this specification"
+            yield f"{path}:1: no code under src/, api/ or sim/ names this specification"
 
 
 @rule
