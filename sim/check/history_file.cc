@@ -161,7 +161,7 @@ Status TakeText(std::string_view text, History* history) {
     Fields fields(line);
     TakeLine(fields.Get<std::string>("kind"), &fields, history);
     fields.End();
-  } catch (const json::parse_error&) {
+  } catch (const json::exception&) {
     return InvalidArgumentError("it is not JSON");
   } catch (const BadLine& bad) {
     return InvalidArgumentError(bad.what());
