@@ -141,9 +141,11 @@ Result<Membership> WithRemoved(const GroupView& view, NodeId node, bool force) {
   CAIRN_ASSIGN_OR_RETURN(const Member member, FindMember(view.membership, node));
   Membership target;
   for (const Member& other : view.membership.members) {
-    // With the last one that joins, nobody leaves any more.
     if (other.node == node) continue;
-    if (other.leaving && !member.joining) continue;
+    // With one that joins a replacement ends, and whose it was is not recorded: nobody leaves any
+    // more, but for those whose own new incarnation joins.
+    const bool stays = member.joining && view.membership.Find(other.node)->leaving;
+    if (other.leaving && !stays) continue;
     Insert(&target, other);
     Seat(&target, other.node)->leaving = false;
   }
@@ -159,27 +161,28 @@ Result<Membership> WithSuccessor(const GroupView& view, NodeId old, const NewMem
         "itself: start it; nothing needs to be replaced");
   }
   CAIRN_ASSIGN_OR_RETURN(const Member gone, FindMember(view.membership, old));
+  if (gone.leaving) {
+    return FailedPreconditionError(
+        "node " + ToString(old) +
+        " is being replaced already: replace the one that joins in its place, or remove that one "
+        "first");
+  }
+  const bool votes = gone.voter || gone.joining;
   Membership target = Intended(view.membership);
   std::erase_if(target.members, [&](const Member& other) { return other.node == old; });
   Member* const seat = Seat(&target, member.node);
   if (seat == nullptr) {
     CAIRN_RETURN_IF_ERROR(CheckAddress(target, member));
-    Insert(&target, {member.node, member.placeholder, gone.voter, false, false, member.endpoint});
+    Insert(&target, {member.node, member.placeholder, votes, false, false, member.endpoint});
   } else if (seat->voter || (!member.endpoint.empty() && seat->endpoint != member.endpoint)) {
     return AlreadyExistsError("node " + ToString(member.node) + " is a member already, at " +
                               seat->endpoint + "; a successor is new, or a learner");
   } else {
-    seat->voter = gone.voter || gone.joining;
+    seat->voter = votes;
   }
-  // Until the successor has caught up the old voters decide, afterwards the new ones: those who
-  // stay must be a majority of both.
-  Membership staying = target;
-  std::erase_if(staying.members, [&](const Member& other) { return other.node == member.node; });
-  if (!staying.Voters().empty()) {
-    Membership before = staying;
-    Insert(&before, gone);
-    CAIRN_RETURN_IF_ERROR(CheckQuorum(view, before, force));
-  }
+  // Until the successor has caught up the voters that there are decide, those who leave included.
+  // Afterwards it answers, for it has caught up.
+  CAIRN_RETURN_IF_ERROR(CheckQuorum(view, view.membership, force));
   return target;
 }
 

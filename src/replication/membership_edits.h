@@ -69,6 +69,7 @@ Result<consensus::Membership> WithRemoved(const GroupView& view, NodeId node, bo
 
 // `member` joins, and once it has caught up takes the vote of `old`, which goes then: in one change
 // of the log. `member` may be a learner already: its endpoint may be empty then.
+// kFailedPrecondition if the voters that there are could not go on, or `old` is leaving already.
 Result<consensus::Membership> WithSuccessor(const GroupView& view, NodeId old,
                                             const NewMember& member, bool force);
 

@@ -135,10 +135,67 @@ TEST(MembershipEditsTest, ALearnerMayBeTheSuccessor) {
   EXPECT_EQ(target->Find(NodeId(3))->incarnation, IncarnationId(103));
 }
 
-TEST(MembershipEditsTest, RemovingTheOneThatJoinsEndsAReplacement) {
+// Node 3 is on its way to take the vote of node 1.
+GroupView Replacing() {
   GroupView view = ThreeVoters();
   view.membership.members[1].leaving = true;
   view.membership.members.push_back({NodeId(3), IncarnationId(999), false, true, false, "host3:1"});
+  return view;
+}
+
+TEST(MembershipEditsTest, ASuccessorThatNeverComesIsReplacedByAVoter) {
+  const NewMember node4{NodeId(4), "host4:1", IncarnationId(7)};
+  const auto target = WithSuccessor(Replacing(), NodeId(3), node4, false);
+  ASSERT_TRUE(target.ok()) << target.status().ToString();
+  EXPECT_EQ(target->Find(NodeId(3)), nullptr);
+  ASSERT_NE(target->Find(NodeId(4)), nullptr);
+  EXPECT_TRUE(target->Find(NodeId(4))->voter);
+  EXPECT_EQ(target->Voters().size(), 3U);
+  // The voters that there are decide meanwhile, the one that leaves among them.
+  GroupView silent = Replacing();
+  Silence(&silent, 1);
+  Silence(&silent, 2);
+  EXPECT_EQ(WithSuccessor(silent, NodeId(3), node4, false).status().code(),
+            StatusCode::kFailedPrecondition);
+}
+
+TEST(MembershipEditsTest, OneThatLeavesGetsNoSecondSuccessor) {
+  const auto refused =
+      WithSuccessor(Replacing(), NodeId(1), {NodeId(4), "host4:1", IncarnationId(7)}, false);
+  EXPECT_EQ(refused.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.status().message().find("being replaced already"), std::string::npos);
+}
+
+TEST(MembershipEditsTest, OneThatLeavesDoesNotComeBackEmptied) {
+  const GroupView view = Replacing();
+  EXPECT_EQ(ClassifyJoin(view.membership, {NodeId(1), IncarnationId(555)}),
+            consensus::JoinVerdict::kUnknown);
+  EXPECT_EQ(ClassifyJoin(view.membership, {NodeId(3), IncarnationId(555)}),
+            consensus::JoinVerdict::kReplace);
+  // It may where its own new incarnation is on its way.
+  GroupView wiped = ThreeVoters();
+  wiped.membership.members[1].leaving = true;
+  wiped.membership.members.insert(wiped.membership.members.begin() + 2,
+                                  {NodeId(1), IncarnationId(201), false, true, false, "host1:1"});
+  EXPECT_EQ(ClassifyJoin(wiped.membership, {NodeId(1), IncarnationId(555)}),
+            consensus::JoinVerdict::kReplace);
+}
+
+TEST(MembershipEditsTest, EndingOneReplacementLeavesANodeThatReplacesItself) {
+  GroupView view = Replacing();
+  auto& members = view.membership.members;
+  members[2].leaving = true;
+  members.insert(members.begin() + 3,
+                 {NodeId(2), IncarnationId(202), false, true, false, "host2:1"});
+  const auto target = WithRemoved(view, NodeId(3), true);
+  ASSERT_TRUE(target.ok()) << target.status().ToString();
+  ASSERT_EQ(target->members.size(), 3U);
+  EXPECT_FALSE(target->Find(NodeId(1))->leaving);
+  EXPECT_EQ(target->Find(NodeId(2))->incarnation, IncarnationId(202));
+}
+
+TEST(MembershipEditsTest, RemovingTheOneThatJoinsEndsAReplacement) {
+  const GroupView view = Replacing();
   const auto target = WithRemoved(view, NodeId(3), false);
   ASSERT_TRUE(target.ok());
   EXPECT_EQ(target->members, ThreeVoters().membership.members);

@@ -121,7 +121,8 @@ Membership Membership::WithReplaced(const PeerId& peer) const {
 JoinVerdict ClassifyJoin(const Membership& membership, const PeerId& peer) {
   if (membership.IsMember(peer)) return JoinVerdict::kMember;
   if (membership.WasRemoved(peer)) return JoinVerdict::kRemoved;
-  return membership.Find(peer.node) != nullptr ? JoinVerdict::kReplace : JoinVerdict::kUnknown;
+  const Membership::Member* const seat = membership.Find(peer.node);
+  return seat != nullptr && !seat->leaving ? JoinVerdict::kReplace : JoinVerdict::kUnknown;
 }
 
 std::string Membership::Encode() const {

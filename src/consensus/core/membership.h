@@ -88,7 +88,7 @@ enum class JoinVerdict {
   kMember,   // it is a member: it only has to wait for the log
   kReplace,  // it is another incarnation of a member: change to WithReplaced
   kRemoved,  // it was removed; it may join with an empty folder, as somebody new
-  kUnknown,  // its number is not in the membership: an operator decides
+  kUnknown,  // its number is not in the membership, or is leaving: an operator decides
 };
 JoinVerdict ClassifyJoin(const Membership& membership, const PeerId& peer);
 
