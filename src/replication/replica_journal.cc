@@ -104,6 +104,9 @@ void Replica::FlushIfJournalIsLong() {
 // same, for nodes that were away and for those to whom a snapshot is on its way; unless there is no
 // room for it.
 void Replica::CutJournal(Slot flushed, Epoch epoch) {
+  // A snapshot that is being installed: its state is in the engine, and the journal is not reset to
+  // it yet. What the journal holds there may be of a leader that lost.
+  if (journal_->EpochAt(flushed) != epoch) return;
   bool alone = false;
   {
     MutexLock lock(&status_mutex_);

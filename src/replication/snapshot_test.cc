@@ -202,6 +202,58 @@ TEST(SnapshotTest, ACrashAtAnyPointOfAnInstallationIsHealed) {
   EXPECT_GT(crashes, kSanitized ? 2 : 10);
 }
 
+// The journal of a leader that lost holds, beyond the snapshot's slot, what nobody chose. As long
+// as it is not reset a flush of the new state must not make a beginning of the snapshot's slot:
+// what is beyond would count as the log that follows it.
+TEST(SnapshotTest, AFlushDoesNotCutAJournalThatIsNotResetYet) {
+  Group group(3);
+  KeepLittle(&group);
+  group.options.max_batch_size = 1;
+  group.StartAll();
+  const NodeId old = group.AwaitAgreement();
+  ASSERT_TRUE(group.Set(old, "before", "the cut").ok());
+  ASSERT_TRUE(group.AwaitApplied());
+  for (std::uint32_t n = 0; n < 3; ++n) {
+    if (NodeId(n) == old) continue;
+    group.network().Cut(old, NodeId(n));
+    group.network().Cut(NodeId(n), old);
+  }
+  RequestContext context;
+  context.deadline = group.time.Now() + seconds(60);
+  for (int i = 0; i < 900; ++i) {
+    group.node(old).routing->Execute(context, kv::Set{"lost", std::string(1000, 'x'), ""},
+                                     [](const Result<kv::OperationResult>&) {});
+  }
+  group.time.RunFor(milliseconds(150));
+  const Slot tail = group.replica(old)->status().durable_slot;
+  const auto led = [&] {
+    const std::optional<NodeId> leader = group.Leader();
+    return leader && *leader != old;
+  };
+  ASSERT_TRUE(group.time.RunUntil(led));
+  const NodeId leader = *group.Leader();
+  Fill(&group, leader, 200, "k");
+  ASSERT_GT(tail, group.replica(leader)->status().last_slot);
+  group.network().Heal();
+  // Without room the journal is not reset at once.
+  auto& disk = group.machine(old).disk;
+  const auto state = [&] { return group.node(old).engine->Meta().applied_slot; };
+  const Slot was = state();
+  ASSERT_TRUE(group.time.RunUntil([&] { return state() > was; }));
+  disk.FailNth(FileOperation::kWrite, 1, ResourceExhaustedError("no room"));
+  bool flushed = false;
+  group.replica(old)->Flush([&](const Status&) { flushed = true; });
+  ASSERT_TRUE(group.time.RunUntil([&] { return flushed; }));
+  group.time.RunFor(milliseconds(2));
+  ASSERT_EQ(Installed(&group, old), 0u) << "the journal was reset too early for this test";
+  group.Crash(old, CrashMode::kKeepUnsynced);
+  group.Start(old);
+  ASSERT_TRUE(group.node(old).started.ok()) << group.node(old).started.ToString();
+  ASSERT_TRUE(group.AwaitApplied());
+  group.ExpectSameStates();
+  EXPECT_EQ(group.Get(old, "k199", ReadLevel::kReadIndex), std::string(1000, 'v'));
+}
+
 TEST(SnapshotMessages, SurviveTheirEncodingAndRefuseNamesThatLeaveTheFolder) {
   SnapshotOffer offer{7, IncarnationId(8), Epoch(9), "meta", {{"000001.sst", 10}, {"CURRENT", 0}}};
   auto decoded = DecodeSnapshotMessage(Encode(offer));
