@@ -9,6 +9,7 @@
 #include "src/consensus/formation/record.h"
 #include "src/consensus/journal/journal.h"
 #include "src/data_folder/data_folder.h"
+#include "src/replication/interrupted_install.h"
 #include "src/storage/swap_engine.h"
 
 namespace cairn::offline {
@@ -26,13 +27,20 @@ struct Opened {
   Recovered what;
 };
 
-Result<storage::StateMeta> StateOf(const DataFolder& folder, const Tools& tools) {
+// The state, with the journal that belongs to it.
+Result<storage::StateMeta> StateOf(const DataFolder& folder, const Tools& tools,
+                                   consensus::Journal* journal) {
   storage::SwapEngineOptions options;
   options.files = tools.files;
   options.directory = folder.path();
   options.open = tools.open;
   CAIRN_ASSIGN_OR_RETURN(const auto engine, storage::SwapEngine::Open(options));
-  return engine->Meta();
+  storage::StateMeta state = engine->Meta();
+  if (const auto installed = engine->installed()) {
+    CAIRN_RETURN_IF_ERROR(
+        replication::FinishInterruptedInstall(journal, state, installed->slot, installed->epoch));
+  }
+  return state;
 }
 
 // The newest membership, committed or not; and the epoch of the last entry.
@@ -86,7 +94,7 @@ Result<Opened> Open(const Place& place, const Tools& tools) {
   options.group = place.group;
   CAIRN_ASSIGN_OR_RETURN(opened.journal,
                          consensus::Journal::Open(options, tools.files, tools.random));
-  CAIRN_ASSIGN_OR_RETURN(opened.state, StateOf(*opened.folder, tools));
+  CAIRN_ASSIGN_OR_RETURN(opened.state, StateOf(*opened.folder, tools, opened.journal.get()));
   opened.what.applied_slot = opened.state.applied_slot;
   CAIRN_RETURN_IF_ERROR(ReadLog(*opened.journal, &opened));
   const Membership::Member* const self = opened.what.before.Find(place.node);

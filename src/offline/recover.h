@@ -30,7 +30,8 @@ struct Recovered {
   Slot last_slot;                // of its journal: everything up to here is kept
 };
 
-// What Recover would do; writes nothing but the lock.
+// What Recover would do; writes nothing but the lock, and what a start of the node would finish
+// first (the end of the journal that was being written, an installation of a snapshot).
 //   kNotFound            there is no such folder, or it is of no member of a cluster
 //   kFailedPrecondition  a node runs on it, or another number stands in it
 Result<Recovered> Survey(const Place& place, const Tools& tools);

@@ -5,6 +5,7 @@
 
 #include "src/base/check.h"
 #include "src/base/log.h"
+#include "src/replication/interrupted_install.h"
 
 namespace cairn::replication {
 namespace {
@@ -45,7 +46,8 @@ Replica::~Replica() = default;
 Status Replica::Start(StatusCallback recovered) {
   const storage::StateMeta state = engine_->Meta();
   if (MovesSnapshots()) CAIRN_RETURN_IF_ERROR(env_.files->RemoveTree(env_.snapshot_directory));
-  CAIRN_RETURN_IF_ERROR(FinishInterruptedInstall(state));
+  CAIRN_RETURN_IF_ERROR(
+      FinishInterruptedInstall(journal_, state, options_.installed_slot, options_.installed_epoch));
   const consensus::JournalContents held = journal_->Contents();
   if (held.compacted_slot > state.applied_slot) {
     return CorruptionError("the journal begins after slot " + ToString(held.compacted_slot) +
@@ -85,11 +87,6 @@ Status Replica::Start(StatusCallback recovered) {
     CAIRN_LOG(kInfo, "replica: the journal holds slots {} to {}, the database those before",
               state.applied_slot.Next().value(), last.value());
   }
-  if (env_.transport != nullptr) {
-    env_.transport->SetReceiver([weak = weak_from_this()](NodeId from, const std::string& frame) {
-      if (const std::shared_ptr<Replica> self = weak.lock()) self->OnFrame(from, frame);
-    });
-  }
   PostTo(env_.core, [this, event = std::move(event)]() mutable {
     Step(std::move(event));
     // Recovery ends on the apply executor, even if nothing is replayed; and not before the core has
@@ -101,27 +98,14 @@ Status Replica::Start(StatusCallback recovered) {
     if (options_.freshness_interval > Duration::zero()) ProbeFreshness();
     if (options_.report_interval > Duration::zero()) SendReports();
   });
+  // After that: a frame must not reach the core before it has recovered.
+  if (env_.transport != nullptr) {
+    env_.transport->SetReceiver([weak = weak_from_this()](NodeId from, const std::string& frame) {
+      if (const std::shared_ptr<Replica> self = weak.lock()) self->OnFrame(from, frame);
+    });
+  }
   ScheduleUpkeep();
   return Status::Ok();
-}
-
-// The node ended after a snapshot became the state and before the journal was reset to it.
-Status Replica::FinishInterruptedInstall(const storage::StateMeta& state) {
-  const consensus::JournalContents held = journal_->Contents();
-  if (options_.installed_slot <= held.compacted_slot) return Status::Ok();
-  // Nothing is applied in between, and whoever takes a snapshot has been in a group before.
-  if (state.applied_slot != options_.installed_slot || held.hard_state.empty()) {
-    return CorruptionError("the database began with the snapshot of slot " +
-                           ToString(options_.installed_slot) + " and holds the state of slot " +
-                           ToString(state.applied_slot) + ", but the journal begins after slot " +
-                           ToString(held.compacted_slot) +
-                           "; journal files are missing. Restore both from one backup");
-  }
-  CAIRN_LOG(kInfo,
-            "replica: the node ended while it installed the snapshot of slot {}; resetting the "
-            "journal to it",
-            options_.installed_slot.value());
-  return journal_->ResetTo(options_.installed_slot, options_.installed_epoch);
 }
 
 Result<consensus::Recovered> Replica::WhatIsHeld(const storage::StateMeta& state,

@@ -227,7 +227,6 @@ class Replica : public std::enable_shared_from_this<Replica> {
   [[nodiscard]] std::uint64_t Boot() const;
   [[nodiscard]] ForwarderOptions MakeForwarderOptions() const;
   [[nodiscard]] Forwarder::Hooks MakeForwarderHooks();
-  Status FinishInterruptedInstall(const storage::StateMeta& state);
   // What journal and engine hold, for the core. Fills log_.
   Result<consensus::Recovered> WhatIsHeld(const storage::StateMeta& state,
                                           const consensus::JournalContents& held, Slot last);
