@@ -156,7 +156,10 @@ void Replica::AnswerSlotWaiters() {
 // ---- Upkeep executor
 
 void Replica::Flush(StatusCallback done) {
-  PostTo(env_.upkeep, [this, done = std::move(done)]() mutable { FlushEngine(std::move(done)); });
+  env_.upkeep->Post([self = shared_from_this(), done = std::move(done)]() mutable {
+    if (!self->stopped()) return self->FlushEngine(std::move(done));
+    if (done) done(UnavailableError("this node is stopping; try another one"));
+  });
 }
 
 void Replica::FlushEngine(StatusCallback done) {

@@ -174,6 +174,7 @@ void Replica::InstallState(const ArrivedSnapshot& arrived) {
                                            " can't be installed: " + status.message()));
   }
   waiters_.Applied(arrived.meta.applied_slot, executor_->applied_version());
+  AnswerSlotWaiters();
   PostTo(env_.journal, [this, arrived] { ResetJournal(arrived); });
 }
 
