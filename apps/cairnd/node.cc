@@ -64,7 +64,7 @@ Status While(const std::string& doing, const Status& status) {
 Node::Node(NodeOptions options) : options_(std::move(options)), random_(SystemEntropy()) {}
 
 Node::~Node() {
-  if (http_ != nullptr) http_->SetStopping();
+  SetStopping();
   // Calls first: they use everything else.
   const bool thrift_idle = server_ == nullptr || server_->Stop(Duration(0));
   const bool grpc_idle = grpc_server_ == nullptr || grpc_server_->Stop(Duration(0));
@@ -312,7 +312,7 @@ void Node::ServePages() {
 Status Node::Stop() {
   HandOver();
   CAIRN_LOG(kInfo, "node: stopping; no new requests are taken");
-  if (http_ != nullptr) http_->SetStopping();
+  SetStopping();
   memory_.reset();
   const bool thrift_idle = server_->Stop(kDrain);
   const bool grpc_idle = grpc_server_ == nullptr || grpc_server_->Stop(kDrain);
@@ -327,6 +327,12 @@ Status Node::Stop() {
   StopReplica();
   CAIRN_LOG(kInfo, "node: stopped");
   return flushed;
+}
+
+// What is asked from here on, and what runs for long, is told so.
+void Node::SetStopping() {
+  if (http_ != nullptr) http_->SetStopping();
+  if (service_ != nullptr) service_->states().SetStopping();
 }
 
 // While this node still serves: what comes in meanwhile goes to the new leader.

@@ -84,6 +84,7 @@ class Node {
   Status Serve();
   Status ServeGrpc();
   void HandOver();
+  void SetStopping();
   void ServePages();
   // What /readyz says.
   void SetPhase(const std::string& phase);

@@ -26,8 +26,8 @@ StateAdmin::StateAdmin(replication::Replica* replica, replication::StateMachineE
 StateAdmin::~StateAdmin() { worker_.Stop(); }
 
 Status StateAdmin::MayGoOn() const {
-  return replica_->stopped() ? UnavailableError("this node is stopping; try another one")
-                             : Status::Ok();
+  const bool stopping = stopping_.load(std::memory_order_acquire) || replica_->stopped();
+  return stopping ? UnavailableError("this node is stopping; try another one") : Status::Ok();
 }
 
 // ---- Digests

@@ -14,6 +14,7 @@
 
 #include <absl/functional/any_invocable.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -63,6 +64,9 @@ class StateAdmin {
   [[nodiscard]] SerialExecutor* worker() { return &worker_; }
   // OK while the node runs: for what reads a capture.
   [[nodiscard]] Status MayGoOn() const;
+  // From now on MayGoOn says no: what reads a capture ends soon. For a node that waits for its
+  // calls before it stops its replica.
+  void SetStopping() { stopping_.store(true, std::memory_order_release); }
 
  private:
   struct Job {
@@ -77,6 +81,7 @@ class StateAdmin {
   replication::Replica* const replica_;
   replication::StateMachineExecutor* const executor_;
   const Clock* const clock_;
+  std::atomic<bool> stopping_{false};
   ThreadExecutor worker_;
   Mutex mutex_;
   Job job_ ABSL_GUARDED_BY(mutex_);

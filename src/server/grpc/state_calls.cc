@@ -16,6 +16,8 @@ namespace {
 
 // A client that takes nothing for so long loses its backup: the state that it reads is held.
 constexpr Duration kStall = std::chrono::seconds(60);
+// For the read barrier at the start.
+constexpr Duration kBarrierBound = std::chrono::seconds(30);
 constexpr Duration kAdvanceBound = std::chrono::seconds(60);
 constexpr int kMaxBackups = 2;
 
@@ -69,12 +71,15 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
 
   void Start(bool local) {
     if (running.fetch_add(1) >= kMaxBackups) {
+      captured_->store(true);
       return End(ResourceExhaustedError("there are " + std::to_string(kMaxBackups) +
                                         " backups of this node already; try again when one has "
                                         "ended"));
     }
     const MonotonicTime now = backend_->node().clock().Now();
-    states().Capture(!local, DeadlineOf(*call_, now), [this](Result<replication::StateCapture> c) {
+    const MonotonicTime deadline = std::min(DeadlineOf(*call_, now), now + kBarrierBound);
+    auto take = [this, captured = captured_](Result<replication::StateCapture> c) {
+      if (captured->exchange(true)) return;  // The call has ended, and may be gone.
       if (!c.ok()) return End(std::move(c).status());
       const NodeService& node = backend_->node();
       backup::Header about;
@@ -85,10 +90,15 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
       source_.emplace(*std::move(c), about);
       Watch::Look(watch_, states().worker(), &node.clock(), 0);
       states().worker()->Post([this] { Step(); });
-    });
+    };
+    states().Capture(!local, deadline, std::move(take));
   }
 
-  void OnCancel() override { cancelled_.store(true); }
+  void OnCancel() override {
+    cancelled_.store(true);
+    // While the capture is waited for, which may be long, nothing else ends the call.
+    if (!captured_->exchange(true)) End(Status(StatusCode::kCancelled, "the client went away"));
+  }
   void OnWriteDone(bool ok) override {
     {
       MutexLock lock(&watch_->mutex);
@@ -137,6 +147,8 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
   grpc::CallbackServerContext* const call_;
   const std::shared_ptr<Watch> watch_;
   std::atomic<bool> cancelled_{false};
+  // Claimed once, by the capture or by the end of a call that waits for it; outlives the call.
+  const std::shared_ptr<std::atomic<bool>> captured_ = std::make_shared<std::atomic<bool>>(false);
   std::optional<replication::BackupSource> source_;
   v1::BackupChunk chunk_;
 };
