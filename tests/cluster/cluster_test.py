@@ -4,7 +4,11 @@ import shutil
 import signal
 import unittest
 
-from cairn_process import cairn, ttypes, wait_until
+import grpc
+
+from cairn_process import cairn, ttypes, wait_until  # and the path of the modules below
+import cairn_pb2 as pb
+import cairn_pb2_grpc as rpc
 from cluster import ClusterTestCase, Writers
 
 
@@ -30,6 +34,27 @@ class ClusterTest(ClusterTestCase):
                 answer = client.setKey(ttypes.SetRequest(key=b"k", value=b"v", no_forwarding=True))
             self.assertEqual("NOT_LEADER", answer.error_code)
             self.assertEqual(f"127.0.0.1:{cluster.ports[leader]}", answer.leader_hint)
+
+    def test_over_grpc_it_is_told_where_the_leader_serves_grpc(self):
+        with self.cluster() as cluster:
+            leader, follower = cluster.leader(), cluster.follower()
+            # A node says where it serves gRPC when it reports for the first time.
+            wait_until(lambda: cluster.members()[leader]["grpc_endpoint"] and
+                       cluster.members()[follower]["grpc_endpoint"], "gRPC endpoints are not known")
+            endpoints = {number: member["grpc_endpoint"]
+                         for number, member in cluster.members().items()}
+            request = pb.SetRequest(key=b"k", value=b"v", write=pb.WriteOptions(no_forwarding=True))
+            with grpc.insecure_channel(endpoints[follower]) as channel:
+                def hint():
+                    with self.assertRaises(grpc.RpcError) as refused:
+                        rpc.KVStub(channel).Set(request)
+                    detail = pb.ErrorDetail()
+                    for name, value in refused.exception.trailing_metadata():
+                        if name == "grpc-status-details-bin":
+                            pb.RpcStatus.FromString(value).details[0].Unpack(detail)
+                    self.assertEqual("REASON_NOT_LEADER", pb.Reason.Name(detail.reason))
+                    return detail.leader_endpoint
+                wait_until(lambda: hint() == endpoints[leader], "the hint is not the leader's gRPC")
 
     def test_cluster_status_asks_every_member(self):
         with self.cluster() as cluster:

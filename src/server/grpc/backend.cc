@@ -67,13 +67,8 @@ bool Backend::AwaitIdle(Duration grace) {
 
 Status Backend::Translate(Status status) const {
   if (status.code() != StatusCode::kNotLeader) return status;
-  // Of a request that did not come through the routing, which knows the hint.
-  if (status.leader_hint().empty()) {
-    return std::move(status).WithLeaderHint(node_->LeaderGrpcEndpoint());
-  }
-  if (!options_.leader_endpoint) return status;
-  std::string endpoint = options_.leader_endpoint(status.leader_hint());
-  return std::move(status).WithLeaderHint(std::move(endpoint));
+  // The routing names where the leader serves Thrift.
+  return std::move(status).WithLeaderHint(node_->LeaderGrpcEndpoint());
 }
 
 }  // namespace cairn::server

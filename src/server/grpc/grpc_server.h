@@ -16,7 +16,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -40,8 +39,6 @@ struct GrpcServerOptions {
   std::uint32_t max_scans = 64;
   std::size_t scan_batch_bytes = 512 << 10;
   Duration scan_stall = std::chrono::seconds(60);
-  // The gRPC endpoint of the node that a Status::leader_hint names. Empty: the hint itself.
-  std::function<std::string(const std::string& hint)> leader_endpoint;
   // Told by Admin.GetNodeStatus.
   std::string software_version;
 };
