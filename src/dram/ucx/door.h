@@ -7,6 +7,8 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "cairn/status.h"
+#include "src/base/clock.h"
 #include "src/base/endpoint.h"
 #include "src/dram/ucx/engine.h"
 
@@ -35,6 +38,12 @@ Result<std::vector<SocketAddress>> Resolve(const Endpoint& endpoint, bool numeri
 
 // A listening socket. kIoError with the address and the reason.
 Result<int> OpenListeningSocket(const SocketAddress& address, const std::string& name);
+// Whether accept failed for want of descriptors or memory: it would at once fail again, so the
+// listening socket is left alone for kKnockPause.
+inline bool OutOfDescriptors(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+inline constexpr Duration kKnockPause = std::chrono::milliseconds(100);
 // The address that a socket is bound to.
 SocketAddress LocalAddress(int fd);
 

@@ -375,6 +375,13 @@ void Engine::ModifyFd(int fd, std::uint32_t events) {
   CAIRN_CHECK(::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
+void Engine::PauseFd(int fd, std::uint32_t events, Duration pause) {
+  ModifyFd(fd, 0);
+  RunAt(Now() + pause, [this, fd, events, same = std::weak_ptr<FdHandler>(fds_.at(fd))] {
+    if (!same.expired()) ModifyFd(fd, events);
+  });
+}
+
 void Engine::RemoveFd(int fd) {
   if (fds_.erase(fd) != 0) (void)::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
 }

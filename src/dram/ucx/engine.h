@@ -102,6 +102,8 @@ class Engine {
   // descriptor stays the caller's.
   void AddFd(int fd, std::uint32_t events, FdHandler handler);
   void ModifyFd(int fd, std::uint32_t events);
+  // Stops looking for a while, then looks for `events` again, unless the descriptor was removed.
+  void PauseFd(int fd, std::uint32_t events, Duration pause);
   void RemoveFd(int fd);
 
  private:

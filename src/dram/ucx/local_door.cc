@@ -1,5 +1,6 @@
 #include "src/dram/ucx/local_door.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -7,11 +8,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <string_view>
 #include <utility>
 
 #include "src/base/check.h"
 #include "src/base/log.h"
+#include "src/dram/ucx/door.h"
 
 namespace cairn::dram::ucx {
 namespace {
@@ -29,6 +33,19 @@ std::string RandomName() {
     name += "0123456789abcdef"[byte & 15];
   }
   return name;
+}
+
+// A bell that is something else could not be waited for, or would block who rings it.
+bool IsBell(int fd) {
+  if (fd < 0) return false;
+  std::array<char, 32> target{};
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+  const int flags = ::fcntl(fd, F_GETFL);
+  return size > 0 &&
+         std::string_view(target.data(), static_cast<std::size_t>(size)) ==
+             "anon_inode:[eventfd]" &&
+         flags >= 0 && (flags & O_NONBLOCK) != 0;
 }
 
 void CloseBells(const ShmParts& parts) {
@@ -67,7 +84,11 @@ LocalListener::~LocalListener() {
 void LocalListener::OnKnock() {
   while (true) {
     const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return;
+    if (fd < 0) {
+      // The clients go on over UCX.
+      if (OutOfDescriptors(errno)) core_->engine().PauseFd(fd_, EPOLLIN, kKnockPause);
+      return;
+    }
     if (guests_.size() >= kMaxGuests) {
       ::close(fd);
       continue;
@@ -116,6 +137,11 @@ bool LocalListener::Greet(Guest* guest) {
   guest->parts.peer_bell = fds[1];
   guest->parts.own_bell = fds[2];
   if (fds[0] < 0) return false;
+  if (!IsBell(fds[1]) || !IsBell(fds[2])) {
+    ::close(fds[0]);
+    CAIRN_LOG(kInfo, "dram: no shared memory with a client: its bells are no eventfds");
+    return false;
+  }
   auto segment = shm::Segment::Map(fds[0]);
   ::close(fds[0]);
   const auto greeting = shm::DecodeGreeting(message);

@@ -19,7 +19,6 @@ namespace {
 
 // Doors and endpoints that have not proven themselves.
 constexpr std::size_t kMaxStrangers = 2048;
-constexpr std::chrono::milliseconds kKnockPause{100};
 
 std::string RandomToken() {
   std::string token(kTokenBytes, '\0');
@@ -153,8 +152,10 @@ void Peer::OnFrame(const Frame& frame, std::unique_ptr<Arrival> arrival) {
 
 void Peer::Answer(FrameKind kind, CallId call, std::string_view header, Buffer payload) {
   if (server_ == nullptr) return;
-  --unanswered_;
-  link_->Send(kind, call, header, std::move(payload), nullptr);
+  // Counts until it is on its way: a client that takes no answers is cut off as well.
+  link_->Send(kind, call, header, std::move(payload), [weak = weak_from_this()](const Status&) {
+    if (const std::shared_ptr<Peer> self = weak.lock()) --self->unanswered_;
+  });
   if (link_->outstanding() != 0) watch_.Wake();
 }
 
@@ -223,7 +224,7 @@ void Server::OnKnock() {
   while (true) {
     const int fd = ::accept4(knock_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) PauseKnocks();
+      if (OutOfDescriptors(errno)) PauseKnocks();
       return;
     }
     if (expected_.size() >= kMaxStrangers) {
@@ -242,10 +243,7 @@ void Server::OnKnock() {
 void Server::PauseKnocks() {
   CAIRN_LOG(kWarn, "dram: {} takes no connections for now: {}", address_.ToString(),
             std::strerror(errno));
-  core_->engine().ModifyFd(knock_fd_, 0);
-  core_->engine().RunAt(core_->engine().Now() + kKnockPause, [self = shared_from_this()] {
-    if (!self->closed_) self->core_->engine().ModifyFd(self->knock_fd_, EPOLLIN);
-  });
+  core_->engine().PauseFd(knock_fd_, EPOLLIN, kKnockPause);
 }
 
 void Server::OnEndpoint(ConnectionListener* listener, ucp_conn_request* request) {
