@@ -239,7 +239,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void HandleCommitted(Slot committed);
   void HandleBarriers(const consensus::Effects& effects);
   void HandOverCommitted();
-  void ScheduleApply(const std::vector<Waiters::Id>& waiters);
+  // `waiter`: of a write that is to be applied; 0: there is none.
+  void ScheduleApply(Waiters::Id waiter);
   void OnPersisted(consensus::PersistToken token);
   void OnApplied(Slot slot);
   void StartBarrier(std::vector<Waiters::Id> waiters);

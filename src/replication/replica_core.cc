@@ -128,7 +128,8 @@ void Replica::HandOverCommitted() {
   };
   if (!ready()) return;
   bool run = false;
-  std::vector<Waiters::Id> waiters;  // of one entry
+  Waiters::Id waiter = 0;
+  const MonotonicTime now = env_.clock->Now();
   {
     MutexLock lock(&apply_mutex_);
     while (ready()) {
@@ -145,24 +146,24 @@ void Replica::HandOverCommitted() {
         }
       }
       if (next.proposed) {
-        figures_.commit.Record(metrics::Nanoseconds(env_.clock->Now() - *next.proposed));
+        figures_.commit.Record(metrics::Nanoseconds(now - *next.proposed));
       }
       handed_over_ = log_.begin()->first;
-      if (waiters.empty()) waiters = next.waiters;
+      if (waiter == 0 && !next.waiters.empty()) waiter = next.waiters.front();
       apply_queue_.push_back(std::move(next));
       log_.erase(log_.begin());
     }
     run = !std::exchange(apply_scheduled_, true);
   }
   durable_slot_ = std::max(durable_slot_, handed_over_);
-  if (run) ScheduleApply(waiters);
+  if (run) ScheduleApply(waiter);
 }
 
-void Replica::ScheduleApply(const std::vector<Waiters::Id>& waiters) {
+void Replica::ScheduleApply(Waiters::Id waiter) {
   Task by_caller = [self = shared_from_this()] {
     self->DispatchTo(self->env_.apply, [raw = self.get()] { raw->RunApply(); });
   };
-  if (!waiters_.PostToCaller(waiters, by_caller)) PostTo(env_.apply, [this] { RunApply(); });
+  if (!waiters_.PostToCaller(waiter, by_caller)) PostTo(env_.apply, [this] { RunApply(); });
 }
 
 void Replica::OnPersisted(consensus::PersistToken token) {

@@ -30,16 +30,13 @@ Waiters::Id Waiters::AddWrite(MonotonicTime deadline, std::uint64_t bytes, const
   return id;
 }
 
-bool Waiters::PostToCaller(const std::vector<Id>& ids, Task& task) {
+bool Waiters::PostToCaller(Id id, Task& task) {
   MutexLock lock(&mutex_);
-  for (const Id id : ids) {
-    const auto it = writes_.find(id);
-    if (it == writes_.end() || !it->second.done || it->second.caller == nullptr) continue;
-    // With the lock: it is not answered meanwhile, so its caller is there.
-    std::exchange(it->second.caller, nullptr)->Post(std::move(task));
-    return true;
-  }
-  return false;
+  const auto it = writes_.find(id);
+  if (it == writes_.end() || !it->second.done || it->second.caller == nullptr) return false;
+  // With the lock: it is not answered meanwhile, so its caller is there.
+  std::exchange(it->second.caller, nullptr)->Post(std::move(task));
+  return true;
 }
 
 bool Waiters::EnterLog(Id id) {

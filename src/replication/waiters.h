@@ -48,9 +48,9 @@ class Waiters {
   // `caller`, if any, is the thread that waits for the answer; it lives until `done` has run.
   Id AddWrite(MonotonicTime deadline, std::uint64_t bytes, const Bounds& bounds,
               WriteCallback&& done, SerialExecutor* caller = nullptr);
-  // Lets the first of `ids` that still waits, and has a caller, run the task. At most once for each
-  // write. False, and the task is left alone, if there is none.
-  bool PostToCaller(const std::vector<Id>& ids, Task& task);
+  // Lets the caller of the write run the task, if it still waits and has one. At most once for each
+  // write. False: the task is left alone.
+  bool PostToCaller(Id id, Task& task);
   // The proposal is about to enter the log: from now on its fate is open until it is answered.
   // False if it was answered already (its deadline passed); then it must not be proposed, and its
   // place is free.

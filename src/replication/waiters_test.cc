@@ -51,9 +51,9 @@ TEST(Waiters, ACallerGetsOneTaskWhileItWaits) {
   VirtualTime time;
   VirtualExecutor caller(&time);
   int ran = 0;
-  const auto post = [&](const std::vector<Waiters::Id>& ids) {
+  const auto post = [&](Waiters::Id id) {
     Task task = [&ran] { ++ran; };
-    const bool posted = waiters.PostToCaller(ids, task);
+    const bool posted = waiters.PostToCaller(id, task);
     EXPECT_EQ(posted, task == nullptr);
     return posted;
   };
@@ -63,12 +63,12 @@ TEST(Waiters, ACallerGetsOneTaskWhileItWaits) {
   const Waiters::Id alone = waiters.AddWrite({100}, 1, {10, 1000}, a.Write());
   const Waiters::Id late = waiters.AddWrite({50}, 1, {10, 1000}, b.Write(), &caller);
   const Waiters::Id waits = waiters.AddWrite({100}, 1, {10, 1000}, c.Write(), &caller);
-  EXPECT_FALSE(post({alone}));
+  EXPECT_FALSE(post(alone));
   EXPECT_TRUE(waiters.EnterLog(late));
   EXPECT_TRUE(waiters.Expire({60}));
-  EXPECT_FALSE(post({late}));  // It was answered: its caller may be gone.
-  EXPECT_TRUE(post({alone, late, waits}));
-  EXPECT_FALSE(post({alone, late, waits}));
+  EXPECT_FALSE(post(late));  // It was answered: its caller may be gone.
+  EXPECT_TRUE(post(waits));
+  EXPECT_FALSE(post(waits));
   time.RunFor(std::chrono::seconds(1));
   EXPECT_EQ(ran, 1);
   waiters.Close(UnavailableError("closed"));
