@@ -233,12 +233,12 @@ TEST_F(ThreadExecutorTest, StopWaitsForALentTask) {
     executor_.Stop();
     EXPECT_TRUE(ended);
   });
-  bool ran = false;
-  executor_.Post([&] { ran = true; });  // While it is lent, or after Stop: never beside the task.
-  EXPECT_FALSE(ran && !ended);
+  std::atomic<bool> beside{false};
+  executor_.Post([&] { beside = !ended; });  // While it is lent, or after Stop.
   go_on.set_value();
   stopper.join();
   caller.join();
+  EXPECT_FALSE(beside);
 }
 
 }  // namespace

@@ -79,7 +79,10 @@ TEST_F(HandOverTest, TheNodeThatIsFurtherAlongIsAsked) {
   // Back, and cut off before it has caught up: only just heard of.
   group.Start(behind);
   group.network().Cut(leader, behind);
+  const MonotonicTime begun = group.time.Now();
   EXPECT_TRUE(Await(Begin(leader)).ok());
+  // It was the first one asked: the next one's turn comes after a third of the time.
+  EXPECT_LT(group.time.Now() - begun, seconds(1));
   const std::optional<NodeId> next = group.Leader();
   ASSERT_TRUE(next.has_value());
   EXPECT_NE(*next, leader);
