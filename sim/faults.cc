@@ -118,7 +118,9 @@ void World::ChangeMembers(const consensus::Membership& target) {
   replication::Replica* const leader = LeadingReplica();
   if (leader == nullptr) return;
   members_changed_ = scheduler_.now();
-  leader->ChangeMembership(target, [](const Status&) {});
+  leader->EditMembership(
+      [target](const replication::GroupView&) -> Result<consensus::Membership> { return target; },
+      [](const Status&) {});
 }
 
 // Whether everybody runs and follows one membership that no change can be under way from: then one

@@ -1,27 +1,20 @@
 #include "sim/judge.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <vector>
 
 namespace cairn::sim {
 namespace {
 
-struct Checker {
-  ViolationKind kind;
-  std::string (*check)(const History&);
+// What each of kCheckers finds.
+constexpr ViolationKind kKinds[] = {
+    ViolationKind::kVersionsOutOfOrder, ViolationKind::kBrokenPromise,
+    ViolationKind::kSnapshotsDiffer,    ViolationKind::kStampsWrong,
+    ViolationKind::kNotSerializable,    ViolationKind::kNotLinearizable,
 };
-
-std::string Linearizable(const History& history) { return CheckLinearizable(history); }
-
-// In the order of their cost.
-constexpr Checker kCheckers[] = {
-    {ViolationKind::kVersionsOutOfOrder, CheckVersions},
-    {ViolationKind::kBrokenPromise, CheckReads},
-    {ViolationKind::kSnapshotsDiffer, CheckSnapshots},
-    {ViolationKind::kStampsWrong, CheckStamps},
-    {ViolationKind::kNotSerializable, CheckTransactions},
-    {ViolationKind::kNotLinearizable, Linearizable},
-};
+static_assert(std::size(kKinds) == std::size(kCheckers));
 
 // Answers that are awaited (`open` says what to do with the record) and those that came.
 template <class Record, class Open>
@@ -67,8 +60,9 @@ History Until(const History& history, MonotonicTime time) {
 }
 
 Verdict Judge(const History& history) {
-  for (const Checker& checker : kCheckers) {
-    Verdict verdict{checker.kind, checker.check(history), {}};
+  for (std::size_t i = 0; i < std::size(kCheckers); ++i) {
+    const HistoryChecker check = kCheckers[i];
+    Verdict verdict{kKinds[i], check(history), {}};
     if (verdict.text.empty()) continue;
     std::vector<MonotonicTime> ends;
     const auto add = [&ends](const auto& records) {
@@ -86,10 +80,10 @@ Verdict Judge(const History& history) {
     if (ends.empty()) return verdict;
     // The first end by which it was wrong already; what only the very end shows stays there.
     const auto first = std::partition_point(ends.begin(), ends.end(), [&](MonotonicTime time) {
-      return checker.check(Until(history, time)).empty();
+      return check(Until(history, time)).empty();
     });
     verdict.wrong_at = first == ends.end() ? ends.back() : *first;
-    if (first != ends.end()) verdict.text = checker.check(Until(history, *first));
+    if (first != ends.end()) verdict.text = check(Until(history, *first));
     return verdict;
   }
   return {};

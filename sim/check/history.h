@@ -146,7 +146,14 @@ std::string CheckSnapshots(const History& history);
 // Appends happened exactly once, under the stamp of the version that was acknowledged.
 std::string CheckStamps(const History& history);
 
-// All of the above; for what was recorded outside of the simulator.
+// All of the above, in the order of their cost.
+using HistoryChecker = std::string (*)(const History& history);
+inline constexpr HistoryChecker kCheckers[] = {
+    CheckVersions,     CheckReads,
+    CheckSnapshots,    CheckStamps,
+    CheckTransactions, [](const History& history) { return CheckLinearizable(history); },
+};
+// What the first of them says that finds something; for what was recorded outside of the simulator.
 std::string CheckHistory(const History& history);
 
 }  // namespace cairn::sim
