@@ -15,8 +15,9 @@ constexpr std::uint8_t kFormat = 1;
 
 enum Type : std::uint8_t { kHeader = 1, kSectionBegin, kPairs, kSectionEnd, kTrailer };
 
-// Length of the payload and type.
-constexpr std::size_t kHeadBytes = 5;
+// Of the payload's length, and of the type.
+constexpr std::size_t kLengthBytes = 4;
+constexpr std::size_t kTypeBytes = 1;
 constexpr std::size_t kChecksumBytes = 8;
 // More than the largest pair and a batch beside it.
 constexpr std::uint32_t kMaxPayload = 256 << 20;
@@ -138,7 +139,7 @@ std::string FileBegin() {
 std::string Writer::Frame(std::uint8_t type, std::string_view payload) {
   CAIRN_CHECK(payload.size() <= kMaxPayload, "a block of " + std::to_string(payload.size()));
   std::string out;
-  out.reserve(payload.size() + kHeadBytes + kChecksumBytes);
+  out.reserve(kLengthBytes + kTypeBytes + payload.size() + kChecksumBytes);
   Encoder e(&out);
   e.Fixed32(static_cast<std::uint32_t>(payload.size()));
   e.U8(type);
@@ -244,16 +245,17 @@ Result<Block> Reader::Next() {
                                 ", which this version of Cairn does not know; use a later one");
     }
   }
-  CAIRN_ASSIGN_OR_RETURN(const std::string head, Take(kHeadBytes, "the head of a block"));
+  CAIRN_ASSIGN_OR_RETURN(const std::string head, Take(kLengthBytes, "the length of a block"));
   Decoder d(head);
   const std::uint32_t length = d.Fixed32();
   if (length > kMaxPayload) return Damaged("a block of " + std::to_string(length) + " bytes");
-  CAIRN_ASSIGN_OR_RETURN(const std::string rest, Take(length + kChecksumBytes, "a block"));
-  const std::string_view payload = std::string_view(rest).substr(0, length);
-  const std::string covered = head.substr(sizeof(std::uint32_t)) + std::string(payload);
-  Decoder sum(std::string_view(rest).substr(length));
+  CAIRN_ASSIGN_OR_RETURN(const std::string rest,
+                         Take(kTypeBytes + std::uint64_t{length} + kChecksumBytes, "a block"));
+  const std::string_view covered = std::string_view(rest).substr(0, kTypeBytes + length);
+  Decoder sum(std::string_view(rest).substr(covered.size()));
   if (sum.Fixed64() != Checksum(blocks_, covered)) return Damaged("a checksum is wrong");
-  std::optional<Block> block = Decode(static_cast<std::uint8_t>(head.back()), payload);
+  std::optional<Block> block =
+      Decode(static_cast<std::uint8_t>(covered.front()), covered.substr(kTypeBytes));
   if (!block) return Damaged("a block does not decode");
   CAIRN_RETURN_IF_ERROR(Expect(*block));
   ++blocks_;
