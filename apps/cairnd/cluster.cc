@@ -46,8 +46,6 @@ std::map<NodeId, Endpoint> Configured(const config::NodeConfig& config) {
 
 }  // namespace
 
-std::string FormationPath(const std::string& data_folder) { return data_folder + "/FORMATION"; }
-
 Cluster::Cluster(const config::NodeConfig& config, const DataFolder& folder, const Clock* clock)
     : config_(config),
       incarnation_(folder.identity().incarnation),
@@ -65,7 +63,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Enter(const config::NodeConfig& config
       transport::TcpTransport::Start(TransportOptionsOf(config, cluster->incarnation_), clock));
   replication::FormationDriverOptions options;
   options.formation = FormationOptionsOf(config, cluster->incarnation_);
-  options.record_path = FormationPath(folder.path());
+  options.record_path = DataFolder::FormationPath(folder.path());
   options.seed = SystemEntropy();
   replication::FormationEnvironment environment;
   environment.clock = clock;

@@ -27,9 +27,6 @@
 
 namespace cairn::node {
 
-// The file in a data folder that says which cluster its node belongs to.
-std::string FormationPath(const std::string& data_folder);
-
 class Cluster {
  public:
   // Listens for peers and asks around until the cluster exists: on the first start that takes all

@@ -139,7 +139,7 @@ Result<std::unique_ptr<storage::Engine>> Node::OpenEngine() {
 
 // A folder belongs to a node by itself or to a member of a cluster, for good: their logs differ.
 Status Node::CheckMode() {
-  const bool member = PosixFileSystem()->Exists(FormationPath(folder_->path()));
+  const bool member = PosixFileSystem()->Exists(DataFolder::FormationPath(folder_->path()));
   const bool replicated = options_.config.deployment.mode == config::DeploymentMode::kReplicated;
   if (member && !replicated) {
     return FailedPreconditionError(

@@ -54,6 +54,8 @@ class DataFolder {
   // True if this Open made the folder's identity.
   [[nodiscard]] bool created() const { return created_; }
   [[nodiscard]] std::string journal_path() const { return path_ + "/journal"; }
+  // What the node knows of the cluster that it forms or is of (docs/formats/formation.md).
+  static std::string FormationPath(const std::string& folder) { return folder + "/FORMATION"; }
   [[nodiscard]] std::string database_path() const { return path_ + "/db"; }
 
  private:

@@ -197,6 +197,14 @@ const std::vector<std::string_view>& AllOperationNames() {
   return names;
 }
 
+Status CheckFeatures(std::uint64_t bits, std::uint64_t known, const std::string& where) {
+  const std::uint64_t unknown = bits & ~known;
+  if (unknown == 0) return Status::Ok();
+  return UnimplementedError(where + " has features " + std::to_string(unknown) +
+                            " (as bits) switched on, which this version of Cairn does not know; "
+                            "run a later one");
+}
+
 Status Validate(const KvOperation& operation, const Limits& limits) {
   return std::visit(Validator{limits}, operation);
 }

@@ -206,6 +206,8 @@ struct AdvanceWatermark {
 // Features that this version of Cairn knows, as bits: none so far. A state that has others switched
 // on is not for this version.
 inline constexpr std::uint64_t kKnownFeatures = 0;
+// kUnimplemented, with what `where` has switched on beyond `known`.
+Status CheckFeatures(std::uint64_t bits, std::uint64_t known, const std::string& where);
 
 // Switches features on, so that all replicas change behaviour at the same slot.
 struct EnableFeatures {

@@ -48,7 +48,7 @@ Status ReadLog(const consensus::Journal& journal, Opened* opened) {
   const consensus::JournalContents held = journal.Contents();
   Recovered& what = opened->what;
   what.last_slot = std::max(held.last_slot.value_or(Slot()), held.compacted_slot);
-  opened->last_epoch = held.compacted_epoch;
+  opened->last_epoch = std::max(held.compacted_epoch, opened->state.applied_epoch);
   what.before = opened->formation.first;
   if (!opened->state.membership.empty()) {
     CAIRN_ASSIGN_OR_RETURN(what.before, Membership::Decode(opened->state.membership));
@@ -59,13 +59,13 @@ Status ReadLog(const consensus::Journal& journal, Opened* opened) {
                            ToString(opened->state.applied_slot) + "; journal files are missing");
   }
   constexpr std::uint64_t kStep = 16 << 20;
-  for (Slot next = held.compacted_slot.Next(); next <= what.last_slot;) {
+  for (Slot next = std::max(held.compacted_slot, opened->state.applied_slot).Next();
+       next <= what.last_slot;) {
     CAIRN_ASSIGN_OR_RETURN(const std::vector<consensus::Entry> entries,
                            journal.ReadEntries(next, what.last_slot, kStep));
     for (const consensus::Entry& entry : entries) {
       opened->last_epoch = entry.epoch;
       if (entry.kind != consensus::EntryKind::kMembership) continue;
-      if (entry.slot <= opened->state.applied_slot) continue;
       CAIRN_ASSIGN_OR_RETURN(what.before, Membership::Decode(*entry.payload));
     }
     next = entries.back().slot.Next();
@@ -74,7 +74,7 @@ Status ReadLog(const consensus::Journal& journal, Opened* opened) {
 }
 
 Result<Opened> Open(const Place& place, const Tools& tools) {
-  const std::string formation = place.folder + "/FORMATION";
+  const std::string formation = DataFolder::FormationPath(place.folder);
   if (!tools.files->Exists(formation)) {
     return NotFoundError("'" + place.folder +
                          "' is not the data folder of a member of a cluster: it has no FORMATION");
@@ -139,7 +139,7 @@ Result<Recovered> Recover(const Place& place, const Tools& tools) {
   const Record record{Record::Stage::kFormed, opened.formation.attempt + 1, opened.what.cluster,
                       std::move(first)};
   CAIRN_RETURN_IF_ERROR(
-      tools.files->WriteFileAtomically(place.folder + "/FORMATION", Encode(record)));
+      tools.files->WriteFileAtomically(DataFolder::FormationPath(place.folder), Encode(record)));
   // As if the leader of the last epoch had made the change: whoever leads decides alone from here.
   const Slot slot = opened.what.last_slot.Next();
   consensus::Persist persist;

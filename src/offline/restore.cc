@@ -31,14 +31,6 @@ std::string NameOf(const backup::SectionBegin& section) {
                          : replication::FamilySection(section.name);
 }
 
-Status CheckHeader(const backup::Header& header) {
-  const std::uint64_t unknown = header.features & ~kv::kKnownFeatures;
-  if (unknown == 0) return Status::Ok();
-  return UnimplementedError("the backup has features " + std::to_string(unknown) +
-                            " (as bits) switched on, which this version of Cairn does not know; "
-                            "restore it with a later one");
-}
-
 // Reads blocks up to the trailer and hands each to `take`.
 template <class Take>
 Result<Restored> ReadAll(backup::Reader* reader,
@@ -48,7 +40,7 @@ Result<Restored> ReadAll(backup::Reader* reader,
     CAIRN_ASSIGN_OR_RETURN(backup::Block block, reader->Next());
     CAIRN_RETURN_IF_ERROR(progress(reader->offset()));
     if (const auto* header = std::get_if<backup::Header>(&block)) {
-      CAIRN_RETURN_IF_ERROR(CheckHeader(*header));
+      CAIRN_RETURN_IF_ERROR(kv::CheckFeatures(header->features, kv::kKnownFeatures, "the backup"));
       restored.header = *header;
     } else if (const auto* end = std::get_if<backup::SectionEnd>(&block)) {
       restored.pairs += end->pairs;
@@ -163,7 +155,8 @@ Result<Restored> Make(backup::Reader* reader, const std::string& folder, const P
     restored.cluster = ClusterId(tools.random->Next() | 1);
     const consensus::formation::Record record{consensus::formation::Record::Stage::kFormed, 1,
                                               restored.cluster, first};
-    CAIRN_RETURN_IF_ERROR(tools.files->WriteFileAtomically(folder + "/FORMATION", Encode(record)));
+    CAIRN_RETURN_IF_ERROR(
+        tools.files->WriteFileAtomically(DataFolder::FormationPath(folder), Encode(record)));
   }
   consensus::JournalOptions options;
   options.directory = data->journal_path();

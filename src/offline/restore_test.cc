@@ -12,6 +12,7 @@
 
 #include "src/consensus/formation/record.h"
 #include "src/consensus/journal/journal.h"
+#include "src/data_folder/data_folder.h"
 #include "src/offline/recover.h"
 #include "src/replication/backup_source.h"
 #include "src/replication/state_machine_executor.h"
@@ -98,8 +99,8 @@ TEST_F(RestoreTest, TheSameStateUnderANewCluster) {
   EXPECT_EQ(restored->header.version, executor_->applied_version());
   EXPECT_EQ(restored->header.cluster, 77U);
   EXPECT_NE(restored->cluster.value(), 77U);
-  const auto record =
-      consensus::formation::DecodeRecord(*tools_.files->ReadFile(place_.folder + "/FORMATION"));
+  const auto record = consensus::formation::DecodeRecord(
+      *tools_.files->ReadFile(DataFolder::FormationPath(place_.folder)));
   ASSERT_TRUE(record.ok());
   EXPECT_EQ(record->stage, Record::Stage::kFormed);
   EXPECT_EQ(record->cluster, restored->cluster);
@@ -185,8 +186,8 @@ TEST_F(RestoreTest, RecoveryMakesTheOnlyMemberOfAnotherCluster) {
   const Result<Recovered> recovered = Recover(place_, tools_);
   ASSERT_TRUE(recovered.ok()) << recovered.status().ToString();
   EXPECT_EQ(recovered->old_cluster, restored->cluster);
-  const auto record =
-      consensus::formation::DecodeRecord(*tools_.files->ReadFile(place_.folder + "/FORMATION"));
+  const auto record = consensus::formation::DecodeRecord(
+      *tools_.files->ReadFile(DataFolder::FormationPath(place_.folder)));
   EXPECT_EQ(record->cluster, recovered->cluster);
   EXPECT_NE(record->cluster, restored->cluster);
   const auto journal = *consensus::Journal::Open(options, tools_.files, &random_);

@@ -53,11 +53,7 @@ void SnapshotReceiver::OnOffer(NodeId from, SnapshotOffer offer) {
 
 Status SnapshotReceiver::Begin(NodeId from, SnapshotOffer offer) {
   CAIRN_ASSIGN_OR_RETURN(storage::StateMeta meta, storage::StateMeta::Decode(offer.meta));
-  if (const std::uint64_t unknown = meta.features & ~known_features_; unknown != 0) {
-    return UnimplementedError("features " + std::to_string(unknown) +
-                              " (as bits) are switched on in the snapshot, which this version of "
-                              "Cairn does not know; run a later one on this node");
-  }
+  CAIRN_RETURN_IF_ERROR(kv::CheckFeatures(meta.features, known_features_, "the snapshot"));
   CAIRN_RETURN_IF_ERROR(files_->CreateDirectories(directory_));
   const std::uint64_t bytes = BytesOf(offer);
   CAIRN_ASSIGN_OR_RETURN(const std::uint64_t room, files_->FreeBytes(directory_));

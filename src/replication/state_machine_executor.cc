@@ -43,11 +43,7 @@ Result<std::unique_ptr<StateMachineExecutor>> StateMachineExecutor::Open(
 }
 
 Status StateMachineExecutor::CheckFeatures(std::uint64_t bits) const {
-  const std::uint64_t unknown = bits & ~known_features_;
-  if (unknown == 0) return Status::Ok();
-  return UnimplementedError("features " + std::to_string(unknown) +
-                            " (as bits) are switched on, which this version of Cairn does not "
-                            "know; run a later one");
+  return kv::CheckFeatures(bits, known_features_, "the database");
 }
 
 Result<std::unique_ptr<StateMachineExecutor::Loaded>> StateMachineExecutor::Load(
