@@ -140,7 +140,6 @@ void Replica::Stop() {
   stopped_.store(true, std::memory_order_release);
   if (env_.transport != nullptr) env_.transport->SetReceiver(nullptr);
   waiters_.Close(Stopping());
-  if (!slot_waited_for_.load(std::memory_order_acquire)) return;
   env_.apply->Post([self = shared_from_this()] { self->AnswerSlotWaiters(); });
 }
 

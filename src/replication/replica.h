@@ -109,16 +109,13 @@ class Replica : public std::enable_shared_from_this<Replica> {
 
   // Begins a change of the group's members: `done` runs with OK when its first step is in the log
   // of this node, which leads; status().membership shows how far it is. How a change goes on, and
-  // what is refused: consensus/core/core.h, ChangeMembership.
-  //   kNotLeader            another node leads, or none
+  // what is refused: consensus/core/core.h, ChangeMembership. The target is made of what is in
+  // force: `edit` runs on the core executor, and nothing comes between it and the change. An edit
+  // that changes nothing is OK at once; its error is passed on.
+  //   kNotLeader            another node leads, or none; `edit` is not asked
   //   kFailedPrecondition   another change is under way, or the target is not allowed
   //   kInvalidArgument      the target is no membership
   //   kUnavailable          this node has just begun to lead; try again
-  void ChangeMembership(consensus::Membership target, StatusCallback done);
-
-  // The same, with a target made of what is in force: `edit` runs on the core executor, and nothing
-  // comes between it and the change. An edit that changes nothing is OK at once; its error is
-  // passed on. kNotLeader without asking it where this node does not lead.
   using MembershipEdit = std::function<Result<consensus::Membership>(const GroupView&)>;
   void EditMembership(MembershipEdit edit, StatusCallback done);
 
@@ -126,10 +123,13 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // stopped, and then possibly inside the call.
   void View(absl::AnyInvocable<void(std::optional<GroupView>)> done);
 
-  // Asks the voter `to` to take over leadership. `done` runs with OK when the core was told; who
-  // leads in the end is in status(). kNotLeader if this node does not lead, kInvalidArgument if
-  // `to` is no other voter.
-  void TransferLeadership(NodeId to, StatusCallback done);
+  // Asks the voter `to` to take over leadership, or the one that is furthest along of those that
+  // answer and are well. `done` runs with OK when the core was told, or if `to` leads already; who
+  // leads in the end is in status().
+  //   kNotLeader            this node does not lead
+  //   kInvalidArgument      `to` is no voter
+  //   kFailedPrecondition   `to` does not answer, or nobody does
+  void TransferLeadership(std::optional<NodeId> to, StatusCallback done);
 
   // Before this node stops: if it leads, voters are asked to take over, one after the other, the
   // one that is furthest along first. `done` runs with OK once another node is known to lead, or at
@@ -268,6 +268,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // Before it stops (replica_hand_over.cc).
   void ContinueHandOver();
   void FinishHandOver(Status status);
+  // Tells the core who is to lead, or says why that can't be.
+  Status BeginTransfer(std::optional<NodeId> to);
   [[nodiscard]] std::optional<NodeId> NextLeader(const std::vector<NodeId>& asked) const;
   [[nodiscard]] bool IsIll(NodeId node) const;
   void ArmDispatch(MonotonicTime when);
@@ -350,7 +352,6 @@ class Replica : public std::enable_shared_from_this<Replica> {
   std::atomic<bool> stopped_{false};
   std::atomic<bool> sweep_armed_{false};
   std::atomic<bool> flush_scheduled_{false};
-  std::atomic<bool> slot_waited_for_{false};  // AtSlot was called
   // Of committed entries that are not applied: bytes in all, and bytes held in memory.
   std::atomic<std::uint64_t> backlog_bytes_{0};
   std::atomic<std::uint64_t> apply_queue_bytes_{0};

@@ -119,7 +119,6 @@ void Replica::AfterApply(LogEntry& applied) {
 }
 
 void Replica::AtSlot(Slot slot, std::uint64_t token, StatusCallback done) {
-  slot_waited_for_.store(true, std::memory_order_release);
   env_.apply->Post([self = shared_from_this(), slot, token, done = std::move(done)]() mutable {
     for (SlotWaiter& waiter : self->slot_waiters_) {
       if (waiter.token != token) continue;

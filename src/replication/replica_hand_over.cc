@@ -1,4 +1,5 @@
-// A node that is to stop finds another leader first, so that nobody has to wait for an election.
+// Leadership that goes to another voter: because somebody asks for it, or because this node is to
+// stop, so that nobody has to wait for an election.
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -11,8 +12,36 @@ namespace {
 
 // A voter that was asked gets this share of the time that is left; then the next one is asked.
 constexpr int kShare = 3;
+// What a transfer may wait for the core executor.
+constexpr Duration kTransferBound = std::chrono::seconds(10);
 
 }  // namespace
+
+void Replica::TransferLeadership(std::optional<NodeId> to, StatusCallback done) {
+  const Waiters::Id waiter =
+      waiters_.AddBarrier(env_.clock->Now() + kTransferBound, std::move(done));
+  PostTo(env_.core, [this, to, waiter] { waiters_.AnswerBarrier(waiter, BeginTransfer(to)); });
+}
+
+Status Replica::BeginTransfer(std::optional<NodeId> to) {
+  if (!leads()) return NotLeaderError("this node does not lead");
+  if (to == options_.node) return Status::Ok();
+  const bool chosen = to.has_value();
+  if (!chosen) to = NextLeader({});
+  if (!to) {
+    return FailedPreconditionError("no other voter answers: there is nobody to lead instead");
+  }
+  const consensus::Membership::Member* const member = membership_.Find(*to);
+  if (member == nullptr || !member->voter) {
+    return InvalidArgumentError("node " + ToString(*to) +
+                                " is no voter of this group; only those can lead");
+  }
+  if (chosen && !CurrentView().Answers(member->id())) {
+    return FailedPreconditionError("node " + ToString(*to) + " does not answer; it can't lead now");
+  }
+  Step(consensus::TransferLeadership{*to});
+  return Status::Ok();
+}
 
 void Replica::HandOver(MonotonicTime deadline, StatusCallback done) {
   const Waiters::Id waiter = waiters_.AddBarrier(deadline, std::move(done));

@@ -115,8 +115,6 @@ struct ReplicaStatus {
   Version applied_version;
   Version watermark;
   std::uint64_t outstanding = 0;  // proposals that wait for their answer
-  std::uint64_t batches = 0;      // log entries proposed
-  std::uint64_t commands = 0;     // commands in them
   Status health;                  // not OK while proposals are refused
   bool recovered = false;         // replayed to the last commit known at start
   bool removed = false;           // this node was removed from the group, for good

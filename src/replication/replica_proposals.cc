@@ -98,9 +98,6 @@ bool Replica::ProposeBatch() {
   if (queue_.size() > waiting) return false;
   figures_.batch_commands.Record(count);
   figures_.batch_bytes.Record(bytes);
-  MutexLock lock(&status_mutex_);
-  ++status_.batches;
-  status_.commands += count;
   return true;
 }
 
@@ -132,15 +129,6 @@ void Replica::HandleProposals(const consensus::Effects& effects) {
 }
 
 // ---- Members
-
-void Replica::ChangeMembership(consensus::Membership target, StatusCallback done) {
-  const Waiters::Id waiter = waiters_.AddBarrier(env_.clock->Now() + kChangeBound, std::move(done));
-  PostTo(env_.core, [this, target = std::move(target), waiter]() mutable {
-    const consensus::ProposalId id(next_number_++);
-    changes_.emplace(id, waiter);
-    Step(consensus::ChangeMembership{id, std::move(target)});
-  });
-}
 
 GroupView Replica::CurrentView() const {
   GroupView view;
@@ -182,23 +170,6 @@ void Replica::AnswerChange(consensus::ProposalId id, Status status) {
   if (!change.empty()) waiters_.AnswerBarrier(change.mapped(), std::move(status));
 }
 
-void Replica::TransferLeadership(NodeId to, StatusCallback done) {
-  const Waiters::Id waiter = waiters_.AddBarrier(env_.clock->Now() + kChangeBound, std::move(done));
-  PostTo(env_.core, [this, to, waiter] {
-    const consensus::Membership::Member* const member = membership_.Find(to);
-    Status status;
-    if (!leads()) {
-      status = NotLeaderError("this node does not lead");
-    } else if (to == options_.node || member == nullptr || !member->voter) {
-      status = InvalidArgumentError("node " + ToString(to) +
-                                    " is no other voter of this group; only those can lead");
-    } else {
-      Step(consensus::TransferLeadership{to});
-    }
-    waiters_.AnswerBarrier(waiter, std::move(status));
-  });
-}
-
 // ---- A leader that is ill
 
 void Replica::WatchHealth() {
@@ -234,11 +205,7 @@ std::optional<NodeId> Replica::NextWellVoter() const {
   std::optional<NodeId> first;
   for (const consensus::PeerId& voter : membership_.Voters()) {
     if (voter.node == options_.node) continue;
-    {
-      MutexLock lock(&reports_mutex_);
-      const auto report = reports_.find(voter.node);
-      if (report != reports_.end() && !report->second.report.problem.empty()) continue;
-    }
+    if (IsIll(voter.node)) continue;
     if (!first) first = voter.node;
     if (handed_to_ && voter.node > *handed_to_) return voter.node;
   }

@@ -19,6 +19,9 @@ Status Alone() {
 
 Status Stopping() { return UnavailableError("this node is stopping; try another one"); }
 
+// Of nobody that there is.
+IncarnationId Placeholder() { return IncarnationId(SystemEntropy() | 1); }
+
 // Of an edit that needs members.
 replication::Replica::MembershipEdit InCluster(
     std::function<Result<consensus::Membership>(const GroupView&)> edit) {
@@ -45,27 +48,11 @@ FeatureSight SeeFeatures(const MembersSight& sight, std::uint64_t active, std::u
   return features;
 }
 
-// The voter that is farthest of those that answer, this node left out.
-Result<NodeId> Heir(const GroupView& view) {
-  const consensus::PeerProgress* best = nullptr;
-  for (const consensus::PeerProgress& peer : view.peers) {
-    if (!peer.answers || !view.membership.IsVoter(peer.peer)) continue;
-    if (best == nullptr || peer.match > best->match) best = &peer;
-  }
-  if (best != nullptr) return best->peer.node;
-  return FailedPreconditionError("no other voter answers: there is nobody to lead instead");
-}
-
 }  // namespace
 
 ClusterAdmin::ClusterAdmin(replication::Replica* replica,
                            replication::StateMachineExecutor* executor, const Clock* clock)
-    : replica_(replica), executor_(executor), clock_(clock), random_(SystemEntropy()) {}
-
-IncarnationId ClusterAdmin::Placeholder() {
-  MutexLock lock(&mutex_);
-  return IncarnationId(random_.Next() | 1);
-}
+    : replica_(replica), executor_(executor), clock_(clock) {}
 
 void ClusterAdmin::Members(absl::AnyInvocable<void(Result<MembersSight>)> done) {
   replica_->View(
@@ -125,23 +112,8 @@ void ClusterAdmin::Replace(NodeId old, NodeId node, const std::string& endpoint,
 }
 
 void ClusterAdmin::TransferLeadership(std::optional<NodeId> to, StatusCallback done) {
-  replica_->View(
-      [replica = replica_, to, done = std::move(done)](std::optional<GroupView> view) mutable {
-        if (!view) return done(Stopping());
-        if (view->membership.members.empty()) return done(Alone());
-        if (view->leadership.role != consensus::Role::kLeader) {
-          return done(NotLeaderError("this node does not lead"));
-        }
-        if (to == view->self) return done(Status::Ok());
-        const Result<NodeId> heir = to ? Result<NodeId>(*to) : Heir(*view);
-        if (!heir.ok()) return done(heir.status());
-        const auto* const member = view->membership.Find(*heir);
-        if (member != nullptr && member->voter && !view->Answers(member->id())) {
-          return done(FailedPreconditionError("node " + ToString(*heir) +
-                                              " does not answer; it can't lead now"));
-        }
-        replica->TransferLeadership(*heir, std::move(done));
-      });
+  if (replica_->status().membership.members.empty()) return done(Alone());
+  replica_->TransferLeadership(to, std::move(done));
 }
 
 void ClusterAdmin::Upgrade(bool check, absl::AnyInvocable<void(Result<FeatureSight>)> done) {

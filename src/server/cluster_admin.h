@@ -64,7 +64,8 @@ class ClusterAdmin {
   void Remove(NodeId node, bool force, replication::StatusCallback done);
   void Replace(NodeId old, NodeId node, const std::string& endpoint, bool force,
                replication::StatusCallback done);
-  // Asks the voter to lead; nobody named: the voter that is farthest among those that answer.
+  // Asks the voter to lead; nobody named: the one that is furthest along of those
+  // that answer and are well.
   void TransferLeadership(std::optional<NodeId> to, replication::StatusCallback done);
   // Switches on, through the log, every feature that all members know; `check`: only says which.
   // What cannot be switched on yet stands in the answer, with the members that are older. From then
@@ -75,13 +76,9 @@ class ClusterAdmin {
   void Snapshot(absl::AnyInvocable<void(Result<Slot>)> done);
 
  private:
-  [[nodiscard]] IncarnationId Placeholder();
-
   replication::Replica* const replica_;
   replication::StateMachineExecutor* const executor_;
   const Clock* const clock_;
-  Mutex mutex_;
-  SeededRandom random_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn::server

@@ -156,6 +156,9 @@ class NodeService {
   }
 
   [[nodiscard]] replication::ReplicaStatus Replica() const { return replica_->status(); }
+  [[nodiscard]] const replication::ReplicaFigures& ReplicaFigures() const {
+    return replica_->figures();
+  }
   [[nodiscard]] storage::EngineFigures EngineFigures() const { return engine_->Figures(); }
   [[nodiscard]] std::size_t Sessions() const { return executor_->session_count(); }
   [[nodiscard]] const RequestMetrics& requests() const { return requests_; }

@@ -40,7 +40,9 @@ void FillNode(const NodeStatus& node, v1::NodeStatus* to) {
   if (node.uptime_s.has_value()) to->set_uptime_s(*node.uptime_s);
 }
 
-void FillReplica(const replication::ReplicaStatus& status, v1::ReplicaStatus* to) {
+void FillReplica(const NodeService& node, v1::ReplicaStatus* to) {
+  const replication::ReplicaStatus status = node.Replica();
+  const metrics::Histogram::Reading batches = node.ReplicaFigures().batch_commands.Read();
   to->set_role(NameOf(status.leadership.role));
   to->set_epoch(status.leadership.epoch.value());
   if (status.leadership.leader.has_value()) {
@@ -53,8 +55,8 @@ void FillReplica(const replication::ReplicaStatus& status, v1::ReplicaStatus* to
   to->set_applied_version(status.applied_version.value());
   to->set_watermark(status.watermark.value());
   to->set_outstanding_proposals(status.outstanding);
-  to->set_batches(status.batches);
-  to->set_commands(status.commands);
+  to->set_batches(batches.total);
+  to->set_commands(batches.sum);
   if (!status.health.ok()) to->set_refusal(status.health.ToString());
   to->set_recovered(status.recovered);
 }
@@ -102,7 +104,7 @@ class AdminService final : public v1::Admin::CallbackService {
     FillNode(*self, response->mutable_node());
     const Endpoints endpoints = node().endpoints();
     response->mutable_node()->set_http_endpoint(endpoints.http);
-    FillReplica(node().Replica(), response->mutable_replica());
+    FillReplica(node(), response->mutable_replica());
     response->set_software_version(backend_->options().software_version);
     response->set_sessions(node().Sessions());
     return Answered(call, Status::Ok());
