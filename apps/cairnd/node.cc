@@ -238,7 +238,8 @@ Status Node::Serve() {
   endpoint_ = Endpoint{options.bind_address, listener->port}.ToString();
   server::NodeServiceOptions service_options;
   service_options.node_id = NodeId(static_cast<NodeId::rep>(config.deployment.instance_id));
-  service_options.endpoint = endpoint_;
+  // What a node says of itself, others dial.
+  service_options.endpoint = AdvertisedOf(config, endpoint_);
   if (cluster_ != nullptr) {
     service_options.cluster = cluster_->formed().cluster.value();
     service_options.peers = [cluster = cluster_.get()] { return cluster->Peers(); };
@@ -250,7 +251,7 @@ Status Node::Serve() {
   CAIRN_ASSIGN_OR_RETURN(
       server_, server::ThriftServer::Start(options, *std::move(listener),
                                            server::MakeKvProcessor(service_.get()), &clock_));
-  service_->SetEndpoints("", http_endpoint());
+  service_->SetEndpoints("", AdvertisedOf(config, http_endpoint()));
   CAIRN_RETURN_IF_ERROR(ServeGrpc());
   if (!config.dram.listen_addr.empty()) {
     auto memory = MemoryPlane::Start(config.dram);
@@ -259,9 +260,7 @@ Status Node::Serve() {
   }
   ServePages();
   const server::Endpoints endpoints = service_->endpoints();
-  replica_->SetClientEndpoints({AdvertisedOf(config, endpoints.thrift),
-                                AdvertisedOf(config, endpoints.grpc),
-                                AdvertisedOf(config, endpoints.http)});
+  replica_->SetClientEndpoints({endpoints.thrift, endpoints.grpc, endpoints.http});
   return Status::Ok();
 }
 
@@ -280,8 +279,9 @@ Status Node::ServeGrpc() {
     return Status::Ok();
   }
   grpc_server_ = *std::move(server);
-  service_->SetEndpoints(Endpoint{options.bind_address, grpc_server_->port()}.ToString(),
-                         http_endpoint());
+  grpc_endpoint_ = Endpoint{options.bind_address, grpc_server_->port()}.ToString();
+  service_->SetEndpoints(AdvertisedOf(config, grpc_endpoint_),
+                         AdvertisedOf(config, http_endpoint()));
   return Status::Ok();
 }
 

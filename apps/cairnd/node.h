@@ -60,7 +60,7 @@ class Node {
   [[nodiscard]] const std::string& thrift_endpoint() const { return endpoint_; }
   [[nodiscard]] std::uint16_t thrift_port() const { return server_->port(); }
   // Where the gRPC services listen; empty if they don't.
-  [[nodiscard]] std::string grpc_endpoint() const { return service_->endpoints().grpc; }
+  [[nodiscard]] const std::string& grpc_endpoint() const { return grpc_endpoint_; }
   // Where metrics and health are served; empty if they are not.
   [[nodiscard]] std::string http_endpoint() const {
     return http_ == nullptr ? std::string() : http_->endpoint();
@@ -112,6 +112,7 @@ class Node {
   std::unique_ptr<replication::RoutingManager> routing_;
   std::unique_ptr<server::NodeService> service_;
   std::string endpoint_;
+  std::string grpc_endpoint_;
   std::unique_ptr<server::ThriftServer> server_;
   std::unique_ptr<server::GrpcServer> grpc_server_;
   // Stands by itself: nothing of the above uses it.

@@ -101,7 +101,7 @@ struct ReadinessCheck {
 
 struct NodeServiceOptions {
   NodeId node_id;
-  std::string endpoint;
+  std::string endpoint;  // "host:port" at which others reach its Thrift service
   // The other nodes; absent on a node by itself. Any thread.
   std::function<std::vector<PeerSight>()> peers;
   // One that was silent for longer is unreachable.
@@ -109,7 +109,7 @@ struct NodeServiceOptions {
   std::uint64_t cluster = 0;  // 0: a node by itself
 };
 
-// Where a node listens, "host:port"; empty: it does not.
+// Where clients reach a node, "host:port"; empty: it does not listen.
 struct Endpoints {
   std::string thrift;
   std::string grpc;
@@ -162,7 +162,7 @@ class NodeService {
   [[nodiscard]] storage::EngineFigures EngineFigures() const { return engine_->Figures(); }
   [[nodiscard]] std::size_t Sessions() const { return executor_->session_count(); }
   [[nodiscard]] const RequestMetrics& requests() const { return requests_; }
-  // Where the other wires of this node listen, "host:port"; empty if they don't.
+  // Where others reach the other wires of this node, "host:port"; empty if they don't listen.
   void SetEndpoints(std::string grpc, std::string http);
   [[nodiscard]] Endpoints endpoints() const;
   // The leader's gRPC endpoint; empty if nobody is known to lead, or where it serves.

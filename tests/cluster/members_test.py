@@ -1,7 +1,9 @@
 """The members of a cluster are changed from the command line, while it serves."""
+import json
 import re
 import shutil
 import unittest
+import urllib.request
 
 from cairn_process import cairn, wait_until
 from cluster import ClusterTestCase, Writers
@@ -164,6 +166,39 @@ class MembersTest(ClusterTestCase):
             opened = int(re.search(r"opened .* at slot (\d+)",
                                    cluster.nodes[follower].output).group(1))
             self.assertGreaterEqual(opened, slots[follower])
+
+    def test_nodes_on_a_wildcard_address_are_reached_where_they_are_configured(self):
+        hosts = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
+        with self.cluster(hosts=hosts, bind="0.0.0.0",
+                          config='[http]\nbind = "0.0.0.0"\n') as cluster:
+            for number, node in enumerate(cluster.nodes):
+                self.assertIn(f"serving Thrift on 0.0.0.0:{cluster.ports[number]},", node.output)
+                self.assertRegex(node.output, r"(?m)^  gRPC on 0\.0\.0\.0:[1-9]\d*$")
+                self.assertIn(f"  HTTP on 0.0.0.0:{cluster.http_ports[number]}\n", node.output)
+            wait_until(lambda: all(m["grpc_endpoint"] for m in cluster.members().values()),
+                       "the nodes do not say where they serve gRPC")
+            for number, member in cluster.members().items():
+                port = re.search(r"gRPC on 0\.0\.0\.0:(\d+)", cluster.nodes[number].output).group(1)
+                self.assertEqual(
+                    (f"{hosts[number]}:{cluster.ports[number]}", f"{hosts[number]}:{port}"),
+                    (member["thrift_endpoint"], member["grpc_endpoint"]))
+            # Of itself a node says no other address than of the others.
+            for asked in range(3):
+                own = f"{hosts[asked]}:{cluster.ports[asked]}"
+                nodes = cluster.run("status", endpoints=own)["nodes"]
+                self.assertEqual([f"{host}:{port}" for host, port in zip(hosts, cluster.ports)],
+                                 [node["endpoint"] for node in nodes])
+                self.assertEqual([], [node["error"] for node in nodes if "error" in node])
+                with urllib.request.urlopen(
+                        f"http://{hosts[asked]}:{cluster.http_ports[asked]}/debug/status") as page:
+                    endpoints = json.load(page)["endpoints"]
+                self.assertEqual({hosts[asked]}, {one.rsplit(":", 1)[0]
+                                                  for one in endpoints.values()})
+            # From any machine: each node is asked, by its own address.
+            self.assertEqual([0, 1, 2],
+                             [node["node_id"] for node in cluster.run("snapshot")["nodes"]])
+            found = cluster.run("verify")
+            self.assertTrue(found["same"] and found["all_compared"])
 
     def test_a_node_by_itself_has_no_members(self):
         node = self.node().start()
