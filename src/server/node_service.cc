@@ -94,9 +94,9 @@ void NodeService::ExecuteAsync(Wire wire, const replication::RequestContext& con
 }
 
 Status NodeService::Ready() const {
-  const replication::ReplicaStatus status = replica_->status();
-  if (!status.recovered) return UnavailableError("the node is still replaying its journal");
-  if (!status.leadership.leader.has_value()) return UnavailableError("there is no leader");
+  for (ReadinessCheck& check : Readiness()) {
+    if (check.needed && !check.status.ok()) return std::move(check.status);
+  }
   return Status::Ok();
 }
 

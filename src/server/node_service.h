@@ -140,10 +140,10 @@ class NodeService {
   // kNotFound for a node that is not a member; no id means this node.
   [[nodiscard]] Result<NodeStatus> NodeInfo(std::optional<std::int32_t> node_id) const;
   [[nodiscard]] DatabaseStats Stats() const;
-  // OK while this node can serve; else why not. For load balancers: a node that refuses writes for
-  // want of room still serves reads, and is ready.
+  // OK while this node can serve; else the first needed check that fails. For load balancers: a
+  // node that refuses writes for want of room still serves reads, and is ready.
   [[nodiscard]] Status Ready() const;
-  // The same and more, one by one. "leader" holds while one is in contact with a quorum: a leader
+  // One by one. "leader" holds while one is in contact with a quorum: a leader
   // that hears of no quorum steps down, and a follower that hears of no leader forgets it, both
   // within an election timeout.
   [[nodiscard]] std::vector<ReadinessCheck> Readiness() const;

@@ -1,5 +1,6 @@
 """Three cairnd processes are one store: they form, replicate, forward, fail over and heal."""
 import json
+import re
 import shutil
 import signal
 import unittest
@@ -55,6 +56,26 @@ class ClusterTest(ClusterTestCase):
                     self.assertEqual("REASON_NOT_LEADER", pb.Reason.Name(detail.reason))
                     return detail.leader_endpoint
                 wait_until(lambda: hint() == endpoints[leader], "the hint is not the leader's gRPC")
+
+    def test_grpc_health_says_whether_a_node_can_serve(self):
+        with self.cluster() as cluster:
+            asked = cluster.follower()
+            address = re.search(r"gRPC on (\S+)", cluster.nodes[asked].output).group(1)
+            with grpc.insecure_channel(address) as channel:
+                check = channel.unary_unary("/grpc.health.v1.Health/Check")
+                # By service, "" is the whole server. 1 is SERVING, 2 NOT_SERVING.
+                requests = [b""] + [b"\x0a%c%s" % (len(name), name) for name in
+                                    (b"cairn.v1.KV", b"cairn.v1.Admin", b"kvstore.KVStore")]
+
+                def all_say(number):
+                    return {check(request) for request in requests} == {b"\x08" + bytes([number])}
+                wait_until(lambda: all_say(1), "a node that serves does not say so")
+                others = [number for number in range(3) if number != asked]
+                for number in others:
+                    cluster.nodes[number].kill()
+                wait_until(lambda: all_say(2), "a node without a majority says that it serves")
+                cluster.nodes[others[0]].start(port=None)
+                wait_until(lambda: all_say(1), "a node does not say that it serves again")
 
     def test_cluster_status_asks_every_member(self):
         with self.cluster() as cluster:

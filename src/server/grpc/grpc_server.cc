@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <climits>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "src/base/endpoint.h"
@@ -19,13 +20,14 @@
 namespace cairn::server {
 namespace {
 
-constexpr const char* kServices[] = {"cairn.v1.KV", "cairn.v1.Admin", "kvstore.KVStore"};
+// What the health service answers for; "" is the whole server, as load balancers ask.
+constexpr const char* kServices[] = {"", "cairn.v1.KV", "cairn.v1.Admin", "kvstore.KVStore"};
 // Reflection comes as a synchronous service: this many of its calls at once, and a call more waits.
 constexpr int kSyncThreads = 4;
 // A client that is silent for so long is asked whether it lives, and has so long to answer.
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
-// How often stalled scans are looked for.
+// How often stalled scans are looked for, and whether the node is ready.
 constexpr Duration kSweep = std::chrono::seconds(1);
 
 void PrepareLibrary() {
@@ -78,9 +80,6 @@ class GrpcServer::Impl {
       return IoError("cannot listen on " + address + "; is the port in use?");
     }
     port_ = static_cast<std::uint16_t>(port);
-    for (const char* service : kServices) {
-      server_->GetHealthCheckService()->SetServingStatus(service, true);
-    }
     Sweep();
     return Status::Ok();
   }
@@ -107,10 +106,21 @@ class GrpcServer::Impl {
   }
 
  private:
+  // In Listen, then on sweeper_.
   void Sweep() {
     const MonotonicTime now = backend_.node().clock().Now();
     scans_.EndStalled(now + -backend_.options().scan_stall);
+    TellHealth(backend_.node().Ready().ok());
     sweeper_.PostAt(now + kSweep, [this] { Sweep(); });
+  }
+
+  // After Stop the library lets nothing be SERVING any more.
+  void TellHealth(bool ready) {
+    if (told_ready_ == ready) return;
+    told_ready_ = ready;
+    for (const char* service : kServices) {
+      server_->GetHealthCheckService()->SetServingStatus(service, ready);
+    }
   }
 
   Backend backend_;
@@ -119,6 +129,7 @@ class GrpcServer::Impl {
   std::unique_ptr<grpc::Server> server_;
   std::uint16_t port_ = 0;
   bool stopped_ = false;
+  std::optional<bool> told_ready_;  // by the health service; of Sweep
   ThreadExecutor sweeper_;
 };
 

@@ -1,6 +1,6 @@
 // The gRPC server of a node: services cairn.v1.KV and cairn.v1.Admin (api/cairn.proto) and the
 // earlier kvstore.KVStore (api/kvstore.proto), server reflection and the standard health service,
-// on one port.
+// on one port. Health follows NodeService::Ready within a second or so.
 //
 // gRPC's callback API: no thread waits for the log or for a slow client. Point operations are
 // served on gRPC's own threads, ranges and scans on `workers` threads.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <future>
 #include <string>
 #include <thread>
@@ -207,6 +208,24 @@ TEST_F(StandardServicesTest, HealthIsToldByService) {
     EXPECT_EQ(Health(service), "serving") << service;
   }
   EXPECT_EQ(Health("nobody"), "error 5");  // NOT_FOUND
+}
+
+TEST_F(StandardServicesTest, HealthFollowsTheNode) {
+  TearDown();
+  testing::TestNodeOptions options;
+  options.recover = false;
+  Serve(options, {});
+  for (const char* service : {"", "cairn.v1.KV", "cairn.v1.Admin", "kvstore.KVStore"}) {
+    EXPECT_EQ(Health(service), "not serving") << service;
+  }
+  EXPECT_EQ(Health("nobody"), "error 5");
+  node_->Recover();
+  for (const char* service : {"", "cairn.v1.KV", "cairn.v1.Admin", "kvstore.KVStore"}) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (Health(service) != "serving" && std::chrono::steady_clock::now() < until) {
+    }
+    EXPECT_EQ(Health(service), "serving") << service;
+  }
 }
 
 // Says what it wants to know, and waits for the one answer.

@@ -11,6 +11,7 @@ namespace cairn::server {
 namespace {
 
 using testing::TestNode;
+using testing::TestNodeOptions;
 
 kv::AtomicCommit CommitOf(const std::string& key, Version read_version,
                           std::vector<kv::ConflictKey> conflicts = {}) {
@@ -69,6 +70,17 @@ TEST(NodeServiceTest, AStandaloneNodeIsHealthyAndLeads) {
   EXPECT_GE(health.nodes[0].uptime_s.value_or(-1), 0);
 }
 
+TEST(NodeServiceTest, ANodeIsReadyOnceItHasRecovered) {
+  TestNodeOptions options;
+  options.recover = false;
+  TestNode node(options);
+  const Status early = node.service().Ready();
+  EXPECT_EQ(StatusCode::kUnavailable, early.code());
+  EXPECT_NE(std::string::npos, early.message().find("replaying its journal")) << early.message();
+  node.Recover();
+  EXPECT_TRUE(node.service().Ready().ok());
+}
+
 TEST(NodeServiceTest, AFullDiskDegradesTheNode) {
   TestNode node;
   node.engine().SetCapacity(0);
@@ -78,6 +90,7 @@ TEST(NodeServiceTest, AFullDiskDegradesTheNode) {
   EXPECT_FALSE(node.service().Execute(Wire::kThrift, context, kv::Set{"a", "1", ""}).ok());
   EXPECT_EQ("degraded", node.service().Health().nodes[0].status);
   EXPECT_EQ("unhealthy", node.service().Health().status) << "of one node none is healthy";
+  EXPECT_TRUE(node.service().Ready().ok()) << "what needs no writes is served";
   EXPECT_TRUE(node.service().Execute(Wire::kThrift, {}, kv::Get{"a", ""}).ok()) << "reads go on";
   node.engine().SetCapacity({});
 }

@@ -40,9 +40,7 @@ TestNode::TestNode(const TestNodeOptions& options)
   replica_ = replication::Replica::Create(replica_options, environment,
                                           std::make_unique<consensus::SoloCore>(NodeId(0)),
                                           journal_.get(), state_machine_.get(), &engine_);
-  std::promise<Status> recovered;
-  Require(replica_->Start([&](Status status) { recovered.set_value(std::move(status)); }));
-  Require(recovered.get_future().get());
+  if (options.recover) Recover();
 
   replication::RoutingOptions routing_options;
   routing_options.limits = options.limits;
@@ -52,6 +50,12 @@ TestNode::TestNode(const TestNodeOptions& options)
   service_options.endpoint = "127.0.0.1:9090";
   service_ = std::make_unique<NodeService>(service_options, routing_.get(), replica_.get(),
                                            state_machine_.get(), &engine_, &faults_, &clock_);
+}
+
+void TestNode::Recover() {
+  std::promise<Status> recovered;
+  Require(replica_->Start([&](Status status) { recovered.set_value(std::move(status)); }));
+  Require(recovered.get_future().get());
 }
 
 TestNode::~TestNode() {

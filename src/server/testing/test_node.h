@@ -23,6 +23,7 @@ namespace cairn::server::testing {
 struct TestNodeOptions {
   bool allow_fault_injection = false;
   kv::Limits limits;
+  bool recover = true;  // false: the test calls Recover
 };
 
 // Every failure while it is made is a bug, and ends the process.
@@ -36,6 +37,9 @@ class TestNode {
   [[nodiscard]] FaultFileSystem& files() { return files_; }
   [[nodiscard]] replication::Replica& replica() { return *replica_; }
   [[nodiscard]] consensus::Journal& journal() { return *journal_; }
+
+  // The node is ready from here on.
+  void Recover();
 
   // Everyone who waits is answered with kUnavailable from here on.
   void StopReplica() { replica_->Stop(); }
