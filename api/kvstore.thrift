@@ -427,7 +427,7 @@ struct ClusterHealth {
   2: required i32 healthy_nodes_count
   3: required i32 total_nodes_count
   4: optional NodeStatus leader
-  5: required string cluster_status      // healthy (all nodes), degraded (a majority) or unhealthy
+  5: required string cluster_status      // healthy (all nodes), degraded (a majority of the voters) or unhealthy
   6: required i64 current_term
 }
 

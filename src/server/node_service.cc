@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "src/consensus/core/quorum.h"
+
 namespace cairn::server {
 namespace {
 
@@ -13,17 +15,38 @@ constexpr std::int64_t kMicrosPerSecond = 1'000'000;
 // Wall time in whole seconds, as the old wire counts.
 std::int64_t Seconds(WallTime time) { return time.us / kMicrosPerSecond; }
 
-// "healthy" | "degraded" | "unhealthy" for a cluster of `total` nodes.
-std::string ClusterStatus(std::int32_t healthy, std::size_t total) {
-  if (static_cast<std::size_t>(healthy) == total) return "healthy";
-  return 2 * static_cast<std::size_t>(healthy) > total ? "degraded" : "unhealthy";
-}
-
 Status PastDeadline() {
   return TimeoutError("the deadline had passed when the request arrived; nothing was done");
 }
 
+// It answers and has a vote to give, although it may have no room for writes.
+bool IsThere(const NodeStatus& node) {
+  return node.status == "healthy" || node.status == "degraded";
+}
+
 }  // namespace
+
+std::string ClusterStatus(const std::vector<NodeStatus>& nodes,
+                          const consensus::Membership& membership) {
+  const auto healthy = [](const NodeStatus& node) { return node.status == "healthy"; };
+  if (std::all_of(nodes.begin(), nodes.end(), healthy)) return "healthy";
+  const consensus::Voters voters = membership.Voters();
+  const auto vote_of = [&](const consensus::PeerId& voter) {
+    // One that is being replaced by another incarnation is gone, whoever answers under its number.
+    const consensus::Membership::Member* const seat = membership.Find(voter.node);
+    const bool there =
+        seat != nullptr && seat->id() == voter &&
+        std::any_of(nodes.begin(), nodes.end(), [&](const NodeStatus& node) {
+          return NodeId(static_cast<NodeId::rep>(node.node_id)) == voter.node && IsThere(node);
+        });
+    return there ? consensus::Vote::kGranted : consensus::Vote::kRefused;
+  };
+  // A node by itself has no members.
+  const bool majority =
+      voters.empty() ? IsThere(nodes.front())
+                     : consensus::CountVotes(voters, vote_of) == consensus::VoteOutcome::kWon;
+  return majority ? "degraded" : "unhealthy";
+}
 
 NodeService::NodeService(const NodeServiceOptions& options, replication::RoutingManager* routing,
                          replication::Replica* replica, replication::StateMachineExecutor* executor,
@@ -211,7 +234,7 @@ ClusterHealth NodeService::Health() const {
     if (node.status == "healthy") ++health.healthy_nodes;
     if (node.is_leader) health.leader = node;
   }
-  health.status = ClusterStatus(health.healthy_nodes, health.nodes.size());
+  health.status = ClusterStatus(health.nodes, status.membership);
   health.epoch = static_cast<std::int64_t>(status.leadership.epoch.value());
   return health;
 }

@@ -19,6 +19,7 @@
 #include "src/base/clock.h"
 #include "src/base/ids.h"
 #include "src/base/mutex.h"
+#include "src/consensus/core/membership.h"
 #include "src/metrics/metrics.h"
 #include "src/replication/fault_injector.h"
 #include "src/replication/replica.h"
@@ -47,9 +48,15 @@ struct ClusterHealth {
   std::vector<NodeStatus> nodes;
   std::int32_t healthy_nodes = 0;
   std::optional<NodeStatus> leader;
-  std::string status;  // healthy (all) | degraded (a majority) | unhealthy
+  std::string status;  // see ClusterStatus
   std::int64_t epoch = 0;
 };
+
+// "healthy": all nodes are. "degraded": not that, but a majority of the voters is there, be they
+// "healthy" or "degraded". Else "unhealthy". A membership without members is that of a node by
+// itself.
+std::string ClusterStatus(const std::vector<NodeStatus>& nodes,
+                          const consensus::Membership& membership);
 
 struct DatabaseStats {
   std::int64_t total_keys = 0;  // estimate of the engine

@@ -89,10 +89,74 @@ TEST(NodeServiceTest, AFullDiskDegradesTheNode) {
   context.deadline = node.service().clock().Now() + std::chrono::milliseconds(200);
   EXPECT_FALSE(node.service().Execute(Wire::kThrift, context, kv::Set{"a", "1", ""}).ok());
   EXPECT_EQ("degraded", node.service().Health().nodes[0].status);
-  EXPECT_EQ("unhealthy", node.service().Health().status) << "of one node none is healthy";
+  EXPECT_EQ("degraded", node.service().Health().status) << "it is there, and not well";
+  EXPECT_EQ(0, node.service().Health().healthy_nodes);
   EXPECT_TRUE(node.service().Ready().ok()) << "what needs no writes is served";
   EXPECT_TRUE(node.service().Execute(Wire::kThrift, {}, kv::Get{"a", ""}).ok()) << "reads go on";
   node.engine().SetCapacity({});
+}
+
+// Nodes 0, 1, ... with these states, a letter each: h(ealthy), d(egraded), u(nreachable), ?
+// (unknown).
+std::string StatusOf(const consensus::Membership& membership, const std::string& states) {
+  std::vector<NodeStatus> nodes;
+  for (const char state : states) {
+    NodeStatus node;
+    node.node_id = static_cast<std::int32_t>(nodes.size());
+    node.status = state == 'h'   ? "healthy"
+                  : state == 'd' ? "degraded"
+                  : state == 'u' ? "unreachable"
+                                 : "unknown";
+    nodes.push_back(node);
+  }
+  return ClusterStatus(nodes, membership);
+}
+
+consensus::Membership MembersOf(std::uint32_t voters, std::uint32_t learners) {
+  consensus::Membership membership;
+  for (std::uint32_t i = 0; i < voters + learners; ++i) {
+    membership.members.push_back({NodeId(i), IncarnationId(10 + i), i < voters});
+  }
+  return membership;
+}
+
+TEST(ClusterStatusTest, AMajorityOfTheVotersDecides) {
+  const consensus::Membership three = MembersOf(3, 0);
+  EXPECT_EQ("healthy", StatusOf(three, "hhh"));
+  EXPECT_EQ("degraded", StatusOf(three, "hhu"));
+  EXPECT_EQ("unhealthy", StatusOf(three, "huu"));
+  EXPECT_EQ("unhealthy", StatusOf(three, "h?u"));
+  EXPECT_EQ("degraded", StatusOf(MembersOf(5, 0), "huhuh"));
+  EXPECT_EQ("unhealthy", StatusOf(MembersOf(4, 0), "hhuu")) << "half is no majority";
+}
+
+TEST(ClusterStatusTest, AVoterWithAFullDiskIsThere) {
+  const consensus::Membership three = MembersOf(3, 0);
+  EXPECT_EQ("degraded", StatusOf(three, "hdd"));
+  EXPECT_EQ("degraded", StatusOf(three, "ddd"));
+  EXPECT_EQ("degraded", StatusOf(three, "udd"));
+  EXPECT_EQ("unhealthy", StatusOf(three, "uud"));
+}
+
+TEST(ClusterStatusTest, LearnersDoNotCountForAMajority) {
+  EXPECT_EQ("unhealthy", StatusOf(MembersOf(3, 2), "huuhh")) << "three of five, one of the voters";
+  EXPECT_EQ("degraded", StatusOf(MembersOf(3, 2), "hhuuu")) << "two of five, two of the voters";
+  EXPECT_EQ("degraded", StatusOf(MembersOf(3, 1), "hhhu")) << "not all are well";
+  EXPECT_EQ("healthy", StatusOf(MembersOf(3, 1), "hhhh"));
+}
+
+TEST(ClusterStatusTest, AVoterThatIsBeingReplacedIsGone) {
+  consensus::Membership membership = MembersOf(3, 0);
+  membership.members[2].leaving = true;
+  membership.members.push_back({NodeId(2), IncarnationId(20), /*voter=*/false, /*joining=*/true});
+  EXPECT_EQ("degraded", StatusOf(membership, "hdh"));
+  EXPECT_EQ("unhealthy", StatusOf(membership, "huh")) << "the new node 2 has no vote yet";
+}
+
+TEST(ClusterStatusTest, ANodeByItselfIsItsOwnMajority) {
+  EXPECT_EQ("healthy", StatusOf({}, "h"));
+  EXPECT_EQ("degraded", StatusOf({}, "d"));
+  EXPECT_EQ("unhealthy", StatusOf({}, "?"));
 }
 
 TEST(NodeServiceTest, NodesAreFoundByTheirId) {
