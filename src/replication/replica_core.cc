@@ -43,7 +43,7 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
   if (effects.membership && env_.membership_changed) env_.membership_changed(membership_);
   if (effects.removed) {
     CAIRN_LOG(kWarn,
-              "replica: node {} was removed from the group; stop it, or empty its data folder "
+              "replica: node {} was removed from the cluster; stop it, or empty its data folder "
               "to let it join as a new one",
               options_.node.value());
     MutexLock lock(&status_mutex_);

@@ -124,7 +124,7 @@ void Replica::SendReports() {
   report.applied_slot = now.applied_slot;
   report.applied_version = now.applied_version;
   report.uptime = env_.clock->Now() - started_;
-  report.problem = now.health.message();
+  if (!now.health.ok()) report.problem = now.health.ToString();
   report.known_features = executor_->known_features();
   const std::string body = Encode(report);
   for (const consensus::PeerId& peer : membership_.Peers()) {

@@ -5,13 +5,30 @@ when there is room, and nothing that was acknowledged is missing after a restart
 Needs a small file system of its own, so the right to mount a tmpfs: skipped with a message without.
 """
 import os
+import re
 import unittest
 
+import grpc
+
 import small_disk
-from cairn_process import NodeTestCase, ttypes, wait_until
+from cairn_process import NodeTestCase, ttypes, wait_until  # and the path of the modules below
+import cairn_pb2 as pb
+import cairn_pb2_grpc as rpc
+from cluster import ClusterTestCase
 
 MEGABYTE = 1 << 20
 DISK_MEGABYTES = 256
+
+
+def fill_up(disk, leave=0):
+    """Takes all room but `leave` bytes."""
+    path = disk / "ballast"
+    with open(path, "wb", buffering=0) as ballast:
+        room = os.statvfs(disk)
+        size = room.f_bavail * room.f_frsize - leave
+        if size > 0:
+            os.posix_fallocate(ballast.fileno(), 0, size)
+    return path
 
 
 class FullDiskTest(NodeTestCase):
@@ -31,15 +48,8 @@ class FullDiskTest(NodeTestCase):
             node.kill()
         small_disk.unmount(self.disk)
 
-    def fill_up(self, name="ballast", leave=0):
-        """Takes all room but `leave` bytes."""
-        path = self.disk / name
-        with open(path, "wb", buffering=0) as ballast:
-            room = os.statvfs(self.disk)
-            size = room.f_bavail * room.f_frsize - leave
-            if size > 0:
-                os.posix_fallocate(ballast.fileno(), 0, size)
-        return path
+    def fill_up(self, leave=0):
+        return fill_up(self.disk, leave)
 
     def put(self, client, key, size=8000):
         """Sets a key; the answer's error_code, None if it was acknowledged.
@@ -147,6 +157,44 @@ class FullDiskTest(NodeTestCase):
         self.assertEqual(1, node.wait())
         self.assertIn(str(self.disk / "data"), node.output)
         self.assertRegex(node.output, "(?i)no space|room|full")
+
+
+class FullDiskInAClusterTest(ClusterTestCase):
+    def test_a_follower_without_room_says_so_and_counts_as_there(self):
+        cluster = self.cluster(config=small_disk.CONFIG)
+        disk = cluster.folder(2)
+        disk.mkdir(parents=True)
+        small_disk.mount_or_skip(self, disk, DISK_MEGABYTES)
+        self.addCleanup(lambda: (cluster.kill(), small_disk.unmount(disk)))
+        cluster.start()
+        wait_until(lambda: cluster.status(0)["cluster"]["status"] == "healthy",
+                   "the cluster is not healthy")
+        cluster.run("transfer-leader", 0)
+        self.assertEqual(0, cluster.leader())
+        ballast = fill_up(disk)
+
+        def told():
+            with cluster.nodes[0].client() as client:
+                client.set(b"k", b"v" * 100_000)
+            return cluster.members()[2].get("problem")
+        # To the leader by its reports, and by itself.
+        self.assertRegex(wait_until(told, "nobody is told that a disk is full", 60),
+                         "^RESOURCE_EXHAUSTED: ")
+        address = re.search(r"gRPC on (\S+)", cluster.nodes[2].output).group(1)
+        with grpc.insecure_channel(address) as channel:
+            members = rpc.AdminStub(channel).ListMembers(pb.ListMembersRequest()).members
+        self.assertRegex({member.node_id: member.problem for member in members}[2],
+                         "^RESOURCE_EXHAUSTED: ")
+        # With another one gone two voters of three are there.
+        cluster.nodes[1].kill()
+        wait_until(lambda: [node["status"] for node in cluster.status(0)["cluster"]["nodes"]] ==
+                   ["healthy", "unreachable", "degraded"], "the states of the nodes are not told")
+        self.assertEqual(("degraded", 1), tuple(
+            cluster.status(0)["cluster"][name] for name in ("status", "healthy_nodes")))
+        ballast.unlink()
+        wait_until(lambda: not cluster.members()[2].get("problem"), "the room is not found", 60)
+        with cluster.nodes[0].client() as client:
+            client.set(b"k", b"v")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ void FillSelf(NodeService& node, v1::Member* to) {
   to->set_applied_slot(status.applied_slot.value());
   to->set_applied_version(status.applied_version.value());
   to->set_report_age_ms(0);
-  if (!status.health.ok()) to->set_problem(status.health.message());
+  if (!status.health.ok()) to->set_problem(status.health.ToString());
   to->set_known_features(node.known_features());
 }
 

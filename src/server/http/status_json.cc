@@ -64,7 +64,7 @@ Json ReplicaJson(const replication::Replica& replica) {
   json["outstanding_proposals"] = status.outstanding;
   json["recovered"] = status.recovered;
   json["removed"] = status.removed;
-  json["refuses_writes"] = status.health.ok() ? "" : status.health.message();
+  json["refuses_writes"] = status.health.ok() ? "" : status.health.ToString();
   return json;
 }
 
