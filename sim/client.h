@@ -161,12 +161,12 @@ class Client {
   int busy_ = 0;
   std::uint64_t operations_ = 0;  // begun, or passed over
 
-  // Of the family that only this client uses: what it may hold. Nothing: the family may not exist.
-  enum class FamilyState : std::uint8_t { kNo, kYes, kUnknown };
-  FamilyState family_ = FamilyState::kNo;
+  // The family that only this client uses: whether it exists, and what it may hold.
+  int families_ = 0;  // that it went on from
+  bool family_made_ = false;
   bool family_busy_ = false;
   Value family_value_;
-  bool family_value_known_ = true;
+  std::set<std::string> family_given_up_;  // values of Sets whose outcome is unknown
   Version family_floor_;
 };
 

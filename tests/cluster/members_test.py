@@ -133,7 +133,8 @@ class MembersTest(ClusterTestCase):
                 client.set(b"k", b"v")
             cluster.run("remove", number)
             node = cluster.nodes[number]
-            wait_until(lambda: "was removed from the cluster; stop it" in node.read_output(),
+            wait_until(lambda: re.search("was removed from the cluster[^;]*; stop it",
+                                         node.read_output()),
                        "a removed node does not hear of it")
             node.kill()
             shutil.rmtree(cluster.folder(number))

@@ -50,7 +50,7 @@ class UpgradeTest(ClusterTestCase):
         self.pretend(cluster, number, 1)
         cluster.nodes[number].launch(port=None)
         self.assertEqual(1, cluster.nodes[number].wait())
-        self.assertIn("features 4 (as bits) are switched on, which this version of Cairn does not "
+        self.assertIn("has features 4 (as bits) switched on, which this version of Cairn does not "
                       "know", cluster.nodes[number].output)
         with cluster.nodes[cluster.leader()].client() as client:
             client.set(b"k", b"v")
