@@ -81,6 +81,7 @@ TEST(Waiters, TheLimitLeavesTheCallbackAlone) {
   EXPECT_NE(waiters.AddWrite({100}, 1, {1, 1000}, a.Write()), 0u);
   WriteCallback second = b.Write();
   EXPECT_EQ(waiters.AddWrite({100}, 1, {1, 1000}, std::move(second)), 0u);
+  // NOLINTNEXTLINE(bugprone-use-after-move): it takes the callback only if there is room.
   second(UnavailableError("still there"));
   EXPECT_EQ(b.count, 1);
   waiters.Close(UnavailableError("closed"));
