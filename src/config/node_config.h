@@ -192,7 +192,7 @@ struct ClusterConfig {
   std::uint64_t health_check_interval_ms = 2000;
   std::uint64_t leader_discovery_timeout_ms = 10'000;
   std::uint64_t node_timeout_ms = 5000;
-  std::uint64_t snapshot_mb_per_second = 0;
+  std::uint64_t snapshot_mb_per_second = 64;
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 
