@@ -152,7 +152,7 @@ class ClusterBench(run_bench.Bench):
         for cluster in self.clusters("memory"):
             with cluster:
                 self.load(cluster, "--warmup", 0, clients=1, seconds=0.2)
-                found[cluster.system] = cluster.rss_mib()
+                found[cluster.system] = {"together": cluster.pss_mib(), "rss": cluster.rss_mib()}
         self.say(f"three empty nodes, MiB: {found}")
         self.results["cluster_memory"] = found
 

@@ -6,6 +6,7 @@ its process id when its `with` block ends. Standard output and error go to a fil
 import json
 import os
 import pathlib
+import re
 import random
 import signal
 import socket
@@ -89,6 +90,11 @@ class Server:
 
     def rss_mib(self):
         return self._status_mib("VmRSS")
+
+    def pss_mib(self):
+        """Its memory, with a page that n processes share counted as 1/n of a page in each."""
+        rollup = pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Pss: +(\d+) kB$", rollup, re.MULTILINE)[1]) / 1024
 
     def peak_rss_mib(self):
         """Since the start, or since reset_peak."""
@@ -180,6 +186,10 @@ class Cluster:
 
     def rss_mib(self):
         return sum(node.rss_mib() for node in self.nodes)
+
+    def pss_mib(self):
+        """What all nodes together hold: pages that they share count once."""
+        return sum(node.pss_mib() for node in self.nodes)
 
 
 def free_ports(count):

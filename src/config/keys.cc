@@ -273,7 +273,8 @@ const KeySpec kKeys[] = {
     CAIRN_INTEGER_(cluster, node_timeout_ms, 1, kDayMs,
                    "A node not heard of for this long is unreachable."),
     CAIRN_INTEGER_(cluster, snapshot_mb_per_second, 0, kMiB,
-                   "Bound on what a node sends to others in snapshots, so that clients keep the rest of network "
+                   "Bound on what a node sends to others in snapshots, so that clients keep the "
+                   "rest of network "
                    "and disk; 0: none."),
 
     CAIRN_INTEGER_(limits, key_bytes, 16, kMiB, "Longest key."),
