@@ -39,13 +39,14 @@ struct Client::Write {
 };
 
 Client::Client(const ClientOptions& options, Scheduler* scheduler, Door* door, History* history,
-               std::uint64_t* order,
+               std::uint64_t* order, Effects* effects,
                std::function<void(ViolationKind, const std::string&)> violation)
     : options_(options),
       scheduler_(scheduler),
       door_(door),
       history_(history),
       order_(order),
+      effects_(effects),
       violation_(std::move(violation)),
       random_(StreamOf(options.seed, options.number, 0)) {}
 
@@ -233,6 +234,7 @@ void Client::AskAgain(const std::shared_ptr<Write>& write, const Answer& first) 
                   (again.ok() ? "version " + ToString(std::get<kv::WriteResult>(*again).version)
                               : again.status().ToString()));
         }
+        if (again.ok() && same) effects_->Count(Effect::kRetryAnswered);
         FinishWrite(write, first, true);
       });
 }

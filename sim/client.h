@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "sim/check/history.h"
+#include "sim/effects.h"
 #include "sim/scheduler.h"
 #include "sim/violation.h"
 #include "src/kv/operation.h"
@@ -63,7 +64,8 @@ class Client {
  public:
   // `order` is shared by all clients of a history.
   Client(const ClientOptions& options, Scheduler* scheduler, Door* door, History* history,
-         std::uint64_t* order, std::function<void(ViolationKind, const std::string&)> violation);
+         std::uint64_t* order, Effects* effects,
+         std::function<void(ViolationKind, const std::string&)> violation);
 
   // Sees the beginning and the end of each operation. May be empty.
   void SetTrace(std::function<void(const std::string&)> trace) { trace_ = std::move(trace); }
@@ -137,6 +139,7 @@ class Client {
   Door* const door_;
   History* const history_;
   std::uint64_t* const order_;
+  Effects* const effects_;
   const std::function<void(ViolationKind, const std::string&)> violation_;
   std::function<void(const std::string&)> trace_;
   SeededRandom random_;

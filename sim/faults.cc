@@ -99,8 +99,8 @@ void World::StrikeDisk(const Fault& fault, SimNode& target) {
       scheduler_.After(fault.lasts, [raw] { raw->engines()->SetCapacity(std::nullopt); });
       return;
     default:
-      target.SetDiskPace({milliseconds(1), milliseconds(40), 10, milliseconds(800)});
-      scheduler_.After(fault.lasts, [raw] { raw->SetDiskPace(raw->disk_pace()); });
+      target.SlowDisk({milliseconds(1), milliseconds(40), 10, milliseconds(800)});
+      scheduler_.After(fault.lasts, [raw] { raw->UsualDisk(); });
       return;
   }
 }

@@ -35,7 +35,12 @@ class Invariants::WatchedCore final : public consensus::Core {
     ledger_->BeforeStep(node_, event);
     consensus::Effects effects = core_->Step(event);
     ledger_->AfterStep(node_, effects);
+    if (ledger_->observer_) ledger_->observer_(node_, event, effects);
     return effects;
+  }
+  [[nodiscard]] std::vector<consensus::PeerProgress> ProgressOfPeers(
+      MonotonicTime now) const override {
+    return core_->ProgressOfPeers(now);
   }
 
  private:
@@ -62,14 +67,14 @@ class Invariants::WatchedJournal final : public consensus::Journal {
     } else if (status.code() == StatusCode::kResourceExhausted) {
       disk().unsynced.pop_back();
     }
-    return status;
+    return Room(std::move(status));
   }
   Status Sync() override {
     Status status = journal_->Sync();
     if (status.ok()) AllSynced();
     return status;
   }
-  Status Reserve(std::uint64_t bytes) override { return journal_->Reserve(bytes); }
+  Status Reserve(std::uint64_t bytes) override { return Room(journal_->Reserve(bytes)); }
   Status Compact(Slot slot, Epoch epoch) override {
     const Result<storage::StateMeta> flushed = engine_->FlushedMeta();
     if (flushed.ok() && slot > flushed->applied_slot) {
@@ -105,6 +110,13 @@ class Invariants::WatchedJournal final : public consensus::Journal {
 
  private:
   Disk& disk() { return ledger_->disks_[node_.value()]; }
+  // Counts the times that room ran out.
+  Status Room(Status status) {
+    const bool full = status.code() == StatusCode::kResourceExhausted;
+    if (full && !full_) ledger_->effects_->Count(Effect::kJournalNoRoom);
+    full_ = full;
+    return status;
+  }
   Run& run() { return ledger_->runs_[node_.value()]; }
   void AllSynced() {
     if (ledger_->trace_) ledger_->TellSynced(node_);
@@ -122,6 +134,7 @@ class Invariants::WatchedJournal final : public consensus::Journal {
   const NodeId node_;
   const std::unique_ptr<consensus::Journal> journal_;
   const storage::Engine* const engine_;
+  bool full_ = false;
 };
 
 std::unique_ptr<consensus::Core> Invariants::Watch(NodeId node,
@@ -133,6 +146,7 @@ std::unique_ptr<consensus::Core> Invariants::Watch(NodeId node,
 std::unique_ptr<consensus::Journal> Invariants::Watch(NodeId node,
                                                       std::unique_ptr<consensus::Journal> journal,
                                                       const storage::Engine* engine) {
+  if (journal->Contents().torn_bytes != 0) effects_->Count(Effect::kTornTail);
   return std::make_unique<WatchedJournal>(this, node, std::move(journal), engine);
 }
 

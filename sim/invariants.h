@@ -28,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/effects.h"
 #include "sim/story_line.h"
 #include "sim/violation.h"
 #include "src/base/ids.h"
@@ -44,14 +45,18 @@ class Invariants {
   using Report = std::function<void(ViolationKind, const std::string&)>;
   using TraceMessage = std::function<void(NodeId from, NodeId to, const std::string& body)>;
 
-  Invariants(std::uint32_t nodes, Report report)
-      : report_(std::move(report)), disks_(nodes), runs_(nodes) {}
+  Invariants(std::uint32_t nodes, Effects* effects, Report report)
+      : report_(std::move(report)), effects_(effects), disks_(nodes), runs_(nodes) {}
 
   // Sees each core message that a core receives. May be empty.
   void SetMessageTrace(TraceMessage trace) { trace_message_ = std::move(trace); }
   // Sees what nodes do besides: roles, syncs, commits, applied slots, snapshots. May be empty.
   using Trace = std::function<void(StoryLine::Kind, NodeId, const std::string&)>;
   void SetTrace(Trace trace) { trace_ = std::move(trace); }
+
+  // Sees every step of every core and what came of it. May be empty.
+  using Observer = std::function<void(NodeId, const consensus::Event&, const consensus::Effects&)>;
+  void SetObserver(Observer observer) { observer_ = std::move(observer); }
 
   // Watchers for one run of the node's process. They end with it.
   std::unique_ptr<consensus::Core> Watch(NodeId node, std::unique_ptr<consensus::Core> core);
@@ -130,8 +135,10 @@ class Invariants {
   static void Apply(const consensus::Persist& persist, Disk* disk);
 
   const Report report_;
+  Effects* const effects_;
   TraceMessage trace_message_;
   Trace trace_;
+  Observer observer_;
   std::vector<Disk> disks_;
   std::vector<Run> runs_;
   std::map<Epoch, NodeId> leaders_;

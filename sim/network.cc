@@ -11,10 +11,9 @@ void Network::Send(NodeId from, NodeId to, std::string frame) {
   Link& link = LinkOf(from, to);
   const LinkQuality& quality = link.quality;
   Random& random = scheduler_->random();
-  if (link.cuts > 0 || random.Below(1000) < quality.lost_per_mille) {
-    ++lost_;
-    return;
-  }
+  const Flight flight{++link.sent, scheduler_->now()};
+  if (link.cuts > 0) return effects_->Count(Effect::kFrameCutOff);
+  if (random.Below(1000) < quality.lost_per_mille) return effects_->Count(Effect::kFrameLost);
   Duration delay = scheduler_->Between(quality.least, quality.most);
   if (random.Below(1000) < quality.late_per_mille) {
     delay = scheduler_->Between(delay, quality.late_most);
@@ -27,21 +26,29 @@ void Network::Send(NodeId from, NodeId to, std::string frame) {
     delay += link.busy_until - scheduler_->now();
   }
   if (random.Below(1000) < quality.doubled_per_mille) {
-    Deliver(from, to, frame, delay + scheduler_->Between(quality.least, quality.most * 20));
+    Deliver(from, to, frame, {flight.number, flight.since, true},
+            delay + scheduler_->Between(quality.least, quality.most * 20));
   }
-  Deliver(from, to, std::move(frame), delay);
+  Deliver(from, to, std::move(frame), flight, delay);
 }
 
-void Network::Deliver(NodeId from, NodeId to, std::string frame, Duration after) {
-  scheduler_->After(after, [this, from, to, frame = std::move(frame)]() mutable {
-    const Receiver& receiver = receivers_[to.value()];
+void Network::Deliver(NodeId from, NodeId to, std::string frame, const Flight& flight,
+                      Duration after) {
+  scheduler_->After(after, [this, from, to, flight, frame = std::move(frame)]() mutable {
     // What is under way when a link is cut is lost with it.
-    if (!receiver || IsCut(from, to)) {
-      ++lost_;
-      return;
-    }
+    if (IsCut(from, to)) return effects_->Count(Effect::kFrameCutOff);
+    const Receiver& receiver = receivers_[to.value()];
+    if (!receiver) return;
+    Arrives(flight, &LinkOf(from, to));
     receiver(from, std::move(frame));
   });
+}
+
+void Network::Arrives(const Flight& flight, Link* link) {
+  if (flight.again) effects_->Count(Effect::kFrameDoubled);
+  if (!flight.again && flight.number < link->arrived) effects_->Count(Effect::kFrameReordered);
+  if (scheduler_->now() - flight.since > kElectionTimeout) effects_->Count(Effect::kFrameLate);
+  link->arrived = std::max(link->arrived, flight.number);
 }
 
 void Network::Heal() {

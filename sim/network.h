@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/effects.h"
 #include "sim/scheduler.h"
 #include "src/base/ids.h"
 
@@ -33,8 +34,12 @@ class Network {
  public:
   using Receiver = std::function<void(NodeId from, std::string frame)>;
 
-  Network(Scheduler* scheduler, std::uint32_t nodes)
-      : scheduler_(scheduler), nodes_(nodes), links_(nodes * nodes), receivers_(nodes) {}
+  Network(Scheduler* scheduler, std::uint32_t nodes, Effects* effects)
+      : scheduler_(scheduler),
+        nodes_(nodes),
+        effects_(effects),
+        links_(nodes * nodes),
+        receivers_(nodes) {}
 
   // Frames for `node` go to `receiver`; without one they are lost.
   void SetReceiver(NodeId node, Receiver receiver) {
@@ -57,23 +62,31 @@ class Network {
   void Heal();
 
   [[nodiscard]] std::uint64_t sent() const { return sent_; }
-  [[nodiscard]] std::uint64_t lost() const { return lost_; }
 
  private:
   struct Link {
     LinkQuality quality;
     std::uint32_t cuts = 0;
     MonotonicTime busy_until{0};
+    std::uint64_t sent = 0;     // frames, in order
+    std::uint64_t arrived = 0;  // the newest of them that has
+  };
+  // A frame on its way: the how manyth of its link, and since when.
+  struct Flight {
+    std::uint64_t number = 0;
+    MonotonicTime since;
+    bool again = false;  // the second copy
   };
   Link& LinkOf(NodeId from, NodeId to) { return links_[from.value() * nodes_ + to.value()]; }
-  void Deliver(NodeId from, NodeId to, std::string frame, Duration after);
+  void Deliver(NodeId from, NodeId to, std::string frame, const Flight& flight, Duration after);
+  void Arrives(const Flight& flight, Link* link);
 
   Scheduler* const scheduler_;
   const std::uint32_t nodes_;
+  Effects* const effects_;
   std::vector<Link> links_;
   std::vector<Receiver> receivers_;
   std::uint64_t sent_ = 0;
-  std::uint64_t lost_ = 0;
 };
 
 }  // namespace cairn::sim

@@ -75,6 +75,7 @@ struct Plan {
 
   // The world.
   std::int64_t most_drift_ppm = 0;
+  bool drift_at_bound = false;  // one clock drifts as far as that, another one the other way
   std::uint64_t max_journal_bytes = 32 << 10;
   std::uint64_t retain_journal_bytes = 0;
   std::uint64_t segment_bytes = 8 << 10;

@@ -49,6 +49,8 @@ struct SimProcess::Thread {
   SimProcess* process;  // null once it is dead
   Scheduler* scheduler;
   Pace pace;
+  Duration slow_bound = Duration::max();
+  std::function<void()> slow;
   std::deque<Task> queue;
   bool scheduled = false;
   bool running = false;
@@ -107,6 +109,11 @@ void SimExecutor::PostAt(MonotonicTime when, Task task) {
 
 void SimExecutor::SetPace(const Pace& pace) { thread_->pace = pace; }
 
+void SimExecutor::WatchSteps(Duration bound, std::function<void()> slow) {
+  thread_->slow_bound = bound;
+  thread_->slow = std::move(slow);
+}
+
 void SimExecutor::Schedule(const std::shared_ptr<SimProcess::Thread>& thread) {
   if (thread->process->paused_) return;  // Resume comes back here.
   thread->scheduled = true;
@@ -115,6 +122,7 @@ void SimExecutor::Schedule(const std::shared_ptr<SimProcess::Thread>& thread) {
   if (pace.slow_one_in != 0 && thread->scheduler->random().OneIn(1, pace.slow_one_in)) {
     delay = thread->scheduler->Between(delay, pace.slow_most);
   }
+  if (delay > thread->slow_bound) thread->slow();
   thread->scheduler->After(delay, [thread] {
     thread->scheduled = false;
     if (thread->process == nullptr || thread->queue.empty() || thread->process->paused_) return;

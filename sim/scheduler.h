@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -135,6 +136,8 @@ class SimExecutor final : public SerialExecutor {
   void PostAt(MonotonicTime when, Task task) override;
   // From the next task on.
   void SetPace(const Pace& pace);
+  // `slow` runs whenever a task is to wait longer than `bound` for its thread to get to it.
+  void WatchSteps(Duration bound, std::function<void()> slow);
 
  private:
   static void Schedule(const std::shared_ptr<SimProcess::Thread>& thread);

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "src/base/check.h"
+#include "src/replication/peer_frame.h"
+#include "src/replication/snapshot_messages.h"
 
 namespace cairn::sim {
 namespace {
@@ -74,15 +76,18 @@ class SimNode::LyingFileSystem final : public FileSystem {
 class SimNode::Transport final : public transport::PeerTransport {
  public:
   Transport(SimNode* node, SimExecutor* net) : node_(node), net_(net) {}
-  ~Transport() override { node_->network_->SetReceiver(node_->id(), nullptr); }
+  ~Transport() override { node_->world_.network->SetReceiver(node_->id(), nullptr); }
 
   void Send(NodeId to, transport::Lane, std::string frame) override {
-    node_->invariants_->Sends(node_->id(), frame);
-    node_->network_->Send(node_->id(), to, std::move(frame));
+    if (replication::KindOf(frame) == replication::FrameKind::kSnapshotAck) {
+      node_->OnSnapshotAck(frame);
+    }
+    node_->world_.invariants->Sends(node_->id(), frame);
+    node_->world_.network->Send(node_->id(), to, std::move(frame));
   }
   void SetReceiver(Receiver receiver) override {
-    if (!receiver) return node_->network_->SetReceiver(node_->id(), nullptr);
-    node_->network_->SetReceiver(
+    if (!receiver) return node_->world_.network->SetReceiver(node_->id(), nullptr);
+    node_->world_.network->SetReceiver(
         node_->id(), [net = net_, shared = std::make_shared<const Receiver>(std::move(receiver))](
                          NodeId from, std::string frame) {
           net->Post([shared, from, frame = std::move(frame)]() mutable {
@@ -97,22 +102,19 @@ class SimNode::Transport final : public transport::PeerTransport {
 };
 
 SimNode::Process::Process(Scheduler* scheduler, const SimClock* clock,
-                          const SimNodeOptions& options)
+                          const SimNodeOptions& options, const Pace& disk)
     : threads(scheduler, clock),
       core(&threads, options.cpu),
-      journal_thread(&threads, options.disk),
+      journal_thread(&threads, disk),
       apply(&threads, options.cpu),
-      upkeep(&threads, options.disk),
+      upkeep(&threads, disk),
       net(&threads, options.cpu),
       server(&threads, options.cpu) {}
 
-SimNode::SimNode(Scheduler* scheduler, Network* network, Invariants* invariants,
-                 const SimNodeOptions& options)
-    : scheduler_(scheduler),
-      network_(network),
-      invariants_(invariants),
+SimNode::SimNode(const SimWorld& world, const SimNodeOptions& options)
+    : world_(world),
       options_(options),
-      clock_(scheduler, options.clock_start_ns, options.clock_drift_ppm),
+      clock_(world.scheduler, options.clock_start_ns, options.clock_drift_ppm),
       lying_disk_(std::make_unique<LyingFileSystem>(&disk_)),
       engines_(&disk_) {}
 
@@ -132,8 +134,11 @@ replication::ReplicaEnvironment SimNode::EnvironmentOf(Process* process) {
   environment.transport = process->transport.get();
   environment.files = &disk_;
   environment.snapshot_directory = std::string(kDataFolder) + "/snapshots";
-  environment.install_snapshot = [process](const std::string& folder,
-                                           const storage::StateMeta& meta, const auto& prepare) {
+  environment.install_snapshot = [this, process](const std::string& folder,
+                                                 const storage::StateMeta& meta,
+                                                 const auto& prepare) {
+    ++process->installs;
+    if (on_install_) on_install_();
     return process->engine->Install(folder, meta, prepare);
   };
   environment.fatal = [this](const Status&) { failed_ = true; };
@@ -141,43 +146,106 @@ replication::ReplicaEnvironment SimNode::EnvironmentOf(Process* process) {
 }
 
 Status SimNode::Start() {
-  auto process = std::make_unique<Process>(scheduler_, &clock_, options_);
+  CAIRN_ASSIGN_OR_RETURN(process_, MakeProcess());
+  failed_ = false;
+  ++life_;
+  if (slow_disk_) world_.effects->Count(Effect::kStartOnSlowDisk);
+  const auto installed = process_->engine->installed();
+  const bool interrupted =
+      installed && installed->slot > process_->journal->Contents().compacted_slot;
+  const Status started = process_->replica->Start(
+      [raw = process_.get()](const Status& status) { raw->serving = status.ok(); });
+  if (started.ok() && interrupted) world_.effects->Count(Effect::kInstallFinished);
+  return started;
+}
+
+Result<std::unique_ptr<SimNode::Process>> SimNode::MakeProcess() {
+  auto process = std::make_unique<Process>(world_.scheduler, &clock_, options_,
+                                           slow_disk_.value_or(options_.disk));
+  process->journal_thread.WatchSteps(
+      kElectionTimeout, [effects = world_.effects] { effects->Count(Effect::kSlowStep); });
   consensus::JournalOptions journal;
   journal.directory = kJournalFolder;
   journal.segment_bytes = options_.segment_bytes;
   journal.prewrite_bytes = 0;
   FileSystem* const files = options_.disk_lies ? lying_disk_.get() : &disk_;
-  CAIRN_ASSIGN_OR_RETURN(auto opened,
-                         consensus::Journal::Open(journal, files, &scheduler_->random()));
+  Random* const random = &world_.scheduler->random();
+  CAIRN_ASSIGN_OR_RETURN(auto opened, consensus::Journal::Open(journal, files, random));
   CAIRN_ASSIGN_OR_RETURN(
       process->engine,
       storage::SwapEngine::Open({&disk_, kDataFolder, [this](const std::string& folder) {
                                    return engines_.Open(folder);
                                  }}));
-  process->journal = invariants_->Watch(id(), std::move(opened), process->engine.get());
+  process->journal = world_.invariants->Watch(id(), std::move(opened), process->engine.get());
   CAIRN_ASSIGN_OR_RETURN(process->executor,
                          replication::StateMachineExecutor::Open(process->engine.get()));
   process->transport = std::make_unique<Transport>(this, &process->net);
-  auto core = std::make_unique<consensus::raft::RaftCore>(options_.raft, &scheduler_->random());
+  auto core = std::make_unique<consensus::raft::RaftCore>(options_.raft, random);
   replication::ReplicaOptions replica = options_.replica;
   if (const auto installed = process->engine->installed()) {
     replica.installed_slot = installed->slot;
     replica.installed_epoch = installed->epoch;
   }
   process->replica = replication::Replica::Create(
-      replica, EnvironmentOf(process.get()), invariants_->Watch(id(), std::move(core)),
+      replica, EnvironmentOf(process.get()), world_.invariants->Watch(id(), std::move(core)),
       process->journal.get(), process->executor.get(), process->engine.get());
   process->routing = std::make_unique<replication::RoutingManager>(
       options_.routing, process->executor.get(), process->replica.get(), &clock_, nullptr);
-  process_ = std::move(process);
-  failed_ = false;
-  ++life_;
-  return process_->replica->Start(
-      [raw = process_.get()](const Status& status) { raw->serving = status.ok(); });
+  return process;
 }
+
+void SimNode::Pause() {
+  world_.group->Stopped(id());
+  process_->threads.Pause();
+}
+
+void SimNode::SlowDisk(const Pace& pace) {
+  slow_disk_ = pace;
+  if (process_ == nullptr) return;
+  process_->journal_thread.SetPace(pace);
+  process_->upkeep.SetPace(pace);
+}
+
+void SimNode::UsualDisk() {
+  slow_disk_.reset();
+  if (process_ == nullptr) return;
+  process_->journal_thread.SetPace(options_.disk);
+  process_->upkeep.SetPace(options_.disk);
+}
+
+// ---- What is counted
+
+void SimNode::LookAtEngine() {
+  if (process_ == nullptr) return;
+  const bool full = process_->engine->Health().code() == StatusCode::kResourceExhausted;
+  if (full && !process_->engine_full) world_.effects->Count(Effect::kEngineNoRoom);
+  process_->engine_full = full;
+}
+
+void SimNode::CountEnd() {
+  world_.group->Ended(id());
+  if (process_->receiving) world_.effects->Count(Effect::kCutInTransfer);
+  if (process_->installs > process_->replica->status().snapshots_installed) {
+    world_.effects->Count(Effect::kCutInInstall);
+  }
+}
+
+void SimNode::OnSnapshotAck(const std::string& frame) {
+  const auto decoded = replication::DecodeFrame(frame);
+  CAIRN_CHECK(decoded.ok(), "a node sends frames that can't be read");
+  const auto ack = replication::DecodeSnapshotAck(decoded->body);
+  CAIRN_CHECK(ack.ok(), "a node sends frames that can't be read");
+  const bool receiving = ack->verdict == replication::SnapshotAck::Verdict::kGoOn;
+  const bool begins = receiving && !process_->receiving;
+  process_->receiving = receiving;
+  if (begins && on_transfer_) on_transfer_();
+}
+
+// ---- Ends
 
 void SimNode::Stop() {
   if (process_ == nullptr) return;
+  CountEnd();
   process_->serving = false;
   process_->replica->Stop();
   process_->threads.Kill();
@@ -189,6 +257,7 @@ void SimNode::Stop() {
 
 void SimNode::Crash(CrashMode mode) {
   if (process_ != nullptr) {
+    CountEnd();
     // The threads die first: nothing of this process runs from here on, and nobody is answered.
     process_->threads.Kill();
     process_->serving = false;
@@ -196,7 +265,12 @@ void SimNode::Crash(CrashMode mode) {
     process_->replica->Stop();
     process_.reset();
   }
-  disk_.Crash(mode, &scheduler_->random());
+  const FaultEffects before = disk_.Effects();
+  disk_.Crash(mode, &world_.scheduler->random());
+  const FaultEffects after = disk_.Effects();
+  if (after.files_lost_bytes > before.files_lost_bytes || after.names_lost > before.names_lost) {
+    world_.effects->Count(Effect::kUnsyncedLost);
+  }
   engines_.Crash();
   failed_ = false;
 }

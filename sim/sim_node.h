@@ -6,10 +6,14 @@
 #define CAIRN_SIM_SIM_NODE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "sim/effects.h"
+#include "sim/group_watch.h"
 #include "sim/invariants.h"
 #include "sim/network.h"
 #include "sim/scheduler.h"
@@ -39,10 +43,18 @@ struct SimNodeOptions {
   bool disk_lies = false;
 };
 
+// What all nodes of a world share; outlives them.
+struct SimWorld {
+  Scheduler* scheduler = nullptr;
+  Network* network = nullptr;
+  Invariants* invariants = nullptr;
+  GroupWatch* group = nullptr;
+  Effects* effects = nullptr;
+};
+
 class SimNode {
  public:
-  SimNode(Scheduler* scheduler, Network* network, Invariants* invariants,
-          const SimNodeOptions& options);
+  SimNode(const SimWorld& world, const SimNodeOptions& options);
   ~SimNode();
 
   // Starts the process. Errors are those of the journal and the replica: after a crash there must
@@ -68,15 +80,16 @@ class SimNode {
   [[nodiscard]] NodeId id() const { return options_.replica.node; }
   [[nodiscard]] IncarnationId incarnation() const { return options_.replica.incarnation; }
 
+  // A snapshot is arriving from another node.
+  [[nodiscard]] bool receiving() const { return process_ != nullptr && process_->receiving; }
+
   // ---- The process, if running
-  void Pause() { process_->threads.Pause(); }
+  void Pause();
   void Resume() {
     if (process_ != nullptr) process_->threads.Resume();
   }
-  void SetDiskPace(const Pace& pace) {
-    if (process_ != nullptr) process_->journal_thread.SetPace(pace);
-  }
-  [[nodiscard]] const Pace& disk_pace() const { return options_.disk; }
+  // Counts an engine that has become full.
+  void LookAtEngine();
   // Runs `task` on the process's server thread.
   void Post(Task task) { process_->server.Post(std::move(task)); }
   replication::RoutingManager* routing() { return process_->routing.get(); }
@@ -84,6 +97,13 @@ class SimNode {
   replication::StateMachineExecutor* executor() { return process_->executor.get(); }
 
   // ---- The machine
+  // The disk is that slow until UsualDisk, whatever processes come and go.
+  void SlowDisk(const Pace& pace);
+  void UsualDisk();
+  // Runs when the process begins to install a snapshot, or takes the first bytes of one. May be
+  // empty.
+  void OnInstall(std::function<void()> hook) { on_install_ = std::move(hook); }
+  void OnTransfer(std::function<void()> hook) { on_transfer_ = std::move(hook); }
   FaultFileSystem* disk() { return &disk_; }
   storage::EngineShelf* engines() { return &engines_; }
   // The one that the process runs on, or ran on last; null before the first start.
@@ -96,7 +116,8 @@ class SimNode {
 
   // Everything that a process holds.
   struct Process {
-    Process(Scheduler* scheduler, const SimClock* clock, const SimNodeOptions& options);
+    Process(Scheduler* scheduler, const SimClock* clock, const SimNodeOptions& options,
+            const Pace& disk);
     SimProcess threads;
     SimExecutor core;
     SimExecutor journal_thread;
@@ -111,18 +132,27 @@ class SimNode {
     std::shared_ptr<replication::Replica> replica;
     std::unique_ptr<replication::RoutingManager> routing;
     bool serving = false;
+    bool receiving = false;
+    std::uint64_t installs = 0;  // begun
+    bool engine_full = false;
   };
 
   replication::ReplicaEnvironment EnvironmentOf(Process* process);
+  Result<std::unique_ptr<Process>> MakeProcess();
+  // The process is about to be gone.
+  void CountEnd();
+  // It told a peer how far a snapshot has arrived.
+  void OnSnapshotAck(const std::string& frame);
 
-  Scheduler* const scheduler_;
-  Network* const network_;
-  Invariants* const invariants_;
+  const SimWorld world_;
   SimNodeOptions options_;  // constant but for the incarnation
   SimClock clock_;
   FaultFileSystem disk_;
   std::unique_ptr<FileSystem> lying_disk_;
   storage::EngineShelf engines_;
+  std::optional<Pace> slow_disk_;
+  std::function<void()> on_install_;
+  std::function<void()> on_transfer_;
   std::unique_ptr<Process> process_;
   bool failed_ = false;
   std::uint64_t life_ = 0;

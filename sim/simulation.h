@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/effects.h"
 #include "sim/plan.h"
 #include "sim/story_line.h"
 #include "sim/violation.h"
@@ -39,7 +40,8 @@ struct SimulationReport {
   Duration simulated{0};
   std::uint64_t operations = 0;
   std::map<int, std::uint64_t> operations_of;  // by client
-  std::uint64_t faults = 0;
+  std::uint64_t faults = 0;                    // begun; what they came to is in `effects`
+  Effects effects;
   std::uint64_t restarts = 0;
   std::uint64_t snapshots = 0;  // installed
   std::uint64_t wipes = 0;

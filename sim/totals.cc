@@ -19,15 +19,22 @@ void Totals::Add(const SimulationReport& report) {
   voter_changes_ += report.voter_changes;
   transfers_ += report.transfers;
   elections_ += report.elections;
+  effects_.Add(report.effects);
 }
 
 std::vector<std::pair<std::string_view, std::uint64_t>> Totals::All() const {
-  return {{"seeds", seeds_},           {"simulated_us", simulated_us_},
-          {"operations", operations_}, {"faults", faults_},
-          {"restarts", restarts_},     {"snapshots", snapshots_},
-          {"wipes", wipes_},           {"voter_changes", voter_changes_},
-          {"transfers", transfers_},   {"elections", elections_},
-          {"failed", failed_}};
+  std::vector<std::pair<std::string_view, std::uint64_t>> all = {
+      {"seeds", seeds_},           {"simulated_us", simulated_us_},
+      {"operations", operations_}, {"faults", faults_},
+      {"restarts", restarts_},     {"snapshots", snapshots_},
+      {"wipes", wipes_},           {"voter_changes", voter_changes_},
+      {"transfers", transfers_},   {"elections", elections_},
+      {"failed", failed_}};
+  for (std::size_t i = 0; i < kEffects; ++i) {
+    const auto effect = static_cast<Effect>(i);
+    all.emplace_back(NameOf(effect), effects_.Of(effect));
+  }
+  return all;
 }
 
 std::string Totals::Line() const {
@@ -38,11 +45,16 @@ std::string Totals::Line() const {
 }
 
 std::string Totals::Readable() const {
-  return fmt::format(
+  std::string text = fmt::format(
       "{} seeds, {:.2f} simulated hours, {} operations, {} faults, {} restarts, {} snapshots, {} "
       "wiped disks, {} changes of voters, {} transfers, {} elections, {} failed",
       seeds_, static_cast<double>(simulated_us_) / 3.6e9, operations_, faults_, restarts_,
       snapshots_, wipes_, voter_changes_, transfers_, elections_, failed_);
+  for (std::size_t i = 0; i < kEffects; ++i) {
+    const auto effect = static_cast<Effect>(i);
+    text += fmt::format("\n{:>12}  {}", effects_.Of(effect), DescriptionOf(effect));
+  }
+  return text;
 }
 
 }  // namespace cairn::sim

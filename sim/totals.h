@@ -22,7 +22,8 @@ class Totals {
   [[nodiscard]] std::uint64_t seeds() const { return seeds_; }
   // Histories with a violation.
   [[nodiscard]] std::uint64_t failed() const { return failed_; }
-  // For people: "20 seeds, 0.85 simulated hours, ...".
+  [[nodiscard]] const Effects& effects() const { return effects_; }
+  // For people: "20 seeds, 0.85 simulated hours, ...", and a line for each effect.
   [[nodiscard]] std::string Readable() const;
   // For programs: "seeds=20 simulated_us=3060000000 ... failed=0", whole numbers that may be added
   // up. What this says of the sum of two runs is the sum of what it says of each.
@@ -43,6 +44,7 @@ class Totals {
   std::uint64_t voter_changes_ = 0;
   std::uint64_t transfers_ = 0;
   std::uint64_t elections_ = 0;
+  Effects effects_;
 };
 
 }  // namespace cairn::sim

@@ -15,6 +15,8 @@
 
 #include "sim/check/history.h"
 #include "sim/client.h"
+#include "sim/effects.h"
+#include "sim/group_watch.h"
 #include "sim/invariants.h"
 #include "sim/network.h"
 #include "sim/plan.h"
@@ -75,7 +77,7 @@ class World final : public Door {
   void Watchdog();
   void CompareStates();
 
-  // ---- The end
+  // ---- The end (world_end.cc)
   void Heal();
   void Await(Duration limit, const std::string& what, const std::function<bool()>& done);
   std::optional<Answer> AskFinal(NodeId id, kv::KvOperation operation);
@@ -90,6 +92,7 @@ class World final : public Door {
   Scheduler scheduler_;
   SimulationReport report_;
   Network network_;
+  GroupWatch group_;
   Invariants invariants_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
   History history_;

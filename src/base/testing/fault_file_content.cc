@@ -149,7 +149,26 @@ void FaultFileContent::TakeDurable() {
   pages_beyond_ = current_.PagesFrom(reserved_pages_);
 }
 
-void FaultFileContent::CrashRandomly(Random* random) {
+bool FaultFileContent::Differs() const {
+  if (current_.size() != durable_.size()) return true;
+  std::string seen;
+  std::string left;
+  for (const Change& change : changes_) {
+    current_.Read(change.offset, change.data.size(), &seen);
+    durable_.Read(change.offset, change.data.size(), &left);
+    if (seen != left) return true;
+  }
+  return false;
+}
+
+bool FaultFileContent::CrashDroppingUnsynced() {
+  const bool lost = Differs();
+  TakeDurable();
+  return lost;
+}
+
+bool FaultFileContent::CrashRandomly(Random* random) {
+  bool lost = false;
   switch (changes_.empty() ? 0 : random->Below(8)) {
     case 0:
       break;
@@ -160,12 +179,15 @@ void FaultFileContent::CrashRandomly(Random* random) {
     case 3:
     case 4:
       CrashInOrder(random);
+      lost = Differs();
       break;
     default:
       CrashBySector(random);
+      lost = Differs();
       break;
   }
   TakeDurable();
+  return lost;
 }
 
 void FaultFileContent::Apply(const Change& change, SparseBytes* bytes) {

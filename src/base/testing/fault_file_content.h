@@ -71,9 +71,10 @@ class FaultFileContent {
   void ForgetDirty() { changes_.clear(); }
   void Damage(std::uint64_t offset, std::uint8_t mask);
 
-  // The outcomes of a power cut. Afterwards everything that is left is durable.
-  void CrashDroppingUnsynced() { TakeDurable(); }
-  void CrashRandomly(Random* random);
+  // The outcomes of a power cut. Afterwards everything that is left is durable. True if bytes, or a
+  // size, that a reader saw before are gone.
+  bool CrashDroppingUnsynced();
+  bool CrashRandomly(Random* random);
 
  private:
   // A write, or a change of size when `data` is empty.
@@ -89,6 +90,8 @@ class FaultFileContent {
   // Each sector and the size for themselves.
   void CrashBySector(Random* random);
   void TakeDurable();
+  // Where the views can differ, they do.
+  [[nodiscard]] bool Differs() const;
 
   SparseBytes current_;
   SparseBytes durable_;

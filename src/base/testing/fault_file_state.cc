@@ -31,8 +31,15 @@ FaultFileSystem::State::State() : root(std::make_shared<Inode>()) {
 Verdict FaultFileSystem::State::Begin(FileOperation kind) {
   const auto i = static_cast<std::size_t>(kind);
   ++counts[i];
+  if (dead) {
+    ++effects.refused_dead;
+    return {false, IoError("the disk is dead")};
+  }
   if (powered_off) return {false, IoError("the power is off")};
-  if (armed[i].countdown > 0 && --armed[i].countdown == 0) return {false, armed[i].status};
+  if (armed[i].countdown > 0 && --armed[i].countdown == 0) {
+    ++effects.failed_on_demand;
+    return {false, armed[i].status};
+  }
   if (kind == FileOperation::kRead) return {};
   ++operations;
   if (power_off_in > 0 && --power_off_in == 0) {
@@ -113,7 +120,10 @@ void FaultFileSystem::State::CrashNames(CrashMode mode, Random* random) {
   const std::uint64_t kept = in_order ? random->Below(name_changes.size() + 1) : 0;
   for (std::size_t i = 0; i < name_changes.size(); ++i) {
     const bool keep = is_random && (in_order ? i < kept : random->OneIn(1, 2));
-    if (!keep) continue;
+    if (!keep) {
+      ++effects.names_lost;
+      continue;
+    }
     for (const Cell& cell : name_changes[i]) MakeDurable(cell);
   }
   name_changes.clear();
@@ -134,8 +144,10 @@ void FaultFileSystem::State::Reload(Inode* directory, CrashMode mode, Random* ra
       Reload(inode.get(), mode, random, seen);
       continue;
     }
-    if (mode == CrashMode::kRandom) inode->content.CrashRandomly(random);
-    if (mode == CrashMode::kDropUnsynced) inode->content.CrashDroppingUnsynced();
+    bool lost = false;
+    if (mode == CrashMode::kRandom) lost = inode->content.CrashRandomly(random);
+    if (mode == CrashMode::kDropUnsynced) lost = inode->content.CrashDroppingUnsynced();
+    if (lost) ++effects.files_lost_bytes;
     used += inode->content.Charge();
   }
 }

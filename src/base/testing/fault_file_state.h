@@ -89,8 +89,10 @@ struct FaultFileSystem::State {
   void SyncNames(const InodePtr& directory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
   // True if the capacity allows `more` bytes.
-  [[nodiscard]] bool Fits(std::uint64_t more) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    return more == 0 || !capacity.has_value() || used + more <= *capacity;
+  [[nodiscard]] bool Fits(std::uint64_t more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (more == 0 || !capacity.has_value() || used + more <= *capacity) return true;
+    ++effects.refused_full;
+    return false;
   }
   // Runs a change of a file's content and keeps `used` right.
   template <class Body>
@@ -118,6 +120,8 @@ struct FaultFileSystem::State {
   std::vector<fault_internal::NameChange> name_changes ABSL_GUARDED_BY(mutex);
   std::uint64_t life ABSL_GUARDED_BY(mutex) = 0;  // counts crashes
   bool powered_off ABSL_GUARDED_BY(mutex) = false;
+  bool dead ABSL_GUARDED_BY(mutex) = false;
+  FaultEffects effects ABSL_GUARDED_BY(mutex);
   std::uint64_t power_off_in ABSL_GUARDED_BY(mutex) = 0;  // 0: not armed
   std::uint64_t operations ABSL_GUARDED_BY(mutex) = 0;
   std::array<std::uint64_t, fault_internal::kOperationKinds> counts ABSL_GUARDED_BY(mutex) = {};

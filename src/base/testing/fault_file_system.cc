@@ -94,6 +94,7 @@ class FaultFileSystem::Handle final : public File {
   Result<std::uint64_t> Size() const override {
     MutexLock lock(&state_->mutex);
     CAIRN_RETURN_IF_ERROR(Check("fstat", false));
+    if (state_->dead) return IoError("the disk is dead");
     return inode_->content.size();
   }
 
@@ -206,6 +207,7 @@ Status FaultFileSystem::CreateDirectories(const std::string& path) {
     } else if (!at.inode->directory) {
       return Failure("mkdir", path, StatusCode::kIoError, "Not a directory");
     }
+    if (s.dead) return IoError("the disk is dead");
     if (s.powered_off) return IoError("the power is off");
     if (at.directory != nullptr) s.SyncNames(at.directory);
     if (end == std::string::npos) return Status::Ok();
@@ -309,6 +311,7 @@ Result<std::unique_ptr<FileLock>> FaultFileSystem::Lock(const std::string& path)
 
 Result<std::uint64_t> FaultFileSystem::FreeBytes(const std::string& path) const {
   MutexLock lock(&state_->mutex);
+  if (state_->dead) return IoError("the disk is dead");
   if (state_->Resolve(path).inode == nullptr) return NotThere("statvfs", path);
   if (!state_->capacity.has_value()) return std::uint64_t{1} << 50;
   return *state_->capacity > state_->used ? *state_->capacity - state_->used : 0;
@@ -356,6 +359,21 @@ void FaultFileSystem::SetCapacity(std::optional<std::uint64_t> bytes) {
 std::uint64_t FaultFileSystem::UsedBytes() const {
   MutexLock lock(&state_->mutex);
   return state_->used;
+}
+
+void FaultFileSystem::SetDead(bool dead) {
+  MutexLock lock(&state_->mutex);
+  state_->dead = dead;
+}
+
+bool FaultFileSystem::IsDead() const {
+  MutexLock lock(&state_->mutex);
+  return state_->dead;
+}
+
+FaultEffects FaultFileSystem::Effects() const {
+  MutexLock lock(&state_->mutex);
+  return state_->effects;
 }
 
 void FaultFileSystem::Damage(const std::string& path, std::uint64_t offset, std::uint8_t mask) {

@@ -56,6 +56,15 @@ enum class FileOperation : std::uint8_t {
   kSyncDirectory
 };
 
+// What the faults did, since the start.
+struct FaultEffects {
+  std::uint64_t files_lost_bytes = 0;  // that a reader had seen, in a power cut; files, not bytes
+  std::uint64_t names_lost = 0;        // changes of names that a power cut took back
+  std::uint64_t failed_on_demand = 0;  // operations that FailNth made fail
+  std::uint64_t refused_full = 0;      // for lack of room
+  std::uint64_t refused_dead = 0;      // by a dead disk
+};
+
 class FaultFileSystem final : public FileSystem {
  public:
   FaultFileSystem();
@@ -102,6 +111,13 @@ class FaultFileSystem final : public FileSystem {
   void SetCapacity(std::optional<std::uint64_t> bytes);
   // What counts against the capacity now.
   [[nodiscard]] std::uint64_t UsedBytes() const;
+
+  // A dead disk: every operation fails with kIoError and does nothing, through any number of
+  // crashes, until it is set to work again. Exists and IsDirectory tell what they did before.
+  void SetDead(bool dead);
+  [[nodiscard]] bool IsDead() const;
+
+  [[nodiscard]] FaultEffects Effects() const;
 
   // Damages a stored byte, on disk and in the cache: it is xored with `mask`. The byte must exist.
   void Damage(const std::string& path, std::uint64_t offset, std::uint8_t mask);

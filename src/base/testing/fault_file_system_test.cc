@@ -232,6 +232,43 @@ TEST_F(FaultFileSystemTest, FailedSyncDropsTheBytesAndLaterOnesProveNothing) {
   EXPECT_EQ(Content("/d/a").substr(9000, 5), "kepta");
 }
 
+TEST_F(FaultFileSystemTest, DeadDiskRefusesEverythingUntilItIsSetToWorkAgain) {
+  const auto file = Durable("/d/a", "one");
+  files_.SetDead(true);
+  EXPECT_EQ(file->WriteAt(0, "two").code(), StatusCode::kIoError);
+  EXPECT_EQ(file->Sync().code(), StatusCode::kIoError);
+  EXPECT_EQ(file->Size().status().code(), StatusCode::kIoError);
+  EXPECT_EQ(files_.FreeBytes("/d").status().code(), StatusCode::kIoError);
+  EXPECT_EQ(files_.CreateDirectories("/d").code(), StatusCode::kIoError);
+  files_.Crash(CrashMode::kDropUnsynced, nullptr);
+  EXPECT_TRUE(files_.IsDead());
+  EXPECT_EQ(files_.Open("/d/a", OpenMode::kRead).status().code(), StatusCode::kIoError);
+  EXPECT_EQ(files_.List("/d").status().code(), StatusCode::kIoError);
+  EXPECT_GE(files_.Effects().refused_dead, 4u);
+  files_.SetDead(false);
+  EXPECT_EQ(Content("/d/a"), "one");
+}
+
+TEST_F(FaultFileSystemTest, TellsWhatItsFaultsDid) {
+  const auto file = Durable("/d/a", "one");
+  files_.Crash(CrashMode::kDropUnsynced, nullptr);
+  EXPECT_EQ(files_.Effects().files_lost_bytes, 0u);  // there was nothing to lose
+  EXPECT_EQ(files_.Effects().names_lost, 0u);
+  const auto again = *files_.Open("/d/a", OpenMode::kReadWrite);
+  ASSERT_TRUE(again->WriteAt(0, "two").ok());
+  Open("/d/b");
+  files_.SetCapacity(files_.UsedBytes());
+  EXPECT_FALSE(again->Allocate(1 << 20).ok());
+  files_.FailNth(FileOperation::kSync, 1, IoError("EIO"));
+  files_.FailNth(FileOperation::kRename, 1, IoError("EIO"));
+  EXPECT_FALSE(files_.Rename("/d/a", "/d/c").ok());
+  files_.Crash(CrashMode::kDropUnsynced, nullptr);
+  EXPECT_EQ(files_.Effects().files_lost_bytes, 1u);
+  EXPECT_EQ(files_.Effects().names_lost, 1u);
+  EXPECT_EQ(files_.Effects().refused_full, 1u);
+  EXPECT_EQ(files_.Effects().failed_on_demand, 1u);  // not the sync, which nobody asked for
+}
+
 TEST_F(FaultFileSystemTest, CapacityCountsBlocks) {
   files_.SetCapacity(3 * 4096);
   const auto a = Open("/d/a");

@@ -1,0 +1,55 @@
+#include "sim/effects.h"
+
+namespace cairn::sim {
+namespace {
+
+struct Words {
+  std::string_view name;
+  std::string_view description;
+};
+
+// In the order of Effect.
+constexpr std::array<Words, kEffects> kWords = {{
+    {"unsynced_lost", "power cuts that took what was not synced"},
+    {"torn_tails", "torn records found by a start"},
+    {"cuts_in_transfer", "processes that ended while a snapshot arrived"},
+    {"cuts_in_install", "processes that ended while they installed a snapshot"},
+    {"installs_finished", "interrupted installations that a start finished"},
+    {"journal_no_room", "refusals of a journal for lack of room"},
+    {"engine_no_room", "engines that were full when something was to be applied"},
+    {"syncs_failed", "fdatasyncs that failed"},
+    {"dead_disk_refusals", "operations that a dead disk refused"},
+    {"slow_steps", "steps of a journal thread longer than an election timeout"},
+    {"starts_on_slow_disk", "starts on a slow disk"},
+    {"dead_disks_replaced", "dead disks replaced by empty ones"},
+    {"frames_lost", "frames lost"},
+    {"frames_cut_off", "frames lost by cut links"},
+    {"frames_doubled", "frames that arrived twice"},
+    {"frames_reordered", "frames that arrived after a later one"},
+    {"frames_late", "frames later than an election timeout"},
+    {"leaders_lost", "processes that ended while they led"},
+    {"leaders_stopped", "leaders under SIGSTOP"},
+    {"stale_leaders", "leaders that did not know that another one led"},
+    {"late_reads_refused", "reads refused by one that led no more"},
+    {"lease_reads", "read barriers answered by a lease"},
+    {"lease_reads_at_bound", "of them with clocks at the bound of their drift"},
+    {"transfers_done", "transfers of leadership that came about"},
+    {"changes_done", "changes of members that came to their end"},
+    {"changes_outlived", "of them under another leader than they began under"},
+    {"retries_answered", "commands sent again that got their first answer"},
+}};
+static_assert(!kWords.back().name.empty(), "an effect has no name");
+
+}  // namespace
+
+std::string_view NameOf(Effect effect) { return kWords[static_cast<std::size_t>(effect)].name; }
+
+std::string_view DescriptionOf(Effect effect) {
+  return kWords[static_cast<std::size_t>(effect)].description;
+}
+
+void Effects::Add(const Effects& other) {
+  for (std::size_t i = 0; i < kEffects; ++i) counts_[i] += other.counts_[i];
+}
+
+}  // namespace cairn::sim
