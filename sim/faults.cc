@@ -61,10 +61,25 @@ void World::Strike(const Fault& fault) {
       return;
     case FaultKind::kTransfer:
     case FaultKind::kWipe:
+    case FaultKind::kDeadDisk:
     case FaultKind::kRemoveVoter:
       return StrikeMembers(fault, target);
     case FaultKind::kCount:
       return;
+    case FaultKind::kPowerCutAll:
+      for (auto& n : nodes_) {
+        n->disk()->PowerOffAt(1 +
+                              scheduler_.random().Below(static_cast<std::uint64_t>(fault.amount)));
+      }
+      return;
+    case FaultKind::kCutTransfer:
+      cut_next_transfer_ = static_cast<std::uint64_t>(fault.amount);
+      return;
+    case FaultKind::kCutInstall:
+      cut_next_install_ = static_cast<std::uint64_t>(fault.amount);
+      return;
+    case FaultKind::kFallBehind:
+      return FallBehind(fault, target);
     case FaultKind::kPowerCutAt:
     case FaultKind::kSyncFails:
     case FaultKind::kDiskFull:
@@ -101,8 +116,41 @@ void World::StrikeDisk(const Fault& fault, SimNode& target) {
     default:
       target.SlowDisk({milliseconds(1), milliseconds(40), 10, milliseconds(800)});
       scheduler_.After(fault.lasts, [raw] { raw->UsualDisk(); });
+      if (fault.amount != 0 && target.running()) {
+        Down(target.id(), CrashMode::kKeepUnsynced, fault.lasts / 4);
+      }
       return;
   }
+}
+
+// Down for a while; the others flush their engines meanwhile, again and again, so that they cut
+// their journals, unless they keep them for those who are away.
+void World::FallBehind(const Fault& fault, SimNode& target) {
+  if (!target.running()) return;
+  Down(target.id(), CrashMode::kKeepUnsynced, fault.lasts);
+  for (int i = 1; i <= 4; ++i) {
+    scheduler_.After(fault.lasts * i / 5, [this, id = target.id()] {
+      for (auto& n : nodes_) {
+        if (n->id() != id && n->serving() && !n->paused()) n->replica()->Flush(nullptr);
+      }
+    });
+  }
+}
+
+// A snapshot begins to arrive at the node, or to be installed there.
+void World::OnSnapshot(NodeId id, std::uint64_t* cut) {
+  if (*cut == 0 || healing_) return;
+  node(id).disk()->PowerOffAt(std::exchange(*cut, 0));
+}
+
+// What an operator does with a disk that is dead: the node gets an empty one, and is somebody new.
+void World::ReplaceDisk(NodeId id) {
+  if (!node(id).disk()->IsDead()) return;
+  node(id).Crash(CrashMode::kDropUnsynced);
+  node(id).disk()->SetDead(false);
+  node(id).Wipe();
+  invariants_.Wiped(id);
+  report_.effects.Count(Effect::kReplacedDeadDisk);
 }
 
 // ---- Members
@@ -136,7 +184,7 @@ bool World::MembersAreSettled() const {
     if (nodes_[member.node.value()]->incarnation() != member.incarnation) return false;
   }
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
-    return n->serving() && n->replica()->status().membership == settled;
+    return n->serving() && !n->disk()->IsDead() && n->replica()->status().membership == settled;
   });
 }
 
@@ -159,6 +207,16 @@ void World::StrikeMembers(const Fault& fault, SimNode& target) {
     Down(id, CrashMode::kRandom, fault.lasts / 4);
     target.Wipe();
     invariants_.Wiped(id);
+    return;
+  }
+  if (fault.kind == FaultKind::kDeadDisk) {
+    members_changed_ = scheduler_.now();
+    target.disk()->SetDead(true);
+    scheduler_.After(fault.lasts, [this, id] {
+      if (!node(id).disk()->IsDead()) return;
+      ReplaceDisk(id);
+      Restart(id);
+    });
     return;
   }
   consensus::Membership without = leader->status().membership;

@@ -17,6 +17,9 @@ constexpr std::uint64_t kPlanStream = 0xFA;
 constexpr std::array<std::string_view, static_cast<std::size_t>(FaultKind::kCount)> kNames = {
     "power cut",
     "power cut in the middle of file operations of",
+    "power cut in the middle of file operations of all, first",
+    "power cut while a snapshot arrives at whichever",
+    "power cut while a snapshot is installed at whichever",
     "kill -9",
     "orderly stop",
     "SIGSTOP",
@@ -24,6 +27,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(FaultKind::kCoun
     "disk full at",
     "engine full at",
     "slow disk at",
+    "dead disk at",
+    "journals cut while down:",
     "wall clock jumps at",
     "frames are lost from",
     "cut off",
@@ -43,32 +48,39 @@ Duration Between(Random& random, Duration least, Duration most) {
 // How often each kind is chosen, in a group of more than one node and in one of one.
 int WeightOf(FaultKind kind, bool alone) {
   switch (kind) {
-    case FaultKind::kPowerCut:
-      return 10;
     case FaultKind::kPowerCutAt:
+      return 10;
+    case FaultKind::kTransfer:
+      return alone ? 0 : 10;
+    case FaultKind::kPowerCut:
     case FaultKind::kKill:
     case FaultKind::kPause:
     case FaultKind::kFlush:
-      return 5;
-    case FaultKind::kStop:
     case FaultKind::kDiskFull:
     case FaultKind::kSyncFails:
+      return 5;
+    case FaultKind::kStop:
     case FaultKind::kEngineFull:
     case FaultKind::kSlowDisk:
     case FaultKind::kClockStep:
+    case FaultKind::kPowerCutAll:
       return 3;
     case FaultKind::kCutOneWay:
     case FaultKind::kCutBothWays:
       return alone ? 0 : 12;
+    case FaultKind::kRemoveVoter:
+    case FaultKind::kLossy:
+      return alone ? 0 : 6;
+    case FaultKind::kFallBehind:
+      return alone ? 0 : 8;
     case FaultKind::kFlap:
     case FaultKind::kSlowLinks:
-    case FaultKind::kRemoveVoter:
+    case FaultKind::kCutTransfer:
+    case FaultKind::kCutInstall:
       return alone ? 0 : 4;
-    case FaultKind::kLossy:
-    case FaultKind::kTransfer:
-      return alone ? 0 : 6;
     case FaultKind::kWipe:
-      return alone ? 0 : 2;
+    case FaultKind::kDeadDisk:
+      return alone ? 0 : 3;
     case FaultKind::kCount:
       break;
   }
@@ -103,8 +115,19 @@ Fault MakeFault(Random& random, const Plan& plan, Duration at) {
     case FaultKind::kPowerCutAt:
       fault.amount = static_cast<std::int64_t>(1 + random.Below(30));
       break;
+    case FaultKind::kPowerCutAll:
+      fault.amount = static_cast<std::int64_t>(1 + random.Below(4));
+      break;
+    case FaultKind::kCutTransfer:
+    case FaultKind::kCutInstall:
+      fault.amount = static_cast<std::int64_t>(1 + random.Below(12));
+      break;
     case FaultKind::kDiskFull:
-      fault.amount = static_cast<std::int64_t>(random.Below(64 << 10));
+      // Most often there is no room for another segment.
+      fault.amount = static_cast<std::int64_t>(random.OneIn(1, 3) ? random.Below(64 << 10) : 0);
+      break;
+    case FaultKind::kSlowDisk:
+      fault.amount = random.OneIn(1, 2) ? 1 : 0;
       break;
     case FaultKind::kClockStep:
       fault.amount = static_cast<std::int64_t>(random.Below(40'000)) - 20'000;
@@ -159,7 +182,9 @@ Plan MakePlan(std::uint64_t seed) {
   plan.lanes = static_cast<int>(1 + random.Below(3));
   plan.think_most = milliseconds(60 * clients * plan.lanes) * minutes;
 
-  plan.most_drift_ppm = random.OneIn(1, 2) ? 20'000 : 100;
+  // Two clocks that drift so far from each other are nearly as far apart as leases allow.
+  plan.most_drift_ppm = random.OneIn(1, 2) ? 24'000 : 100;
+  plan.drift_at_bound = plan.most_drift_ppm == 24'000 && random.OneIn(1, 2);
   plan.max_journal_bytes = (8 << 10) << random.Below(5);
   // Where nothing is kept for those who were away, they need snapshots.
   plan.retain_journal_bytes = random.OneIn(1, 2) ? 0 : 1 << 20;

@@ -19,13 +19,18 @@ namespace cairn::sim {
 enum class FaultKind : std::uint8_t {
   kPowerCut,     // loses and tears what was not synced; back after `lasts`
   kPowerCutAt,   // the same, in the middle of one of the next file operations (`amount`)
+  kPowerCutAll,  // all nodes lose power at once, each in the middle of one of its next operations
+  kCutTransfer,  // power cut at the next node that takes a snapshot, `amount` operations into it
+  kCutInstall,   // the same, at the next one that installs a snapshot
   kKill,         // kill -9: the process is gone, the page cache is not
   kStop,         // an orderly stop
   kPause,        // SIGSTOP, for `lasts`
   kSyncFails,    // the next fdatasync fails
   kDiskFull,     // `amount` bytes are left, for `lasts`
   kEngineFull,   // for `lasts`
-  kSlowDisk,     // for `lasts`
+  kSlowDisk,     // for `lasts`; with an `amount` the node is killed and back meanwhile
+  kDeadDisk,     // every operation fails; after `lasts` it is replaced as by kWipe
+  kFallBehind,   // down for `lasts`, while the others cut their journals: it needs a snapshot
   kClockStep,    // the wall clock jumps by `amount` ms
   kCutOneWay,    // `node` is not heard by those in `others`
   kCutBothWays,  // nor hears them

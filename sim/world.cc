@@ -45,6 +45,8 @@ World::World(const Plan& plan, const SimulationOptions& options)
   for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
     const SimWorld world{&scheduler_, &network_, &invariants_, &group_, &report_.effects};
     nodes_.push_back(std::make_unique<SimNode>(world, NodeOptions(NodeId(n))));
+    nodes_.back()->OnTransfer([this, n] { OnSnapshot(NodeId(n), &cut_next_transfer_); });
+    nodes_.back()->OnInstall([this, n] { OnSnapshot(NodeId(n), &cut_next_install_); });
   }
   SetUpStory();
 }

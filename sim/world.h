@@ -66,6 +66,9 @@ class World final : public Door {
   void MakeVoter(NodeId id);
   void TakeIn();
   void StrikeDisk(const Fault& fault, SimNode& target);
+  void FallBehind(const Fault& fault, SimNode& target);
+  void OnSnapshot(NodeId id, std::uint64_t* cut);
+  void ReplaceDisk(NodeId id);
   void SetCut(const Fault& fault, NodeId id, bool cut);
   void Flap(const Fault& fault, NodeId id, MonotonicTime until, bool cut);
   void SetAllLinks(const LinkQuality& quality);
@@ -99,6 +102,9 @@ class World final : public Door {
   std::uint64_t order_ = 0;
   std::vector<std::unique_ptr<Client>> clients_;
   bool healing_ = false;
+  // The next snapshot that arrives, or is installed, meets a power cut at so many file operations.
+  std::uint64_t cut_next_transfer_ = 0;
+  std::uint64_t cut_next_install_ = 0;
   // The last message of each kind from one node to another, for those who tell the story.
   std::map<std::tuple<int, int, std::string>, std::string> last_messages_;
   MonotonicTime members_changed_;  // when a change of members was last asked for

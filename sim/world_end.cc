@@ -20,6 +20,7 @@ void World::Heal() {
     n->Resume();
     n->UsualDisk();
     // Disarms what was still to come; else those that run go on.
+    ReplaceDisk(n->id());
     const bool doomed = n->failed() || n->disk()->PoweredOff();
     n->disk()->PowerOffAt(0);
     n->disk()->FailNth(FileOperation::kSync, 0, Status::Ok());
