@@ -2,45 +2,17 @@
 
 #include <algorithm>
 
+#include "src/thrift_types/value_types.h"
+
 namespace cairn::client {
 namespace {
 
 namespace tp = apache::thrift::protocol;
+using thrift_types::CheckedElementType;
+using thrift_types::CheckedType;
+using thrift_types::LeastBinaryBytes;
 using tp::TProtocolException;
 using tp::TType;
-
-// The fewest bytes that a value of a type takes on the wire; 0 for what is no type of a value.
-std::size_t LeastBytes(int type) {
-  switch (type) {
-    case tp::T_BOOL:
-    case tp::T_BYTE:
-    case tp::T_STRUCT:  // the end of an empty one
-      return 1;
-    case tp::T_I16:
-      return 2;
-    case tp::T_I32:
-    case tp::T_STRING:
-      return 4;
-    case tp::T_SET:
-    case tp::T_LIST:
-      return 5;
-    case tp::T_MAP:
-      return 6;
-    case tp::T_I64:
-    case tp::T_DOUBLE:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
-TType Checked(int type) {
-  if (LeastBytes(type) == 0) {
-    throw TProtocolException(TProtocolException::INVALID_DATA,
-                             "there is no type " + std::to_string(type));
-  }
-  return static_cast<TType>(type);
-}
 
 }  // namespace
 
@@ -70,7 +42,7 @@ std::uint32_t AnswerProtocol::readFieldBegin(std::string& /*name*/, TType& type,
     id = 0;
     return bytes;
   }
-  type = Checked(byte);
+  type = CheckedType(byte);
   return bytes + readI16(id);
 }
 
@@ -89,9 +61,8 @@ std::uint32_t AnswerProtocol::ReadSize(std::size_t element_bytes) {
 std::uint32_t AnswerProtocol::readListBegin(TType& type, std::uint32_t& size) {
   std::int8_t byte = 0;
   readByte(byte);
-  size = ReadSize(std::max<std::size_t>(LeastBytes(byte), 1));
-  // An empty one may say no type.
-  type = size == 0 && byte == tp::T_STOP ? tp::T_STOP : Checked(byte);
+  size = ReadSize(std::max<std::size_t>(LeastBinaryBytes(byte), 1));
+  type = CheckedElementType(byte, size);
   return 5;
 }
 
@@ -100,9 +71,10 @@ std::uint32_t AnswerProtocol::readMapBegin(TType& key, TType& value, std::uint32
   std::int8_t value_byte = 0;
   readByte(key_byte);
   readByte(value_byte);
-  size = ReadSize(std::max<std::size_t>(LeastBytes(key_byte) + LeastBytes(value_byte), 1));
-  key = size == 0 && key_byte == tp::T_STOP ? tp::T_STOP : Checked(key_byte);
-  value = size == 0 && value_byte == tp::T_STOP ? tp::T_STOP : Checked(value_byte);
+  size =
+      ReadSize(std::max<std::size_t>(LeastBinaryBytes(key_byte) + LeastBinaryBytes(value_byte), 1));
+  key = CheckedElementType(key_byte, size);
+  value = CheckedElementType(value_byte, size);
   return 6;
 }
 

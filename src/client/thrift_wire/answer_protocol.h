@@ -1,7 +1,6 @@
 // Thrift's binary protocol, made safe for what somebody else wrote: types that are none are refused
 // before they become an enum, and no container is allocated before the bytes that it declares are
-// there (in Thrift 0.17 a short message could ask for any number of structs). src/server/thrift has
-// the same for requests.
+// there (src/thrift_types says why). src/server/thrift has the same for requests.
 //
 // Thread safety: one thread at a time.
 #ifndef CAIRN_SRC_CLIENT_THRIFT_WIRE_ANSWER_PROTOCOL_H_

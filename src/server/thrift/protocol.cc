@@ -4,15 +4,20 @@
 #include <thrift/protocol/TCompactProtocol.h>
 #include <thrift/protocol/TProtocolException.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
 #include "src/base/codec.h"
+#include "src/thrift_types/value_types.h"
 
 namespace cairn::server {
 namespace {
 
 namespace tp = apache::thrift::protocol;
+using thrift_types::CheckedElementType;
+using thrift_types::CheckedType;
+using thrift_types::LeastBinaryBytes;
 using tp::TMessageType;
 using tp::TProtocolException;
 using tp::TType;
@@ -22,39 +27,6 @@ using tp::TType;
 bool IsBinaryHead(const std::uint8_t* bytes) { return bytes[0] == 0x80 && bytes[1] == 0x01; }
 bool IsCompactHead(const std::uint8_t* bytes) { return bytes[0] == 0x82 && (bytes[1] & 0x1F) == 1; }
 
-// True for the types that stand on the wire before a value.
-bool IsValueType(int type) {
-  switch (type) {
-    case tp::T_BOOL:
-    case tp::T_BYTE:
-    case tp::T_DOUBLE:
-    case tp::T_I16:
-    case tp::T_I32:
-    case tp::T_I64:
-    case tp::T_STRING:
-    case tp::T_STRUCT:
-    case tp::T_MAP:
-    case tp::T_SET:
-    case tp::T_LIST:
-      return true;
-    default:
-      return false;
-  }
-}
-
-TType CheckedType(std::int8_t type) {
-  if (!IsValueType(type)) {
-    throw TProtocolException(TProtocolException::INVALID_DATA,
-                             "there is no type " + std::to_string(type));
-  }
-  return static_cast<TType>(type);
-}
-
-// The type of the elements of a container: an empty one may have none.
-TType CheckedElementType(std::int8_t type, std::uint32_t size) {
-  return size == 0 && type == tp::T_STOP ? tp::T_STOP : CheckedType(type);
-}
-
 TMessageType CheckedCallType(int type) {
   if (type != tp::T_CALL && type != tp::T_ONEWAY) {
     throw TProtocolException(TProtocolException::INVALID_DATA,
@@ -63,26 +35,8 @@ TMessageType CheckedCallType(int type) {
   return static_cast<TMessageType>(type);
 }
 
-// The fewest bytes that a value takes on the wire.
-std::size_t MinBinaryBytes(TType type) {
-  switch (type) {
-    case tp::T_I16:
-      return 2;
-    case tp::T_I32:
-    case tp::T_STRING:
-      return 4;
-    case tp::T_SET:
-    case tp::T_LIST:
-      return 5;
-    case tp::T_MAP:
-      return 6;
-    case tp::T_I64:
-    case tp::T_DOUBLE:
-      return 8;
-    default:
-      return 1;  // a bool, a byte, the end of an empty struct
-  }
-}
+// The fewest bytes that a container's elements take, which may have no type if there are none.
+std::size_t MinBinaryBytes(TType type) { return std::max<std::size_t>(LeastBinaryBytes(type), 1); }
 std::size_t MinCompactBytes(TType type) { return type == tp::T_DOUBLE ? 8 : 1; }
 
 void CheckCount(std::int64_t count, const MessageLimits& limits) {
