@@ -287,7 +287,8 @@ ExitCode RunRecover(Context& context, const Invocation& in) {
       recovered->last_slot.value(), recovered->applied_slot.value());
   if (!really) {
     std::cout
-        << "Nothing was changed. With --accept-loss this node becomes the only member of a NEW "
+        << "Nothing was changed that a start would not change. With --accept-loss this node "
+           "becomes the only member of a NEW "
            "cluster:\n"
            "  * writes that were acknowledged and that this node does not have are LOST; compare "
            "the last slot\n"

@@ -391,13 +391,14 @@ CommandDef ReplaceDef() {
 }
 
 CommandDef TransferDef() {
-  return {.name = "cluster transfer-leader",
-          .summary = "Hands leadership over to another voter",
-          .arguments = {NodeArgumentDef(
-              "NODE", "Who is to lead; unless given, the voter that is farthest", false)},
-          .options = {WaitDef()},
-          .common = kNodeOptions,
-          .examples = {{"cairn cluster transfer-leader", "Before the leader is stopped"}}};
+  return {
+      .name = "cluster transfer-leader",
+      .summary = "Hands leadership over to another voter",
+      .arguments = {NodeArgumentDef(
+          "NODE", "Who is to lead; unless given, the well voter that is furthest along", false)},
+      .options = {WaitDef()},
+      .common = kNodeOptions,
+      .examples = {{"cairn cluster transfer-leader", "Before the leader is stopped"}}};
 }
 
 CommandDef UpgradeDef() {

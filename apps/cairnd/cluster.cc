@@ -126,6 +126,14 @@ void Cluster::Join(const JoinRequest& request) {
   if (replica == nullptr) return;
   const replication::ReplicaStatus status = replica->status();
   if (status.leadership.role != consensus::Role::kLeader) return;
+  if (request.verdict == consensus::JoinVerdict::kUnknown &&
+      status.membership.Find(request.peer.node) != nullptr) {
+    CAIRN_LOG(kWarn,
+              "node: {} at {} comes with an empty data folder and is being replaced by another "
+              "node; to have it back, `cairn cluster remove` the one that joins",
+              ToString(request.peer), request.endpoint);
+    return;
+  }
   if (request.verdict == consensus::JoinVerdict::kUnknown) {
     CAIRN_LOG(kWarn, "node: {} at {} asks to be taken in, and is no member; add it first",
               ToString(request.peer), request.endpoint);

@@ -184,6 +184,7 @@ std::function<std::string(NodeId)> ClientEndpointsOf(const NodeConfig& config) {
 }
 
 std::string AdvertisedOf(const NodeConfig& config, const std::string& endpoint) {
+  if (config.deployment.mode != config::DeploymentMode::kReplicated) return endpoint;
   const Result<Endpoint> listens = ParseEndpoint(endpoint);
   const auto& members = config.deployment.replica_endpoints;
   if (!listens.ok() || (listens->host != "0.0.0.0" && listens->host != "::") ||

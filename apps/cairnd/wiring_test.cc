@@ -179,6 +179,17 @@ TEST(Wiring, DefaultsOfTheOptionsAreThoseOfTheKeys) {
   EXPECT_EQ(LimitsOf({}).message_bytes, kv::Limits{}.message_bytes);
 }
 
+TEST(Wiring, OnAWildcardAddressAMemberIsReachedAtItsOwnEntry) {
+  const std::string entries = "instance_id = 1\nreplica_endpoints = [\"a:9090\", \"b:9091\"]\n";
+  const auto member = Parsed("[deployment]\nmode = \"replicated\"\n" + entries);
+  EXPECT_EQ(AdvertisedOf(member, "0.0.0.0:9091"), "b:9091");
+  EXPECT_EQ(AdvertisedOf(member, "[::]:50052"), "b:50052");
+  EXPECT_EQ(AdvertisedOf(member, "10.0.0.2:9091"), "10.0.0.2:9091");
+  EXPECT_EQ(AdvertisedOf(member, ""), "");
+  // Entries that are left over say nothing of a node by itself.
+  EXPECT_EQ(AdvertisedOf(Parsed("[deployment]\n" + entries), "0.0.0.0:9091"), "0.0.0.0:9091");
+}
+
 TEST(Wiring, KeysOfOurOwnPartsReachThem) {
   const config::NodeConfig config = Parsed(
       "[deployment]\ninstance_id = 3\n"

@@ -48,13 +48,12 @@ Status CheckAddress(const Membership& membership, const NewMember& member) {
   return Status::Ok();
 }
 
-// Whether the voters of `target` can decide anything, as far as they answer now. Joining ones count
-// as voters that do not answer unless they do.
-Status CheckQuorum(const GroupView& view, const Membership& target, bool force) {
+// Whether the voters of `group` can decide anything, as far as they answer now.
+Status CheckQuorum(const GroupView& view, const Membership& group, bool force) {
   std::size_t voters = 0;
   std::size_t alive = 0;
   std::string silent;
-  for (const Member& member : target.members) {
+  for (const Member& member : group.members) {
     if (!member.voter) continue;
     ++voters;
     if (view.Answers(member.id())) {
@@ -68,10 +67,10 @@ Status CheckQuorum(const GroupView& view, const Membership& target, bool force) 
   }
   if (2 * alive > voters || force) return Status::Ok();
   return FailedPreconditionError(
-      "that would leave " + std::to_string(voters) + " voters of which " + std::to_string(alive) +
-      " answer (silent: " + silent +
-      "): no majority, so the cluster could write nothing any more. Bring silent nodes back, or "
-      "replace them first; --force does it all the same");
+      "the change would need a majority of " + std::to_string(voters) + " voters, of which " +
+      std::to_string(alive) + " answer (silent: " + silent +
+      "): the cluster could write nothing. Bring silent nodes back, or replace them first; "
+      "--force does it all the same");
 }
 
 }  // namespace
@@ -139,12 +138,18 @@ Result<Membership> WithPromoted(const GroupView& view, NodeId node) {
 
 Result<Membership> WithRemoved(const GroupView& view, NodeId node, bool force) {
   CAIRN_ASSIGN_OR_RETURN(const Member member, FindMember(view.membership, node));
+  const auto replaces_itself = [&](const Member& seat) {
+    return seat.node == node && seat.leaving;
+  };
+  // With one that joins for another the replacement ends, and whose it was is not recorded: nobody
+  // leaves any more, but for those whose own new incarnation joins.
+  const auto& members = view.membership.members;
+  const bool calls_off =
+      member.joining && std::none_of(members.begin(), members.end(), replaces_itself);
   Membership target;
-  for (const Member& other : view.membership.members) {
+  for (const Member& other : members) {
     if (other.node == node) continue;
-    // With one that joins a replacement ends, and whose it was is not recorded: nobody leaves any
-    // more, but for those whose own new incarnation joins.
-    const bool stays = member.joining && view.membership.Find(other.node)->leaving;
+    const bool stays = calls_off && view.membership.Find(other.node)->leaving;
     if (other.leaving && !stays) continue;
     Insert(&target, other);
     Seat(&target, other.node)->leaving = false;
@@ -174,7 +179,8 @@ Result<Membership> WithSuccessor(const GroupView& view, NodeId old, const NewMem
   if (seat == nullptr) {
     CAIRN_RETURN_IF_ERROR(CheckAddress(target, member));
     Insert(&target, {member.node, member.placeholder, votes, false, false, member.endpoint});
-  } else if (seat->voter || (!member.endpoint.empty() && seat->endpoint != member.endpoint)) {
+  } else if (seat->voter || seat->joining ||
+             (!member.endpoint.empty() && seat->endpoint != member.endpoint)) {
     return AlreadyExistsError("node " + ToString(member.node) + " is a member already, at " +
                               seat->endpoint + "; a successor is new, or a learner");
   } else {

@@ -6,9 +6,9 @@
 // replaces it (consensus::JoinVerdict::kReplace). So an intended member stands in the log, and
 // whichever node leads goes on with it.
 //
-// Guards. A change is refused if too few voters of the group that it makes answer the leader: it
-// would stop at once. And a learner becomes a voter when it has caught up, not before. `force`
-// lifts the first.
+// Guards. A change is refused if too few voters answer the leader, of the group that it makes or,
+// where somebody joins in the place of another, of the one that there is: it would stop at once.
+// And a learner becomes a voter when it has caught up, not before. `force` lifts the first.
 //
 // Thread safety: plain values and pure functions.
 #ifndef CAIRN_SRC_REPLICATION_MEMBERSHIP_EDITS_H_
@@ -63,12 +63,13 @@ Result<consensus::Membership> WithLearner(const GroupView& view, const NewMember
 // A learner made a voter. kFailedPrecondition says what it lacks, or that it has not come yet.
 Result<consensus::Membership> WithPromoted(const GroupView& view, NodeId node);
 
-// Without that member. The removal of one that is joining in the place of another ends that
-// replacement: the other one stays. kFailedPrecondition if the rest could not go on.
+// Without that member. The removal of one that is joining in the place of another calls that
+// replacement off: whoever was to leave stays. kFailedPrecondition if the rest could not go on.
 Result<consensus::Membership> WithRemoved(const GroupView& view, NodeId node, bool force);
 
 // `member` joins, and once it has caught up takes the vote of `old`, which goes then: in one change
 // of the log. `member` may be a learner already: its endpoint may be empty then.
+// kAlreadyExists if it is a voter, or joins already in the place of somebody.
 // kFailedPrecondition if the voters that there are could not go on, or `old` is leaving already.
 Result<consensus::Membership> WithSuccessor(const GroupView& view, NodeId old,
                                             const NewMember& member, bool force);

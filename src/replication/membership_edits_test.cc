@@ -166,6 +166,26 @@ TEST(MembershipEditsTest, OneThatLeavesGetsNoSecondSuccessor) {
   EXPECT_NE(refused.status().message().find("being replaced already"), std::string::npos);
 }
 
+TEST(MembershipEditsTest, OneThatJoinsForAnotherTakesNoSecondPlace) {
+  EXPECT_EQ(WithSuccessor(Replacing(), NodeId(2), {NodeId(3), "", IncarnationId(5)}, true)
+                .status()
+                .code(),
+            StatusCode::kAlreadyExists);
+}
+
+TEST(MembershipEditsTest, RemovingANodeThatReplacesItselfLeavesOtherReplacementsAlone) {
+  GroupView view = Replacing();
+  auto& members = view.membership.members;
+  members[2].leaving = true;
+  members.insert(members.begin() + 3,
+                 {NodeId(2), IncarnationId(202), false, true, false, "host2:1"});
+  const auto target = WithRemoved(view, NodeId(2), true);
+  ASSERT_TRUE(target.ok()) << target.status().ToString();
+  EXPECT_EQ(target->Find(NodeId(1)), nullptr);
+  EXPECT_EQ(target->Find(NodeId(2)), nullptr);
+  EXPECT_TRUE(target->Find(NodeId(3))->joining);
+}
+
 TEST(MembershipEditsTest, OneThatLeavesDoesNotComeBackEmptied) {
   const GroupView view = Replacing();
   EXPECT_EQ(ClassifyJoin(view.membership, {NodeId(1), IncarnationId(555)}),

@@ -123,12 +123,13 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // stopped, and then possibly inside the call.
   void View(absl::AnyInvocable<void(std::optional<GroupView>)> done);
 
-  // Asks the voter `to` to take over leadership, or the one that is furthest along of those that
-  // answer and are well. `done` runs with OK when the core was told, or if `to` leads already; who
-  // leads in the end is in status().
+  // Asks the voter `to` to take over leadership; if none is named, of those that answer the one
+  // that is furthest along, and one that says it is ill only if there is no other. `done` runs with
+  // OK when the core was told, or if `to` leads already; who leads in the end is in status().
   //   kNotLeader            this node does not lead
   //   kInvalidArgument      `to` is no voter
-  //   kFailedPrecondition   `to` does not answer, or nobody does
+  //   kFailedPrecondition   `to` does not answer, or there is nobody to take over: no voter
+  //                         answers that has not to be sent a snapshot first
   void TransferLeadership(std::optional<NodeId> to, StatusCallback done);
 
   // Before this node stops: if it leads, voters are asked to take over, one after the other, the

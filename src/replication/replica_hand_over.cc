@@ -20,7 +20,10 @@ constexpr Duration kTransferBound = std::chrono::seconds(10);
 void Replica::TransferLeadership(std::optional<NodeId> to, StatusCallback done) {
   const Waiters::Id waiter =
       waiters_.AddBarrier(env_.clock->Now() + kTransferBound, std::move(done));
-  PostTo(env_.core, [this, to, waiter] { waiters_.AnswerBarrier(waiter, BeginTransfer(to)); });
+  PostTo(env_.core, [this, to, waiter] {
+    if (!waiters_.Waits(waiter)) return;  // It was told that nothing came of it.
+    waiters_.AnswerBarrier(waiter, BeginTransfer(to));
+  });
 }
 
 Status Replica::BeginTransfer(std::optional<NodeId> to) {

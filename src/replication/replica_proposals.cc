@@ -146,6 +146,7 @@ GroupView Replica::CurrentView() const {
 void Replica::EditMembership(MembershipEdit edit, StatusCallback done) {
   const Waiters::Id waiter = waiters_.AddBarrier(env_.clock->Now() + kChangeBound, std::move(done));
   PostTo(env_.core, [this, edit = std::move(edit), waiter] {
+    if (!waiters_.Waits(waiter)) return;  // It was told that nothing came of it.
     Result<consensus::Membership> target = NotLeaderError("this node does not lead");
     if (leads()) target = edit(CurrentView());
     // What is being joined is the core's business: only who is a member, and how, is compared.

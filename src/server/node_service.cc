@@ -44,7 +44,7 @@ std::string ClusterStatus(const std::vector<NodeStatus>& nodes,
   // A node by itself has no members.
   const bool majority =
       voters.empty() ? IsThere(nodes.front())
-                     : consensus::CountVotes(voters, vote_of) == consensus::VoteOutcome::kWon;
+                     : consensus::CountVotes(membership, vote_of) == consensus::VoteOutcome::kWon;
   return majority ? "degraded" : "unhealthy";
 }
 
@@ -117,6 +117,7 @@ void NodeService::ExecuteAsync(Wire wire, const replication::RequestContext& con
 }
 
 Status NodeService::Ready() const {
+  CAIRN_RETURN_IF_ERROR(states_.MayGoOn());
   for (ReadinessCheck& check : Readiness()) {
     if (check.needed && !check.status.ok()) return std::move(check.status);
   }

@@ -16,7 +16,7 @@ namespace {
 
 // A client that takes nothing for so long loses its backup: the state that it reads is held.
 constexpr Duration kStall = std::chrono::seconds(60);
-// For the read barrier at the start.
+// For the read barrier at the start, unless the client says how long it waits.
 constexpr Duration kBarrierBound = std::chrono::seconds(30);
 constexpr Duration kAdvanceBound = std::chrono::seconds(60);
 constexpr int kMaxBackups = 2;
@@ -77,7 +77,8 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
                                         "ended"));
     }
     const MonotonicTime now = backend_->node().clock().Now();
-    const MonotonicTime deadline = std::min(DeadlineOf(*call_, now), now + kBarrierBound);
+    MonotonicTime deadline = DeadlineOf(*call_, now);
+    if (deadline == MonotonicTime::Max()) deadline = now + kBarrierBound;
     auto take = [this, captured = captured_](Result<replication::StateCapture> c) {
       if (captured->exchange(true)) return;  // The call has ended, and may be gone.
       if (!c.ok()) return End(std::move(c).status());

@@ -79,6 +79,8 @@ TEST(NodeServiceTest, ANodeIsReadyOnceItHasRecovered) {
   EXPECT_NE(std::string::npos, early.message().find("replaying its journal")) << early.message();
   node.Recover();
   EXPECT_TRUE(node.service().Ready().ok());
+  node.service().states().SetStopping();
+  EXPECT_EQ(StatusCode::kUnavailable, node.service().Ready().code()) << "it is about to stop";
 }
 
 TEST(NodeServiceTest, AFullDiskDegradesTheNode) {
@@ -151,6 +153,16 @@ TEST(ClusterStatusTest, AVoterThatIsBeingReplacedIsGone) {
   membership.members.push_back({NodeId(2), IncarnationId(20), /*voter=*/false, /*joining=*/true});
   EXPECT_EQ("degraded", StatusOf(membership, "hdh"));
   EXPECT_EQ("unhealthy", StatusOf(membership, "huh")) << "the new node 2 has no vote yet";
+}
+
+TEST(ClusterStatusTest, OldAndNewVotersBothNeedAMajority) {
+  // The vote of node 1 goes to node 3; nodes 0 and 2 keep theirs.
+  consensus::Membership membership = MembersOf(4, 0);
+  membership.outgoing_voters = MembersOf(3, 0).Voters();
+  membership.members[1].voter = false;
+  EXPECT_EQ("degraded", StatusOf(membership, "huhh"));
+  EXPECT_EQ("unhealthy", StatusOf(membership, "huuh")) << "one of the three old ones";
+  EXPECT_EQ("unhealthy", StatusOf(membership, "hhuu")) << "one of the three new ones";
 }
 
 TEST(ClusterStatusTest, ANodeByItselfIsItsOwnMajority) {
