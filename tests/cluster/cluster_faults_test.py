@@ -4,17 +4,14 @@
 Disks are small tmpfs mounts, the network is one of namespaces and nftables: skipped with a message
 where these are not allowed. Nothing outside a namespace of this test's own is touched.
 """
-import ctypes
 import os
-import shutil
-import subprocess
 import unittest
 
 import small_disk
 from cairn_process import ttypes, wait_until
 from cluster import ClusterTestCase, Writers
+from cut_network import NetworkTestCase
 
-CLONE_NEWNET = 0x40000000
 DISK_MEGABYTES = 192
 
 
@@ -92,62 +89,8 @@ class FullDiskTest(ClusterTestCase):
             self.check_history(cluster, writers)
 
 
-class CutNetworkTest(ClusterTestCase):
-    """Each node has a network namespace of its own; a bridge connects them and this process."""
-
-    @classmethod
-    def setUpClass(cls):
-        if shutil.which("ip") is None or shutil.which("nft") is None:
-            raise unittest.SkipTest("ip and nft are needed (iproute2, nftables)")
-        if small_disk.LIBC.unshare(CLONE_NEWNET) != 0:
-            raise unittest.SkipTest("network namespaces are not allowed here: "
-                                    f"{os.strerror(ctypes.get_errno())}")
-        cls.hosts = [f"10.77.0.{number + 1}" for number in range(3)]
-        cls.namespaces = [f"cairn-{os.getpid()}-{number}" for number in range(3)]
-        cls.run_tool("ip link set lo up")
-        cls.run_tool("ip link add br0 type bridge")
-        cls.run_tool("ip addr add 10.77.0.254/24 dev br0")
-        cls.run_tool("ip link set br0 up")
-        for number, (host, name) in enumerate(zip(cls.hosts, cls.namespaces)):
-            cls.run_tool(f"ip netns add {name}")
-            cls.addClassCleanup(cls.run_tool, f"ip netns del {name}")
-            cls.run_tool(f"ip link add v{number} type veth peer name eth0 netns {name}")
-            cls.run_tool(f"ip link set v{number} master br0 up")
-            cls.run_tool(f"ip -n {name} addr add {host}/24 dev eth0")
-            cls.run_tool(f"ip -n {name} link set eth0 up")
-            cls.run_tool(f"ip -n {name} link set lo up")
-
-    @staticmethod
-    def run_tool(command, stdin=""):
-        done = subprocess.run(command.split(), input=stdin, text=True, capture_output=True,
-                              check=False, timeout=30)
-        if done.returncode != 0:
-            raise unittest.SkipTest(f"'{command}' is not allowed here: {done.stderr.strip()}")
-
-    def in_namespaces(self, config=""):
-        made = self.cluster(config=config, hosts=self.hosts)
-        for node, name in zip(made.nodes, self.namespaces):
-            node.prefix = ["ip", "netns", "exec", name]
-        made.start()
-        return made
-
-    def cut(self, number):
-        """No packet passes between a node and the others; clients still reach all of them."""
-        others = ", ".join(host for host in self.hosts if host != self.hosts[number])
-        self.run_tool(f"ip netns exec {self.namespaces[number]} nft -f -", f"""
-            table inet cut {{
-              chain in {{
-                type filter hook input priority 0;
-                ip saddr {{ {others} }} drop
-              }}
-              chain out {{
-                type filter hook output priority 0;
-                ip daddr {{ {others} }} drop
-              }}
-            }}""")
-
-    def heal(self, number):
-        self.run_tool(f"ip netns exec {self.namespaces[number]} nft delete table inet cut")
+class CutNetworkTest(NetworkTestCase):
+    """One node of three is cut off from the others; clients still reach all of them."""
 
     def test_a_leader_that_is_cut_off_is_replaced_and_answers_nothing_stale(self):
         cluster = self.in_namespaces("[reads]\nallow_stale_reads = false\nmax_staleness_ms = 500\n")
@@ -156,7 +99,7 @@ class CutNetworkTest(ClusterTestCase):
             leader = cluster.leader()
             with cluster.nodes[leader].client() as alone:
                 alone.set(b"k", b"old")
-                self.cut(leader)
+                self.cut([leader])
                 others = [number for number in range(3) if number != leader]
                 wait_until(lambda: cluster.leader_of(others[0]) in others, "no new leader")
                 with cluster.nodes[others[0]].client() as client:
@@ -170,7 +113,7 @@ class CutNetworkTest(ClusterTestCase):
                     key=b"k", read_level="local")).error_code == "STALE", "stale data is served")
                 answer = alone.setKey(ttypes.SetRequest(key=b"k", value=b"lost", deadline_ms=1000))
                 self.assertIsNotNone(answer.error)
-                self.heal(leader)
+                self.heal([leader])
             writers.wait_for_more()
             writers.stop()
             self.check_history(cluster, writers)
@@ -184,10 +127,10 @@ class CutNetworkTest(ClusterTestCase):
         leader, follower = cluster.leader(), cluster.follower()
         term = cluster.status(leader)["cluster"]["term"]
         with Writers(cluster) as writers:
-            self.cut(follower)
+            self.cut([follower])
             wait_until(lambda: cluster.leader_of(follower) is None, "it still believes in a leader")
             writers.wait_for_more(50)
-            self.heal(follower)
+            self.heal([follower])
             wait_until(lambda: cluster.leader_of(follower) == leader, "it finds no leader")
             writers.stop()
             self.check_history(cluster, writers)

@@ -7,6 +7,7 @@ import random
 import subprocess
 import threading
 import time
+import typing
 
 from cairn_process import BIN, pause, ttypes
 from thrift import Thrift
@@ -27,12 +28,14 @@ __all__ = ["GONE", "History", "LINEARIZABLE"]
 
 
 class _Client(threading.Thread):
-    """One client: one operation after another, each at a random node, writes under a session."""
+    """One client: one operation after another, each at a random node of those it knows (`home`;
+    none given: all), writes under a session."""
 
-    def __init__(self, history, number):
+    def __init__(self, history, number, home=None):
         super().__init__()
         self.history = history
         self.number = number
+        self.home = home
         self.random = random.Random(f"{history.seed}/{number}")
         self.connections = {}
         self.session = None
@@ -66,10 +69,11 @@ class _Client(threading.Thread):
 
     def tries(self):
         """Numbers of nodes to try, until it takes too long."""
-        give_up = time.monotonic() + PATIENCE_SECONDS
+        give_up = time.monotonic() + self.history.patience_seconds
         while time.monotonic() < give_up:
             nodes = self.history.cluster.nodes
-            running = [n for n in self.history.cluster.running() if nodes[n].port is not None]
+            running = [n for n in self.history.cluster.running() if nodes[n].port is not None and
+                       (self.home is None or n in self.home)]
             if running:
                 yield self.random.choice(running)
             pause(0.01 + 0.04 * self.random.random())
@@ -77,7 +81,8 @@ class _Client(threading.Thread):
     def open_session(self):
         for number in self.tries():
             try:
-                answer = self.at(number).openSession(ttypes.OpenSessionRequest(deadline_ms=3000))
+                answer = self.at(number).openSession(ttypes.OpenSessionRequest(
+                    deadline_ms=self.history.write_ms))
                 if answer.error is None:
                     self.session, self.sequence = answer.session_id, 0
                     return True
@@ -92,15 +97,17 @@ class _Client(threading.Thread):
         self.sequence += 1
         request.session_id = self.session
         request.session_sequence = request.session_first_outstanding = self.sequence
-        request.deadline_ms = 3000
+        request.deadline_ms = self.history.write_ms
         may_be_applied = False
         for number in self.tries():
+            begun = self.history.tick()
             try:
                 answer = getattr(self.at(number), method)(request)
             except GONE:
                 self.drop(number)
                 may_be_applied = True
                 continue
+            self.history.answered(Answered("write", number, answer.error_code, begun))
             if answer.success:
                 return "ok", answer
             may_be_applied = may_be_applied or bool(answer.maybe_applied)
@@ -120,9 +127,9 @@ class _Client(threading.Thread):
         promise."""
         level = level or self.random.choice(self.history.levels)
         request.read_level = level
-        request.deadline_ms = 2000
+        request.deadline_ms = self.history.read_ms
         if self.random.random() < 0.3:
-            request.min_version = self.newest
+            request.min_version = self.history.newest if self.history.talk else self.newest
         for number in self.tries():
             self.begin(record)
             try:
@@ -137,11 +144,12 @@ class _Client(threading.Thread):
                     record["min_version"] = request.min_version
                 if level == "local" and self.history.max_staleness_ms is not None:
                     record["max_staleness_us"] = self.history.max_staleness_ms * 1000
-                self.history.count(level, number)
+            needs = max(request.min_version or 0, getattr(request, "read_version", 0))
+            self.history.answered(Answered(level, number, answer.error_code, record["begin"], needs))
+            if answer.error is None:
                 return answer
             if answer.error_code in ("INVALID_ARGUMENT", "TRANSACTION_TOO_OLD"):
                 return None
-            self.history.refused(level, number, answer.error_code)
             if self.history.stopping.is_set():
                 return None
         return None
@@ -162,7 +170,7 @@ class _Client(threading.Thread):
         if outcome == "ok":
             record["version"] = version
             self.newest = max(self.newest, version)
-            self.history.acknowledged()
+            self.history.acknowledged(version)
 
     def value(self):
         self.unique += 1
@@ -290,26 +298,45 @@ def now_us():
     return time.monotonic_ns() // 1000
 
 
+class Answered(typing.NamedTuple):
+    """One answer of one node, for tests that ask which node said what, and when."""
+    what: str             # "write", or the level of a read
+    node: int
+    code: typing.Optional[str]  # of the error; None: served
+    begin: int            # the tick at which it was asked
+    needs: int = 0        # the version that a read must see, 0: any
+    end: int = 0          # the tick at which the answer was there
+
+
 class History:
     """Records what `clients` clients of a cluster see while the `with` block runs. `levels`: the read
-    levels they use. `max_staleness_ms`: what the nodes are configured to promise of local reads."""
+    levels they use. `max_staleness_ms`: what the nodes are configured to promise of local reads.
+    `homes`: instead of `clients`, for each client the numbers of the nodes that it asks, None for
+    all. `talk`: clients tell each other, beside the cluster, which version was acknowledged, and ask
+    for that as the lowest (`min_version`). `write_ms` and `read_ms` bound one call, and
+    `patience_seconds` one operation over all of its calls."""
 
     def __init__(self, cluster, clients=4, levels=LINEARIZABLE, max_staleness_ms=None, seed=None,
-                 call_seconds=8):
+                 call_seconds=8, homes=None, talk=False, write_ms=3000, read_ms=2000,
+                 patience_seconds=PATIENCE_SECONDS):
         self.cluster = cluster
         self.levels = levels
         self.max_staleness_ms = max_staleness_ms
         self.seed = seed if seed is not None else random.SystemRandom().randrange(10**9)
         self.call_seconds = call_seconds
+        self.talk = talk
+        self.write_ms, self.read_ms = write_ms, read_ms
+        self.patience_seconds = patience_seconds
+        self.newest = 0           # the highest version that any client was told of
         self.stopping = threading.Event()
-        self.reads_served = {}    # (level, node) -> how many
-        self.reads_refused = {}   # (level, node, code) -> how many
         self._lock = threading.Lock()
         self._next = 0
         self._records = []
+        self._answers = []
         self._faults = []
         self._acknowledged = 0
-        self._clients = [_Client(self, number) for number in range(clients)]
+        self._clients = [_Client(self, number, home)
+                         for number, home in enumerate(homes or [None] * clients)]
 
     def __enter__(self):
         for client in self._clients:
@@ -337,18 +364,21 @@ class History:
         with self._lock:
             self._faults.append(why)
 
-    def count(self, level, node):
+    def answered(self, answer):
         with self._lock:
-            self.reads_served[level, node] = self.reads_served.get((level, node), 0) + 1
+            self._next += 1
+            self._answers.append(answer._replace(end=self._next))
 
-    def refused(self, level, node, code):
+    def answers(self, nodes, since, until=None):
+        """What the nodes answered to what they were asked after the tick `since`, up to `until`."""
         with self._lock:
-            key = (level, node, code)
-            self.reads_refused[key] = self.reads_refused.get(key, 0) + 1
+            return [answer for answer in self._answers if answer.node in nodes and
+                    answer.begin > since and (until is None or answer.end < until)]
 
-    def acknowledged(self):
+    def acknowledged(self, version):
         with self._lock:
             self._acknowledged += 1
+            self.newest = max(self.newest, version)
 
     def wait_for_more(self, count=20, seconds=60):
         """Until so many further writes are acknowledged."""
