@@ -4,12 +4,15 @@ import importlib
 import logging
 import os
 import pathlib
+import random
+import re
 import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -25,6 +28,7 @@ from ports import free_ports  # noqa: E402  pylint: disable=wrong-import-positio
 
 START_SECONDS = 60
 STOP_SECONDS = 60
+MOVE_SECONDS = 0.2
 
 # A node that is not up yet is no news: Node.start polls it.
 logging.getLogger("thrift").setLevel(logging.CRITICAL)
@@ -83,10 +87,12 @@ class Process:
         self.folder = folder
         self.process = None
         self.port = None
+        self.said_before = 0  # the length of what its earlier lives logged
 
     def launch(self, *flags):
         environment = {k: v for k, v in os.environ.items() if k != "THRIFT_PORT"}
         with open(os.path.join(self.folder, "stderr"), "ab") as errors:
+            self.said_before = errors.tell()
             self.process = subprocess.Popen(
                 [str(CAIRND), "--data-dir", os.path.join(self.folder, "data"), "--log-dir",
                  os.path.join(self.folder, "log"), "--grpc-port", "0", "--http-port", "0", *flags],
@@ -112,8 +118,9 @@ class Process:
         except TTransport.TTransportException:
             return False
 
-    def errors(self):
-        return pathlib.Path(self.folder, "stderr").read_text(errors="replace")
+    def errors(self, since=0):
+        """What it logged, from the byte `since` on."""
+        return pathlib.Path(self.folder, "stderr").read_bytes()[since:].decode(errors="replace")
 
     def connect(self, **options):
         return Connection(self.port, **options)
@@ -201,6 +208,13 @@ class Member(Process):
     def leader(self):
         return self.health(self.all[0]).leader.node_id
 
+    def grpc_port(self, node):
+        """Where one of the three serves gRPC, which it says when all of it serves."""
+        def said():
+            return re.search(r"gRPC on \S+:(\d+)\n", node.errors(node.said_before))
+        self.wait_for(said)
+        return int(said().group(1))
+
     def healthy(self):
         """Whether every node sees all of them, and the same leader."""
         try:
@@ -212,8 +226,9 @@ class Member(Process):
                        {health.leader.node_id for health in seen})
 
     def start(self):
-        self.launch("--config", "node.toml", *self.flags)
-        self.all[self.number].process = self.process
+        node = self.all[self.number]
+        node.launch("--config", "node.toml", *self.flags)
+        self.process = node.process
         self.wait_for(self.healthy)
         self.leads = self.leader() == self.number  # another one was elected while it was away
 
@@ -235,9 +250,88 @@ class Leader(Member):
     leads = True
 
 
+class Moving(Member):
+    """Any of the three, while leadership is handed from one to the next all the time: at the
+    beginning of each test, and every MOVE_SECONDS."""
+
+    def __init__(self, *flags):
+        super().__init__(*flags)
+        self.number = random.randrange(self.members)
+        node = self.all[self.number]
+        self.folder, self.port, self.process = node.folder, node.port, node.process
+        self.leads = None  # now and then
+        self.mover = Mover(self)
+
+    def stir(self):
+        """A move begins now, if none is under way."""
+        self.mover.wake.set()
+
+    def restart(self, how=signal.SIGTERM):
+        self.mover.end()
+        super().restart(how)
+        self.leads = None
+        self.mover = Mover(self)
+
+    def remove(self):
+        self.mover.end()
+        super().remove()
+
+
+class Mover(threading.Thread):
+    """Has the leader of a cluster hand leadership on, again and again, from its making to `end`."""
+
+    def __init__(self, cluster):
+        super().__init__()
+        self.moved = 0     # how often another node took over
+        self.fault = None  # what ended it before its time
+        self.ended = threading.Event()
+        self.wake = threading.Event()
+        sys.path.insert(0, os.environ["CAIRN_GEN_PY"])
+        self.grpc, self.pb, self.rpc = (importlib.import_module(name) for name in
+                                        ("grpc", "cairn_pb2", "cairn_pb2_grpc"))
+        self.ports = [cluster.grpc_port(node) for node in cluster.all]
+        self.start()
+
+    def run(self):
+        channels = [self.grpc.insecure_channel(f"127.0.0.1:{port}") for port in self.ports]
+        admins = [self.rpc.AdminStub(channel) for channel in channels]
+        try:
+            while not self.ended.is_set():
+                self.moved += any(self.ask(admin) for admin in admins)
+                self.wake.wait(MOVE_SECONDS)
+                self.wake.clear()
+        except Exception as error:  # pylint: disable=broad-except
+            self.fault = error
+        for channel in channels:
+            channel.close()
+
+    def ask(self, admin):
+        """Whether this one led, and another one has taken over."""
+        try:
+            admin.TransferLeadership(self.pb.TransferLeadershipRequest(), timeout=30)
+            return True
+        except self.grpc.RpcError as error:
+            # It does not lead, or it can't hand over now; nothing else is meant.
+            if error.code() not in (self.grpc.StatusCode.FAILED_PRECONDITION,
+                                    self.grpc.StatusCode.UNAVAILABLE,
+                                    self.grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise
+            return False
+
+    def end(self):
+        if self.ended.is_set():
+            return
+        self.ended.set()
+        self.wake.set()
+        self.join()
+        if self.fault is not None or self.moved == 0:
+            raise AssertionError(f"leadership moved {self.moved} times, then: {self.fault!r}")
+        print(f"leadership moved {self.moved} times", flush=True)
+
+
 # The same tests judge all of them.
-Node = {"follower": Follower, "leader": Leader}.get(os.environ.get("CAIRN_CONTRACT_NODE"),
-                                                    SingleNode)
+Node = {"follower": Follower, "leader": Leader, "moving": Moving}.get(
+    os.environ.get("CAIRN_CONTRACT_NODE"), SingleNode)
 
 
 class ContractTest(unittest.TestCase):
@@ -254,6 +348,10 @@ class ContractTest(unittest.TestCase):
         cls.addClassCleanup(cls.node.remove)
         cls.addClassCleanup(lambda: cls.kv.transport.close())
         cls.reconnect()
+
+    def setUp(self):
+        if isinstance(self.node, Moving):
+            self.node.stir()
 
     @classmethod
     def reconnect(cls):

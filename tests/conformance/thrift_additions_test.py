@@ -55,11 +55,13 @@ class AdditionsTest(ContractTest):
 
     def test_no_forwarding(self):
         answer = self.set(self.key(), b"v", no_forwarding=True)
-        if self.node.leads:
+        if self.node.leads is not None:
+            self.assertIs(self.node.leads, answer.success, answer)
+        if answer.success:
             self.succeeds(answer)
         else:
             self.assertEqual("NOT_LEADER", answer.error_code)
-            self.assertFalse(self.get(self.key()).found)
+        self.assertIs(answer.success, self.get(self.key()).found)
 
     def test_sessions_apply_once(self):
         session = self.succeeds(self.kv.openSession(new.OpenSessionRequest())).session_id
