@@ -83,6 +83,7 @@ class BackupTest(ClusterTestCase):
             other.mkdir()
             made = Cluster(other, size=1)
             self.addCleanup(made.kill)
+            self.clusters.append(made)
             restored = self.restore("--config", other / "node0.toml", "--data-dir", other / "data")
             self.assertNotIn(restored["cluster"], (restored["backup"]["cluster"], "0" * 16))
             made.start()

@@ -28,6 +28,7 @@ class Cluster:
         self.hosts = hosts or ["127.0.0.1"] * size
         self.bind = bind
         self.config, self.environment = config, environment
+        self.settled = False  # nothing more is asked at the end: check_agreement, end_torn
         self.nodes = []
         for number in range(size):
             self._make_node(number)
@@ -78,12 +79,58 @@ class Cluster:
         self.start()
         return self
 
-    def __exit__(self, *_):
-        self.kill()
+    def __exit__(self, failed, *_):
+        self.settled = self.settled or failed is not None
+        try:
+            self.check_agreement()
+        finally:
+            self.kill()
 
     def kill(self):
         for node in self.nodes:
             node.kill()
+
+    def end_torn(self, why):
+        """The members will not all be there and hold the same at the end of this test, for a reason
+        that lies in what it is about."""
+        assert why
+        self.settled = True
+
+    def check_agreement(self):
+        """How every test ends: members that do not run are started again, and then `cairn cluster
+        verify` must find that all members hold the same. Once; not after `end_torn`, and not if
+        nothing was started."""
+        if self.settled or all(node.process is None for node in self.nodes):
+            return
+        self.settled = True
+        for number, node in enumerate(self.nodes):
+            if not node.running and node.process is not None and self._may_be_member(number):
+                node.launch(port=None)
+        for node in self.nodes:
+            if node.running:
+                node.await_serving()
+        said = []
+
+        def agree():
+            done = cairn("--json", "--timeout-ms", "10000", "cluster", "verify",
+                         endpoints=self.endpoints)
+            said.append((done.stdout + done.stderr).decode())
+            if done.stdout and json.loads(done.stdout).get("differences"):
+                raise AssertionError(f"the replicas differ: {said[-1]}")
+            return done.returncode == 0
+        try:
+            # A node says where it serves gRPC when it reports for the first time.
+            wait_until(agree, "all members hold the same")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; cairn cluster verify: {said[-1]}") from None
+
+    def _may_be_member(self, number):
+        """False if the leader says that it is none; without a leader nobody knows."""
+        done = cairn("--json", "--timeout-ms", "3000", "cluster", "members",
+                     endpoints=self.endpoints)
+        if done.returncode != 0:
+            return True
+        return number in {member["node_id"] for member in json.loads(done.stdout)["members"]}
 
     def start(self):
         """Starts all; serving when this returns."""
@@ -218,11 +265,21 @@ class Writers:
 
 
 class ClusterTestCase(NodeTestCase):
-    """A test of a cluster."""
+    """A test of a cluster, whose replicas agree at the end (Cluster.check_agreement)."""
+
+    def setUp(self):
+        super().setUp()
+        self.clusters = []
+
+    def tearDown(self):
+        for made in self.clusters:
+            made.check_agreement()
+        super().tearDown()
 
     def cluster(self, *arguments, **options):
         made = Cluster(self.scratch, *arguments, **options)
         self.addCleanup(made.kill)
+        self.clusters.append(made)
         return made
 
     def check_history(self, cluster, writers):

@@ -3,7 +3,7 @@ import os
 import subprocess
 import unittest
 
-from cairn_process import BIN, ROOT, NodeTestCase, cairn
+from cairn_process import BIN, ROOT, NodeTestCase, cairn, wait_until
 
 
 @unittest.skipUnless(BIN.resolve() == (ROOT / "build/bin").resolve(),
@@ -35,6 +35,10 @@ class ClusterScriptTest(NodeTestCase):
         self.assertEqual(b"v\n", done.stdout, done.stderr)
         self.run_script("start")
         self.assertEqual(3, self.run_script("status").count("process"))
+        everybody = ",".join(f"127.0.0.1:{self.first_port + n}" for n in range(3))
+        # A node says where it serves gRPC when it reports for the first time.
+        wait_until(lambda: cairn("cluster", "verify", endpoints=everybody).returncode == 0,
+                   "the replicas are not found to be the same")
 
     def test_wrong_words_are_refused_with_what_is_right(self):
         self.assertIn("start, status", self.run_script("nonsense", code=1))

@@ -79,6 +79,7 @@ class UpgradeTest(ClusterTestCase):
         cluster.nodes[number].launch(port=None)
         self.assertEqual(1, cluster.nodes[number].wait())
         self.assertIn("which this version of Cairn does not know", cluster.nodes[number].output)
+        cluster.end_torn("a member is too old to take part")
 
     def test_pretending_is_for_tests_alone(self):
         code, said = self.run_to_end("--pretend-features", "1")
