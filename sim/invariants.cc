@@ -1,5 +1,6 @@
 #include "sim/invariants.h"
 
+#include <absl/strings/str_cat.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -23,6 +24,8 @@ std::uint64_t DigestOf(const Entry& entry) {
 }
 
 }  // namespace
+
+std::string HashText(std::uint64_t hash) { return absl::StrCat(absl::Hex(hash, absl::kZeroPad16)); }
 
 // ---- Watchers
 
@@ -439,8 +442,9 @@ void Invariants::StateHash(NodeId node, Slot slot, std::uint64_t hash) {
   const auto [it, first] = hashes_.emplace(slot, std::pair(hash, node));
   if (!first && it->second.first != hash) {
     Violation(node, ViolationKind::kStatesDiffer,
-              "the state after slot " + ToString(slot) + " differs from that of node " +
-                  ToString(it->second.second));
+              "the state after slot " + ToString(slot) + " has hash " + HashText(hash) +
+                  ", that of node " + ToString(it->second.second) + " has " +
+                  HashText(it->second.first));
   }
 }
 

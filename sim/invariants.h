@@ -38,6 +38,9 @@
 
 namespace cairn::sim {
 
+// A hash of a state as a reader sees it: sixteen hexadecimal digits.
+std::string HashText(std::uint64_t hash);
+
 class Invariants {
  public:
   // `report` gets the first violation of each kind of trouble; the run ends there. `trace` gets a
@@ -70,6 +73,12 @@ class Invariants {
   void Sends(NodeId node, const std::string& frame);
   // `node` holds the state of `slot`, whose hash is this.
   void StateHash(NodeId node, Slot slot, std::uint64_t hash);
+
+  // What StateHash was told of that slot, and by which node; null if nothing.
+  [[nodiscard]] const std::pair<std::uint64_t, NodeId>* HashAt(Slot slot) const {
+    const auto it = hashes_.find(slot);
+    return it == hashes_.end() ? nullptr : &it->second;
+  }
 
   // Every entry that is committed, from slot 1 on without holes (entries that no node had in its
   // log when they were committed elsewhere included: the first to commit had them).

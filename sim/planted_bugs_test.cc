@@ -1,4 +1,5 @@
 // Negative tests: each bug planted in the product must be found within a few seeds.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -129,6 +130,22 @@ TEST(WorldBug, RetriesThatAreAppliedTwiceAreFound) {
   ExpectFound(options, 10,
               {Kind::kStampsWrong, Kind::kBrokenPromise, Kind::kNotLinearizable,
                Kind::kNotSerializable, Kind::kSnapshotsDiffer});
+}
+
+TEST(WorldBug, AReplayThatDiffersIsToldWithSlotAndHashes) {
+  SimulationOptions options;
+  options.world_bug = WorldBug::kReplayLosesEntry;
+  const SimulationReport report = RunSeed(1, options);
+  EXPECT_EQ(report.kind, Kind::kStatesDiffer);
+  EXPECT_EQ(report.replayed, RunSeed(1).replayed);
+  const std::string hash = "[0-9a-f]{16}";
+  const std::string differ = " has hash " + hash +
+                             ", that of a fresh state machine that applied the whole log has " +
+                             hash;
+  EXPECT_THAT(report.violation,
+              testing::MatchesRegex("the state of node [0-9]+ after slot [0-9]+" + differ +
+                                    "; at the end, the state of node " + "0 after slot " +
+                                    ToString(report.replayed) + differ));
 }
 
 }  // namespace

@@ -19,12 +19,18 @@
 #include "sim/story_line.h"
 #include "sim/violation.h"
 #include "src/base/clock.h"
+#include "src/base/ids.h"
 #include "src/base/planted_bug.h"
 
 namespace cairn::sim {
 
 // Bugs of the simulated world itself, beside those planted in the product.
-enum class WorldBug : std::uint8_t { kNone, kDiskLies, kRetryWithoutSession };
+enum class WorldBug : std::uint8_t {
+  kNone,
+  kDiskLies,
+  kRetryWithoutSession,
+  kReplayLosesEntry  // what is replayed at the end lacks an entry
+};
 
 struct SimulationOptions {
   PlantedBug bug = PlantedBug::kNone;
@@ -49,6 +55,7 @@ struct SimulationReport {
   std::uint64_t transfers = 0;
   std::uint64_t elections = 0;
   std::uint64_t frames = 0;
+  Slot replayed;  // up to which a fresh state machine applied the log, with the same outcome
   // Hash of the final state and of the number of steps: equal for equal plans.
   std::uint64_t fingerprint = 0;
   std::size_t faults_struck = 0;  // how far into the plan's faults the run came

@@ -88,6 +88,9 @@ class World final : public Door {
   void ReadEverything();
   void CheckStates();
   void CheckReplay();
+  Result<std::uint64_t> Replay(Slot last, const std::function<bool(Slot, std::uint64_t)>& visit);
+  static std::string DifferingStates(Slot slot, NodeId id, std::uint64_t hash,
+                                     std::uint64_t replayed);
   [[nodiscard]] std::uint64_t operations() const;
 
   const Plan plan_;

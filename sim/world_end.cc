@@ -136,31 +136,67 @@ void World::CheckStates() {
 // The state must be a function of the log: a fresh state machine that applies all that was ever
 // committed ends up with the state of those that crashed and replayed their way through.
 void World::CheckReplay() {
-  const SimNode& first = *nodes_.front();
-  storage::MemoryEngine engine;
-  auto executor = replication::StateMachineExecutor::Open(&engine);
-  if (!executor.ok()) return Violation(ViolationKind::kStatesDiffer, executor.status().ToString());
+  const NodeId first = nodes_.front()->id();
   const Slot applied = nodes_.front()->executor()->applied_slot();
-  Slot next(1);
-  for (const auto& [slot, chosen] : invariants_.chosen()) {
-    if (slot > applied) break;
-    if (slot != next || !chosen.entry.payload) return;  // committed before anybody looked
-    next = next.Next();
-    std::vector<replication::ApplyOutcome> outcomes;
-    if (Status s = (*executor)->ApplyEntry(chosen.entry, &outcomes); !s.ok()) {
-      return Violation(ViolationKind::kStatesDiffer,
-                       "replay: slot " + ToString(slot) + ": " + s.ToString());
-    }
-  }
-  const Result<std::uint64_t> again = (*executor)->StateHash();
   const Result<std::uint64_t> hash = nodes_.front()->executor()->StateHash();
-  if (!hash.ok() || !again.ok()) return Violation(ViolationKind::kStatesDiffer, "no state hash");
-  report_.fingerprint = *hash;
-  if (*again != *hash) {
-    Violation(ViolationKind::kStatesDiffer,
-              "a fresh state machine that applied the whole log has another state than node " +
-                  ToString(first.id()));
+  const Result<std::uint64_t> again = Replay(applied, nullptr);
+  if (!ok()) return;
+  if (!hash.ok() || !again.ok()) {
+    return Violation(ViolationKind::kStatesDiffer,
+                     "the state after slot " + ToString(applied) + " can't be hashed: " +
+                         (hash.ok() ? again.status() : hash.status()).ToString());
   }
+  report_.fingerprint = *hash;
+  report_.replayed = applied;
+  if (*again == *hash) return;
+  std::string text = DifferingStates(applied, first, *hash, *again);
+  // Where it began, as far as states were looked at on the way.
+  (void)Replay(applied, [&](Slot slot, std::uint64_t replayed) {
+    const auto* const seen = invariants_.HashAt(slot);
+    if (seen == nullptr || seen->first == replayed || slot == applied) return true;
+    text = DifferingStates(slot, seen->second, seen->first, replayed) + "; at the end, " + text;
+    return false;
+  });
+  Violation(ViolationKind::kStatesDiffer, text);
+}
+
+std::string World::DifferingStates(Slot slot, NodeId id, std::uint64_t hash,
+                                   std::uint64_t replayed) {
+  return "the state of node " + ToString(id) + " after slot " + ToString(slot) + " has hash " +
+         HashText(hash) + ", that of a fresh state machine that applied the whole log has " +
+         HashText(replayed);
+}
+
+// Applies what was committed up to `last` to a fresh state machine. `visit`, if given, sees the
+// state at every slot whose hash some node had, until it returns false. The hash of the last state.
+Result<std::uint64_t> World::Replay(Slot last,
+                                    const std::function<bool(Slot, std::uint64_t)>& visit) {
+  storage::MemoryEngine engine;
+  CAIRN_ASSIGN_OR_RETURN(auto executor, replication::StateMachineExecutor::Open(&engine));
+  Slot next(1);
+  const auto wrong = [&](const std::string& what) -> Status {
+    const std::string text = "the log can't be replayed: slot " + ToString(next) + " " + what;
+    Violation(ViolationKind::kStatesDiffer, text);
+    return CorruptionError(text);
+  };
+  for (const auto& [slot, chosen] : invariants_.chosen()) {
+    if (slot > last) break;
+    if (slot != next) return wrong("was committed by nobody, slot " + ToString(slot) + " was");
+    if (!chosen.entry.payload) return wrong("was committed by nobody who had its payload");
+    next = next.Next();
+    consensus::Entry entry = chosen.entry;
+    if (options_.world_bug == WorldBug::kReplayLosesEntry && slot == Slot(last.value() / 2)) {
+      entry.kind = consensus::EntryKind::kNoOp;
+      entry.payload = std::make_shared<std::string>();
+    }
+    std::vector<replication::ApplyOutcome> outcomes;
+    CAIRN_RETURN_IF_ERROR(executor->ApplyEntry(entry, &outcomes));
+    if (!visit || invariants_.HashAt(slot) == nullptr) continue;
+    CAIRN_ASSIGN_OR_RETURN(const std::uint64_t hash, executor->StateHash());
+    if (!visit(slot, hash)) return hash;
+  }
+  if (next != last.Next()) return wrong("was committed by nobody, and yet applied");
+  return executor->StateHash();
 }
 
 }  // namespace cairn::sim
