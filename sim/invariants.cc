@@ -126,11 +126,16 @@ class Invariants::WatchedJournal final : public consensus::Journal {
     for (const Persist& persist : disk().unsynced) Invariants::Apply(persist, &disk());
     disk().unsynced.clear();
     run().synced = run().appended;
-    std::erase_if(run().promises, [&](const auto& promise) {
-      if (promise.first > run().synced) return false;
-      run().due.insert(XXH3_64bits(promise.second.data(), promise.second.size()));
-      return true;
-    });
+    const auto digest = [](const std::string& body) {
+      return XXH3_64bits(body.data(), body.size());
+    };
+    for (const auto& [token, body] : run().promises) {
+      if (token <= run().synced) run().due.insert(digest(body));
+    }
+    // An answer to a doubled message waits for everything handed over by then, and says no more
+    // than the first one: what is due once is due however often it was said.
+    std::erase_if(run().promises,
+                  [&](const auto& promise) { return run().due.contains(digest(promise.second)); });
   }
 
   Invariants* const ledger_;
