@@ -67,7 +67,8 @@ NodeService::Running NodeService::Begin(Wire wire, const kv::KvOperation& operat
                                         MonotonicTime now) {
   const bool transaction = std::holds_alternative<kv::AtomicCommit>(operation);
   if (transaction) active_transactions_.fetch_add(1, std::memory_order_relaxed);
-  return {wire, operation.index(), kv::is_read_only(operation), transaction, now};
+  return {wire,        operation.index(),  kv::is_read_only(operation),
+          transaction, ShapeOf(operation), now};
 }
 
 void NodeService::End(const Running& request, StatusCode outcome) {
@@ -79,10 +80,12 @@ void NodeService::End(const Running& request, StatusCode outcome) {
       aborted_.fetch_add(1, std::memory_order_relaxed);
     }
   }
-  const Duration took = clock_->Now() - request.begun;
+  const MonotonicTime now = clock_->Now();
+  const Duration took = now - request.begun;
   (request.read ? reads_ : writes_).Add();
   total_ns_.Add(metrics::Nanoseconds(took));
   requests_.Record(request.wire, request.operation, outcome, took);
+  slow_.Record({now, took, request.wire, request.operation, outcome, request.shape});
 }
 
 Result<kv::OperationResult> NodeService::Execute(Wire wire,

@@ -27,6 +27,7 @@
 #include "src/replication/state_machine_executor.h"
 #include "src/server/cluster_admin.h"
 #include "src/server/request_metrics.h"
+#include "src/server/slow_requests.h"
 #include "src/server/state_admin.h"
 #include "src/storage/engine.h"
 
@@ -169,6 +170,8 @@ class NodeService {
   [[nodiscard]] storage::EngineFigures EngineFigures() const { return engine_->Figures(); }
   [[nodiscard]] std::size_t Sessions() const { return executor_->session_count(); }
   [[nodiscard]] const RequestMetrics& requests() const { return requests_; }
+  // The slowest of the last minutes, the slowest first.
+  [[nodiscard]] std::vector<SlowRequest> Slowest() const { return slow_.List(clock_->Now()); }
   // Where others reach the other wires of this node, "host:port"; empty if they don't listen.
   void SetEndpoints(std::string grpc, std::string http);
   [[nodiscard]] Endpoints endpoints() const;
@@ -194,6 +197,7 @@ class NodeService {
     std::size_t operation;  // its index in kv::KvOperation
     bool read;
     bool transaction;
+    RequestShape shape;
     MonotonicTime begun;
   };
   Running Begin(Wire wire, const kv::KvOperation& operation, MonotonicTime now);
@@ -218,6 +222,7 @@ class NodeService {
   std::atomic<std::uint64_t> committed_{0};
   std::atomic<std::uint64_t> aborted_{0};
   RequestMetrics requests_;
+  SlowRequests slow_;
 
   mutable Mutex endpoints_mutex_;
   Endpoints endpoints_ ABSL_GUARDED_BY(endpoints_mutex_);

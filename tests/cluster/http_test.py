@@ -131,6 +131,23 @@ class OneNode(NodeTestCase):
         names = {thread["name"] for thread in json.loads(fetch(self.http, "/debug/threads").text)}
         self.assertLessEqual({"cairn-core", "cairn-journal", "cairn-apply", "cairn-http"}, names)
 
+    def test_slow_requests(self):
+        """A large write takes a millisecond before long."""
+        with self.served.client() as client:
+            def one_is_slow():
+                client.set(b"a-secret-key", b"a-secret-value" * 50_000)
+                return any(one["operation"] == "set" for one in self.slow())
+            wait_until(one_is_slow, "a write of 700 kB that takes a millisecond")
+        slow = self.slow()
+        self.assertEqual(sorted((one["duration_ms"] for one in slow), reverse=True),
+                         [one["duration_ms"] for one in slow])
+        write = next(one for one in slow if one["operation"] == "set")
+        self.assertEqual(("thrift", "OK", 12), (write["wire"], write["outcome"], write["key_bytes"]))
+        self.assertNotIn("secret", fetch(self.http, "/debug/slow").text)
+
+    def slow(self):
+        return json.loads(fetch(self.http, "/debug/slow").text)
+
     def test_a_stopped_process_of_the_memory_is_measured(self):
         metrics = scrape(self.http)
         resident = int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(

@@ -34,6 +34,14 @@ inline HttpResponse TextResponse(int status, std::string text) {
   return response;
 }
 
+// A document of JSON.
+inline HttpResponse JsonResponse(std::string json) {
+  HttpResponse response;
+  response.content_type = "application/json";
+  response.body = std::move(json);
+  return response;
+}
+
 using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
 
 }  // namespace cairn::server

@@ -8,13 +8,6 @@
 namespace cairn::server {
 namespace {
 
-HttpResponse JsonResponse(std::string json) {
-  HttpResponse response;
-  response.content_type = "application/json";
-  response.body = std::move(json);
-  return response;
-}
-
 std::string WholeSeconds(Duration d) {
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(d).count()) + " s";
 }
@@ -63,6 +56,8 @@ NodePages::NodePages(NodePagesOptions options)
       [this](const HttpRequest& request) { return Config(request); });
   add("/debug/status", "replica, peers, journal and engine, as JSON", false,
       [this](const HttpRequest& /*request*/) { return DebugStatus(); });
+  add("/debug/slow", "the slowest requests of the last ten minutes, as JSON", false,
+      [this](const HttpRequest& /*request*/) { return DebugSlow(); });
   add("/debug/threads", "threads of the process, as JSON", false,
       [](const HttpRequest& /*request*/) { return JsonResponse(ThreadsJson()); });
 }
@@ -141,6 +136,12 @@ HttpResponse NodePages::DebugStatus() const {
   const InUse all(this);
   if (!all) return TextResponse(503, "node: " + phase());
   return JsonResponse(StatusJson(*all, options_.software_version));
+}
+
+HttpResponse NodePages::DebugSlow() const {
+  const InUse all(this);
+  if (!all) return TextResponse(503, "node: " + phase());
+  return JsonResponse(SlowJson(*all->service));
 }
 
 }  // namespace cairn::server

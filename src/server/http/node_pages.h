@@ -6,6 +6,7 @@
 //   /readyz         200 while the node can serve; 503, with why not
 //   /config         the configuration in force, secrets hidden, as TOML; ?format=json
 //   /debug/status   replica, peers, journal and engine, as JSON
+//   /debug/slow     the slowest requests of the last ten minutes, as JSON
 //   /debug/threads  the threads of the process, as JSON
 //
 // They are there from the start of the process on: before the node serves, /readyz says what it
@@ -63,6 +64,7 @@ class NodePages {
   [[nodiscard]] HttpResponse Ready() const;
   [[nodiscard]] HttpResponse Config(const HttpRequest& request) const;
   [[nodiscard]] HttpResponse DebugStatus() const;
+  [[nodiscard]] HttpResponse DebugSlow() const;
 
   // The sources, kept alive as long as this is; null while the node does not serve.
   class InUse;

@@ -73,7 +73,7 @@ TEST(NodePages, IndexConfigAndWhatIsNotThere) {
   NodePages pages(Options());
   const std::string index = Get(pages, "/").body;
   for (const char* path : {"cairnd 1.2.3, node 7", "/metrics", "/healthz", "/readyz", "/config",
-                           "/debug/status", "/debug/threads"}) {
+                           "/debug/status", "/debug/slow", "/debug/threads"}) {
     EXPECT_THAT(index, HasSubstr(path));
   }
   EXPECT_EQ("[deployment]\n", Get(pages, "/config").body);
@@ -112,6 +112,35 @@ TEST(NodePages, AServingNodeIsReadyAndCountsWhatItDoes) {
             Value(page.body, "cairn_commit_duration_seconds_count"));
   EXPECT_EQ(node.service().Replica().applied_version.value(),
             Value(page.body, "cairn_applied_version"));
+}
+
+TEST(NodePages, SlowRequestsTellNoKeyAndNoValue) {
+  NodePages pages(Options());
+  EXPECT_EQ(503, Get(pages, "/debug/slow").status);
+  testing::TestNodeOptions options;
+  options.allow_fault_injection = true;
+  testing::TestNode node(options);
+  pages.SetServing(SourcesOf(&node, &node.journal(), nullptr));
+  // A write that fails after as long as we like.
+  replication::FaultRule rule;
+  rule.fault_type = "SLOW";
+  rule.probability = 1;
+  rule.delay = std::chrono::milliseconds(5);
+  ASSERT_TRUE(node.service().ConfigureFault(rule).ok());
+  const kv::Set write{"a-secret-key", "a-secret-value", ""};
+  ASSERT_FALSE(node.service().Execute(Wire::kGrpc, {}, write).ok());
+  const HttpResponse page = Get(pages, "/debug/slow");
+  EXPECT_EQ("application/json", page.content_type);
+  const auto slow = nlohmann::json::parse(page.body);
+  ASSERT_EQ(1u, slow.size()) << page.body;
+  EXPECT_EQ("grpc", slow[0]["wire"]);
+  EXPECT_EQ("set", slow[0]["operation"]);
+  EXPECT_EQ("INJECTED_FAULT", slow[0]["outcome"]);
+  EXPECT_GE(slow[0]["duration_ms"], 5);
+  EXPECT_GE(slow[0]["ended_seconds_ago"], 0);
+  EXPECT_EQ(12, slow[0]["key_bytes"]);
+  EXPECT_FALSE(slow[0].contains("mutations"));
+  EXPECT_THAT(page.body, Not(HasSubstr("secret")));
 }
 
 TEST(NodePages, StatusIsJson) {

@@ -140,6 +140,22 @@ std::string StatusJson(const MetricsSources& sources, std::string_view software_
   return Text(json);
 }
 
+std::string SlowJson(const NodeService& service) {
+  const MonotonicTime now = service.clock().Now();
+  Json json = Json::array();
+  for (const SlowRequest& request : service.Slowest()) {
+    Json one = {{"wire", server::NameOf(request.wire)},
+                {"operation", kv::AllOperationNames()[request.operation]},
+                {"outcome", StatusCodeName(request.outcome)},
+                {"duration_ms", std::chrono::duration<double, std::milli>(request.took).count()},
+                {"ended_seconds_ago", std::chrono::duration<double>(now - request.ended).count()},
+                {"key_bytes", request.shape.key_bytes}};
+    if (request.shape.mutations > 0) one["mutations"] = request.shape.mutations;
+    json.push_back(std::move(one));
+  }
+  return Text(json);
+}
+
 std::string ThreadsJson() {
   Json json = Json::array();
   for (const ThreadFigures& thread : ReadThreads()) {
