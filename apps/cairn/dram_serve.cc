@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "apps/cairn/dram_store.h"
+#include "src/base/clock.h"
 #include "src/dram/routing/spec.h"
+#include "src/server/dram/dram_http.h"
 #include "src/server/tensorstore/tensorstore_server.h"
 
 namespace cairn::cli {
@@ -26,6 +28,17 @@ Result<nlohmann::json> NodeSpec(const Invocation& in) {
         "where to serve? Give --listen HOST:PORT, or listen_addr in --spec");
   }
   return spec;
+}
+
+// --http: metrics, health and diagnosis.
+Result<std::unique_ptr<server::DramHttp>> StartHttp(const Invocation& in,
+                                                    const server::TensorstoreServer* tensorstore,
+                                                    const RemoteDram* store, const Clock* clock) {
+  server::DramHttpOptions options;
+  CAIRN_ASSIGN_OR_RETURN(options.address, dram::ParseListenAddress(in.Required("http")));
+  options.software_version = CAIRN_VERSION;
+  if (tensorstore != nullptr) options.tensorstore_address = tensorstore->address();
+  return server::DramHttp::Start(options, store, clock);
 }
 
 ExitCode RunServe(Context& context, const Invocation& in) {
@@ -53,6 +66,17 @@ ExitCode RunServe(Context& context, const Invocation& in) {
     if (!started.ok()) return context.Fail(DramFailure(started.status()));
     tensorstore = *std::move(started);
   }
+  const SystemClock clock;
+  std::unique_ptr<server::DramHttp> http;
+  if (in.Has("http")) {
+    auto started = StartHttp(in, tensorstore.get(), store->get(), &clock);
+    if (!started.ok()) {
+      return context.Fail(started.status().code() == StatusCode::kInvalidArgument
+                              ? UsageFailure(started.status())
+                              : DramFailure(started.status()));
+    }
+    http = *std::move(started);
+  }
   std::string self;
   std::string others;
   for (const dram::PeerStatus& peer : (*store)->Peers()) {
@@ -62,6 +86,7 @@ ExitCode RunServe(Context& context, const Invocation& in) {
   std::cout << "serving at " << (*store)->listen_address() << " as " << self;
   if (!others.empty()) std::cout << " with" << others;
   if (tensorstore != nullptr) std::cout << ", TensorStore at " << tensorstore->address();
+  if (http != nullptr) std::cout << ", HTTP at " << http->address();
   std::cout << std::endl;
   int signal = 0;
   sigwait(&signals, &signal);
@@ -98,9 +123,16 @@ std::vector<Command> DramServeCommands() {
                      .kind = ValueKind::kText,
                      .value_name = "HOST:PORT",
                      .help =
-                         "Serve the pool to TensorStore's driver tsgrpc_kvstore too, over gRPC"}},
+                         "Serve the pool to TensorStore's driver tsgrpc_kvstore too, over gRPC"},
+                    {.name = "http",
+                     .kind = ValueKind::kText,
+                     .value_name = "HOST:PORT",
+                     .help = "Serve metrics for Prometheus, health and diagnosis over HTTP; unless "
+                             "given, nowhere"}},
         .examples = {{"cairn dram serve --listen 127.0.0.1:12345 --capacity 8GiB",
                       "Serve 8 GiB on this machine"},
+                     {"cairn dram serve --listen 127.0.0.1:12345 --http 127.0.0.1:8090",
+                      "Let Prometheus watch it"},
                      {"cairn dram serve --listen node1:12345 --remote node2:12345,node3:12345",
                       "Serve as one of three nodes"}}},
        RunServe}};

@@ -35,15 +35,7 @@ std::vector<server::WireFigures> FiguresOf(const HttpPort::Servers& servers,
     const server::GrpcServerFigures grpc = servers.grpc->figures();
     wires.push_back({"grpc", {}, {}, {}, grpc.calls, {}, grpc.scans_open, grpc.scan_bytes});
   }
-  const server::HttpServerFigures own = http.figures();
-  wires.push_back({"http",
-                   own.connections_open,
-                   own.connections_accepted,
-                   own.connections_refused,
-                   own.requests,
-                   own.bad_requests,
-                   {},
-                   {}});
+  wires.push_back(server::HttpWire(http.figures()));
   return wires;
 }
 

@@ -11,6 +11,8 @@ import unittest
 
 from cairn_process import wait_until
 from dram_process import BIN, DramServer, free_addresses
+from exposition import fetch, scrape
+from metrics_docs_test import documented
 
 DONE, NOT_FOUND, USAGE, REFUSED, UNREACHABLE, TIMED_OUT = range(6)
 
@@ -64,6 +66,29 @@ class OneServerTest(DramTestCase):
                                "--keys", "100")
         self.assertRegex(result.stdout.decode(), r"(?s)write +\d+/s.*read +\d+/s")
         self.assertEqual(b"", self.run_dram("list", *self.remote).stdout)
+
+    def test_metrics_health_and_diagnosis_over_http(self):
+        self.assertIsNone(self.server.http)
+        server = self.serve("--listen", "127.0.0.1:0", "--capacity", "64MiB", "--http",
+                            "127.0.0.1:0")
+        self.run_dram("put", "--remote", server.address, "k", "12345")
+        metrics = scrape(server.http)
+        self.assertEqual((1, 5, 64 << 20, 1),
+                         tuple(metrics.value(f"cairn_dram_{name}") for name in (
+                             "keys", "value_bytes", "capacity_bytes", "writes_total")))
+        # The same families as a cairnd has, which docs/metrics.md describes.
+        self.assertEqual(set(), set(metrics.families) - set(documented()))
+        self.assertEqual(200, fetch(server.http, "/healthz").status)
+        self.assertEqual("server: ok\n", fetch(server.http, "/readyz").text)
+        status = json.loads(fetch(server.http, "/debug/status").text)
+        self.assertEqual((server.address, 1), (status["listen_address"], status["figures"]["keys"]))
+        self.assertEqual(405, fetch(server.http, "/metrics", method="POST").status)
+        taken = self.run_dram("serve", "--listen", "127.0.0.1:0", "--http", server.http,
+                              expect=REFUSED)
+        self.assertIn(b"cannot listen on 127.0.0.1 port " + server.http.rpartition(":")[2].encode(),
+                      taken.stderr)
+        self.run_dram("serve", "--listen", "127.0.0.1:0", "--http", "nonsense", expect=USAGE)
+        self.assertEqual(0, server.end(signal.SIGTERM))
 
     def test_refusals(self):
         self.run_dram("get", "k", expect=USAGE)

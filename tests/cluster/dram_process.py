@@ -34,7 +34,14 @@ class DramServer:
             raise AssertionError(f"no server: {line!r} {self.process.communicate()}")
         self.address = line.split()[2].rstrip(",")
         # Where TensorStore's protocol is served; None without --tensorstore.
-        self.tensorstore = line.strip().partition(", TensorStore at ")[2] or None
+        self.tensorstore = self._told(line, ", TensorStore at ")
+        # Where metrics are; None without --http.
+        self.http = self._told(line, ", HTTP at ")
+
+    @staticmethod
+    def _told(line, words):
+        """What stands behind the words, up to a comma or the line's end."""
+        return line.strip().partition(words)[2].partition(",")[0] or None
 
     def end(self, number=signal.SIGKILL):
         """Sends a signal and waits for the end; its exit code."""

@@ -162,34 +162,6 @@ void Journal(const consensus::Journal& journal, Exposition* page) {
                 figures.appended_bytes);
 }
 
-// One sample for each wire that has the figure.
-void WireFamily(const std::vector<WireFigures>& wires,
-                std::optional<std::uint64_t> WireFigures::*figure, std::string_view name, Kind kind,
-                std::string_view help, Exposition* page) {
-  page->Family(name, kind, help);
-  for (const WireFigures& wire : wires) {
-    if ((wire.*figure).has_value()) page->Sample({{"wire", wire.wire}}, *(wire.*figure));
-  }
-}
-
-void Wires(const std::vector<WireFigures>& wires, Exposition* page) {
-  WireFamily(wires, &WireFigures::connections_open, "cairn_connections_open", Kind::kGauge,
-             "Connections of clients that are open.", page);
-  WireFamily(wires, &WireFigures::connections_accepted, "cairn_connections_accepted_total",
-             Kind::kCounter, "Connections of clients that were accepted.", page);
-  WireFamily(wires, &WireFigures::connections_refused, "cairn_connections_refused_total",
-             Kind::kCounter, "Connections of clients that were turned away for want of room.",
-             page);
-  WireFamily(wires, &WireFigures::calls, "cairn_calls_total", Kind::kCounter,
-             "Calls (HTTP: requests) that arrived.", page);
-  WireFamily(wires, &WireFigures::errors, "cairn_protocol_errors_total", Kind::kCounter,
-             "Messages that broke the protocol of their wire, or its limits.", page);
-  WireFamily(wires, &WireFigures::scans_open, "cairn_scans_open", Kind::kGauge,
-             "Streamed scans that are under way.", page);
-  WireFamily(wires, &WireFigures::scan_bytes, "cairn_scan_bytes_total", Kind::kCounter,
-             "Bytes of keys and values that streamed scans handed to clients.", page);
-}
-
 // A figure of the engine that may be absent.
 void IfMeasured(const std::optional<std::uint64_t>& value, Kind kind, std::string_view name,
                 std::string_view help, Exposition* page) {
@@ -266,7 +238,7 @@ void AppendNodeFamilies(const MetricsSources& sources, Exposition* page) {
   Replica(*sources.replica, page);
   AppendPeerFamilies(sources.service->Peers(), sources.replica->status().committed_slot, page);
   Journal(*sources.journal, page);
-  if (sources.wires) Wires(sources.wires(), page);
+  if (sources.wires) AppendWireFamilies(sources.wires(), page);
   Engine(sources.service->EngineFigures(), page);
   if (sources.parts != nullptr) Parts(*sources.parts, page);
   Disk(sources.data_directory, page);

@@ -8,9 +8,7 @@
 #ifndef CAIRN_SRC_SERVER_HTTP_NODE_METRICS_H_
 #define CAIRN_SRC_SERVER_HTTP_NODE_METRICS_H_
 
-#include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,21 +16,10 @@
 #include "src/metrics/exposition.h"
 #include "src/replication/replica.h"
 #include "src/server/http/part_watch.h"
+#include "src/server/http/wire_metrics.h"
 #include "src/server/node_service.h"
 
 namespace cairn::server {
-
-// What is known of a server that clients connect to; absent: it can't be known.
-struct WireFigures {
-  std::string wire;  // "thrift", "grpc", "http"
-  std::optional<std::uint64_t> connections_open;
-  std::optional<std::uint64_t> connections_accepted;
-  std::optional<std::uint64_t> connections_refused;
-  std::optional<std::uint64_t> calls;
-  std::optional<std::uint64_t> errors;
-  std::optional<std::uint64_t> scans_open;
-  std::optional<std::uint64_t> scan_bytes;
-};
 
 // Where the figures come from. All of it must outlive its users.
 struct MetricsSources {
