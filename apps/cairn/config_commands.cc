@@ -5,6 +5,7 @@
 
 #include "apps/cairn/context.h"
 #include "src/config/keys.h"
+#include "src/config/machine/machine_check.h"
 #include "src/config/node_config.h"
 
 namespace cairn::cli {
@@ -50,7 +51,12 @@ ExitCode RunCheck(Context& context, const Invocation& in) {
   if (!config.ok()) return context.Fail(UsageFailure(config.status()));
   const Status runnable = config::CheckRunnable(*config);
   if (!runnable.ok()) return context.Fail(UsageFailure(runnable));
-  const std::vector<std::string> warnings = config::Warnings(*config);
+  const Status fits = config::CheckMachine(*config);
+  if (!fits.ok()) return context.Fail(UsageFailure(fits));
+  std::vector<std::string> warnings = config::Warnings(*config);
+  for (std::string& warning : config::PeerTlsWarnings(*config)) {
+    warnings.push_back(std::move(warning));
+  }
   if (context.options().json) {
     Context::Print({{"valid", true},
                     {"warnings", warnings},
@@ -92,15 +98,18 @@ OptionDef DocumentedOption() {
 }
 
 CommandDef CheckDef() {
-  return {
-      .name = "config check",
-      .summary = "Checks a configuration file of a node",
-      .description = {"Every wrong key is named with its line. A file that passes can still name a "
-                      "certificate, a compression or a memory pool that the machine does not have: "
-                      "'cairnd --check-config --config FILE' looks at those as well."},
-      .arguments = {{.name = "FILE", .kind = ValueKind::kFile, .help = "The file (TOML)"}},
-      .common = {"json"},
-      .examples = {{"cairn config check node.toml", "Would a node take this file?"}}};
+  return {.name = "config check",
+          .summary = "Checks a configuration file of a node",
+          .description =
+              {"Every wrong key is named with its line. Then what the file names is looked at: "
+               "that certificate, key and authority of [peer_tls] can be read, belong together "
+               "and are valid now, that the spec of [dram] can be, that no port is used twice, "
+               "and that the folders of data and logs are there or can be made, by the user "
+               "who asks. 'cairnd --check-config --config FILE' also asks RocksDB whether it "
+               "has the compressions, and leaves the folders to the start."},
+          .arguments = {{.name = "FILE", .kind = ValueKind::kFile, .help = "The file (TOML)"}},
+          .common = {"json"},
+          .examples = {{"cairn config check node.toml", "Would a node take this file?"}}};
 }
 
 CommandDef ShowDef() {

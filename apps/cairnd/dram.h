@@ -15,12 +15,6 @@
 
 namespace cairn::node {
 
-// The spec of the pool, as JSON. kInvalidArgument, kNotFound for a file that can't be read.
-Result<std::string> DramSpecOf(const config::DramConfig& config);
-// kInvalidArgument that names the key and what to change. OK without listen_addr, unless another
-// key of the section needs it.
-Status CheckDram(const config::DramConfig& config);
-
 class MemoryPlane {
  public:
   // Serves. `config.listen_addr` is not empty.

@@ -20,6 +20,7 @@
 #include "apps/cairnd/wiring.h"
 #include "src/base/file.h"
 #include "src/base/log.h"
+#include "src/config/machine/machine_check.h"
 #include "src/config/node_config.h"
 
 // Read by jemalloc before main. A node holds little and changes it fast: few arenas, and unused
@@ -106,14 +107,15 @@ Result<config::NodeConfig> Configure(const Flags& flags) {
   }
   CAIRN_RETURN_IF_ERROR(config::ApplyOverrides(flags.overrides, &config));
   CAIRN_RETURN_IF_ERROR(storage::CheckRocksDbOptions(RocksDbOptionsOf(config)));
-  CAIRN_RETURN_IF_ERROR(CheckDram(config.dram));
-  CAIRN_RETURN_IF_ERROR(CheckPeerTls(config));
+  CAIRN_RETURN_IF_ERROR(config::CheckDram(config.dram));
+  CAIRN_RETURN_IF_ERROR(config::CheckPeerTls(config));
   return config;
 }
 
 std::vector<std::string> AllWarnings(const config::NodeConfig& config) {
   std::vector<std::string> warnings = config::Warnings(config);
-  for (std::string& warning : PeerTlsWarnings(config)) warnings.push_back(std::move(warning));
+  for (std::string& warning : config::PeerTlsWarnings(config))
+    warnings.push_back(std::move(warning));
   return warnings;
 }
 
@@ -189,8 +191,8 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
   const std::string peers = (*node)->peer_endpoint();
   if (!peers.empty()) {
     std::cout << "  peers on " << peers << ", node " << config.deployment.instance_id << " of "
-              << config.deployment.replica_endpoints.size() << (PeerTlsOf(config) ? ", TLS" : "")
-              << "\n";
+              << config.deployment.replica_endpoints.size()
+              << (config::PeerTlsOf(config) ? ", TLS" : "") << "\n";
   }
   std::cout << std::flush;
   NotifySupervisor("READY=1");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "src/config/machine/machine_check.h"
+
 namespace cairn::node {
 namespace {
 
@@ -149,32 +151,9 @@ transport::TcpTransportOptions TransportOptionsOf(const NodeConfig& config,
   options.self = {NodeIdOf(config), incarnation, 0};
   options.bind_address = config.server.bind;
   options.port = config::PeerPort(config);
-  options.tls = PeerTlsOf(config);
+  options.tls = config::PeerTlsOf(config);
   options.seed = SystemEntropy();
   return options;
-}
-
-std::optional<transport::TlsFiles> PeerTlsOf(const NodeConfig& config) {
-  const config::PeerTlsConfig& tls = config.peer_tls;
-  if (config.deployment.mode != config::DeploymentMode::kReplicated || tls.certificate.empty()) {
-    return std::nullopt;
-  }
-  return transport::TlsFiles{tls.ca, tls.certificate, tls.key, tls.names};
-}
-
-Status CheckPeerTls(const NodeConfig& config) {
-  const auto files = PeerTlsOf(config);
-  if (!files) return Status::Ok();
-  const Status usable = transport::CheckTls(*files);
-  return usable.ok() ? usable : Status(usable.code(), "[peer_tls] " + usable.message());
-}
-
-std::vector<std::string> PeerTlsWarnings(const NodeConfig& config) {
-  const auto files = PeerTlsOf(config);
-  if (!files) return {};
-  std::vector<std::string> warnings = transport::TlsWarnings(*files);
-  for (std::string& warning : warnings) warning.insert(0, "[peer_tls] ");
-  return warnings;
 }
 
 std::function<std::string(NodeId)> ClientEndpointsOf(const NodeConfig& config) {

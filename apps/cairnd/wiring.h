@@ -24,7 +24,6 @@
 #include "src/server/thrift/thrift_server.h"
 #include "src/storage/rocksdb/rocksdb_options.h"
 #include "src/transport/asio/tcp_transport.h"
-#include "src/transport/asio/tls.h"
 
 namespace cairn::node {
 
@@ -44,11 +43,6 @@ consensus::formation::FormationOptions FormationOptionsOf(const config::NodeConf
                                                           IncarnationId incarnation);
 transport::TcpTransportOptions TransportOptionsOf(const config::NodeConfig& config,
                                                   IncarnationId incarnation);
-// TLS between nodes: the files, absent without [peer_tls] or on a node by itself; whether they can
-// be used, and what is probably not meant about them.
-std::optional<transport::TlsFiles> PeerTlsOf(const config::NodeConfig& config);
-Status CheckPeerTls(const config::NodeConfig& config);
-std::vector<std::string> PeerTlsWarnings(const config::NodeConfig& config);
 // Thrift addresses of the members, by number, as configured: what NOT_LEADER names.
 std::function<std::string(NodeId)> ClientEndpointsOf(const config::NodeConfig& config);
 

@@ -2,7 +2,8 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
-#include <set>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "src/config/keys.h"
@@ -112,22 +113,32 @@ void CheckSizes(const NodeConfig& config, std::vector<Contradiction>* found) {
 }
 
 void CheckPorts(const NodeConfig& config, std::vector<Contradiction>* found) {
-  std::set<std::uint16_t> used;
+  std::map<std::uint16_t, std::string> used;  // by which key
   const auto must_be_free = [&](std::string_view section, std::string_view key,
                                 std::uint16_t port) {
-    if (port != 0 && !used.insert(port).second) {
-      found->push_back({section, key,
-                        "port " + std::to_string(port) +
-                            " is that of another service of this "
-                            "node; give each its own"});
-    }
+    if (port == 0) return;
+    std::string name = "[" + std::string(section) + "] " + std::string(key);
+    const auto [first, taken] = used.emplace(port, std::move(name));
+    if (taken) return;
+    found->push_back({section, key,
+                      "port " + std::to_string(port) +
+                          " is that of another service of this node, " + first->second +
+                          "; give each its own"});
+  };
+  const auto address_must_be_free = [&](std::string_view key, const std::string& address) {
+    // What can't be read is refused by who reads it.
+    const Result<Endpoint> endpoint = ParseEndpoint(address);
+    if (endpoint.ok()) must_be_free("dram", key, endpoint->port);
   };
   must_be_free("server", "thrift_port", ThriftPort(config));
   // Ports that were not asked for give way: nothing listens on them unless it is served.
   if (config.server.grpc_port.has_value()) must_be_free("server", "grpc_port", GrpcPort(config));
-  if (config.http.enabled && config.server.http_port.has_value())
+  if (config.http.enabled && config.server.http_port.has_value()) {
     must_be_free("server", "http_port", HttpPort(config));
+  }
   if (Replicated(config)) must_be_free("consensus", "endpoints", PeerPort(config));
+  address_must_be_free("listen_addr", config.dram.listen_addr);
+  address_must_be_free("tensorstore_addr", config.dram.tensorstore_addr);
 }
 
 void CheckPeerTls(const NodeConfig& config, std::vector<Contradiction>* found) {

@@ -6,6 +6,7 @@ import tomllib
 import unittest
 
 from cairn_process import BIN, ROOT, NodeTestCase, cairn
+from certificates import Authority
 
 DONE, USAGE = 0, 2
 
@@ -40,6 +41,73 @@ class ConfigTest(NodeTestCase):
             self.assertEqual(*self.judged(path))
         self.assertIn("node.toml:2: unknown key 'thrift_prot'", self.judged(self.write("[server]\nthrift_prot = 1\n"))[0])
         self.config("check", self.scratch / "missing", expect=USAGE)
+
+    def refused(self, text):
+        """What is wrong with a file, by both programs; folders are looked at by ours alone."""
+        ours, node = self.judged(self.write(text))
+        self.assertEqual(node, ours)
+        return ours
+
+    def cluster(self, *lines):
+        """A member of a cluster with data in a folder of the test."""
+        return "\n".join(('[deployment]', 'mode = "replicated"',
+                          'replica_endpoints = ["127.0.0.1:9300", "127.0.0.1:9301"]', '[database]',
+                          f'base_path = "{self.scratch}"', *lines)) + "\n"
+
+    def test_the_files_of_tls(self):
+        authority = Authority(self.scratch / "tls", "ours")
+        stranger = Authority(self.scratch / "tls", "theirs")
+        certificate, key = authority.issue("node0")
+        other = authority.issue("node1")[1]
+        old = authority.issue("node2", days=3)
+
+        def tls(certificate, key, ca=authority.certificate):
+            return self.cluster("[peer_tls]", f'certificate = "{certificate}"', f'key = "{key}"',
+                                f'ca = "{ca}"')
+        key.chmod(0o600)
+        said = self.config("check", self.write(tls(certificate, key)))
+        self.assertNotIn("[peer_tls]", said)
+        key.chmod(0o644)
+        self.assertIn("warning: [peer_tls] the private key", self.config(
+            "check", self.write(tls(certificate, key))))
+        self.assertIn("ends in 2 days", self.config("check", self.write(tls(*old))))
+        for text, why in (
+                (tls("/missing.pem", key), "'/missing.pem' cannot be used: No such file"),
+                (tls(certificate, other), "does not belong to the certificate"),
+                (tls(key, key), "holds no certificate"),
+                (tls(certificate, certificate), "holds no private key"),
+                (tls(certificate, key, stranger.certificate), "would refuse it"),
+                (tls(*authority.issue("node3", days=-1)), "expired")):
+            said = self.refused(text)
+            self.assertIn("[peer_tls] the ", said)
+            self.assertIn(why, said)
+
+    def test_pools_and_ports(self):
+        for text, why in (
+                ('[dram]\nlisten_addr = "127.0.0.1:9090"\n',
+                 "[dram] listen_addr: port 9090 is that of another service of this node, [server] "
+                 "thrift_port"),
+                ('[server]\nhttp_port = 9200\ngrpc_port = 9200\n', "[server] http_port: port 9200"),
+                ('[dram]\nlisten_addr = "a:1"\nspec = "/missing"\n',
+                 "[dram] spec: can't read the file '/missing'"),
+                ('[dram]\nlisten_addr = "a:1"\nspec = \'{"replication_factor": 2}\'\n',
+                 "set it to 1"),
+                (self.cluster("[consensus]", 'endpoints = ["127.0.0.1:9300", "127.0.0.1:9"]'),
+                 "[consensus] endpoints: port 9300")):
+            self.assertIn(why, self.refused(text))
+
+    def test_folders(self):
+        (self.scratch / "file").write_text("x")
+        path = self.write(f'[database]\nbase_path = "{self.scratch}/file/data"\n'
+                          f'[logging]\nlog_dir = "{self.scratch}/file"\n')
+        result = cairn("config", "check", path)
+        self.assertEqual(USAGE, result.returncode)
+        said = result.stderr.decode().splitlines()
+        self.assertEqual(2, len(said))
+        self.assertIn(f"[database] base_path: '{self.scratch}/file", said[0])
+        self.assertIn(f"[logging] log_dir: '{self.scratch}/file' is no folder", said[1])
+        self.config("check", self.write(f'[database]\nbase_path = "{self.scratch}/new/data"\n'))
+        self.assertFalse((self.scratch / "new").exists())
 
     def test_defaults(self):
         documented = self.config("default", "--documented")
