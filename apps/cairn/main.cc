@@ -7,6 +7,7 @@
 
 #include "apps/cairn/command_table.h"
 #include "apps/cairn/context.h"
+#include "src/base/abseil/lock_checks.h"
 #include "src/cli/help.h"
 
 namespace cairn::cli {
@@ -42,5 +43,6 @@ int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   // Thrift reports connection errors on standard error by itself; the commands report them once.
   apache::thrift::GlobalOutput.setOutputFunction([](const char*) {});
+  cairn::SkipAbseilLockChecks();
   return cairn::cli::Main({argv + 1, argv + argc});
 }

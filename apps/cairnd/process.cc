@@ -13,6 +13,7 @@
 #include <cstring>
 #include <thread>
 
+#include "src/base/abseil/lock_checks.h"
 #include "src/base/log.h"
 
 namespace cairn::node {
@@ -92,6 +93,7 @@ void NotifySupervisor(const std::string& state) {
 }
 
 void PrepareProcess() {
+  SkipAbseilLockChecks();
   signal(SIGPIPE, SIG_IGN);
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {

@@ -45,7 +45,8 @@ class TerminationSignal {
 // Any thread.
 void NotifySupervisor(const std::string& state);
 
-// Raises the soft limit on open files to the hard one, and ignores SIGPIPE. Call once, in main.
+// Raises the soft limit on open files to the hard one, ignores SIGPIPE, and keeps Abseil from
+// checking every lock of gRPC's (src/base/abseil/lock_checks.h). Call once, in main.
 void PrepareProcess();
 
 }  // namespace cairn::node
