@@ -198,8 +198,7 @@ void Client::TakeAnswer(CallId id, std::string header, std::unique_ptr<Arrival> 
     }
     place = std::move(*given);
   } else {
-    std::shared_ptr<char[]> memory(new char[arrival->size()]);
-    place = {memory.get(), arrival->size(), memory};
+    place = core_->places.Get(arrival->size());
   }
   if (place.size != arrival->size()) {
     Finish(id, InvalidArgumentError("a place of " + std::to_string(place.size) +

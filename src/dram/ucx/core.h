@@ -16,6 +16,7 @@
 #include "src/base/executor.h"
 #include "src/dram/ucx/door.h"
 #include "src/dram/ucx/link.h"
+#include "src/dram/ucx/place_cache.h"
 #include "src/dram/ucx/shm_link.h"
 
 namespace cairn::dram::ucx {
@@ -71,6 +72,7 @@ struct Core {
   ShmSet shm;
   LinkSet links;
   // On the engine.
+  PlaceCache places;
   std::list<std::unique_ptr<ConnectionListener>> retired;
   Task none_retired;
   // Looks names up, which blocks. Ends before the engine that its tasks post to.

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -30,8 +31,13 @@ constexpr std::chrono::milliseconds kCrowded{10};
 constexpr std::chrono::milliseconds kSettleTime{100};
 // With busy polling, turns for each look at UCX while nothing of it is under way.
 constexpr unsigned kSkippedTurns = 4;
-// How long a caller looks out for its answer in shared memory before it sleeps.
+// How long the driver looks out for the peers' next words before it sleeps, and while a payload is
+// on its way over UCX. A look at UCX is a system call, one at shared memory is not.
 constexpr std::chrono::microseconds kLinger{20};
+constexpr std::chrono::microseconds kLingerInTransfer{100};
+constexpr unsigned kLooksEach = 16;
+// A yield that takes so long has let somebody else run: there are more threads than processors.
+constexpr std::chrono::microseconds kOthersRan{4};
 constexpr unsigned kMaxVain = 8;
 
 thread_local const Engine* current_engine = nullptr;
@@ -62,17 +68,11 @@ Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<Context> context,
 Engine::Engine(std::unique_ptr<Worker> worker, bool busy_poll)
     : worker_(std::move(worker)),
       busy_poll_(busy_poll),
-      epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)),
+      epoll_fd_(worker_->epoll_fd()),
       wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       thread_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  CAIRN_CHECK(epoll_fd_ >= 0 && wake_fd_ >= 0 && thread_fd_ >= 0,
-              "no descriptors left for a progress engine");
-  for (const int fd : {worker_->event_fd(), wake_fd_}) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.fd = fd;
-    CAIRN_CHECK(::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0);
-  }
+  CAIRN_CHECK(wake_fd_ >= 0 && thread_fd_ >= 0, "no descriptors left for a progress engine");
+  CAIRN_CHECK(Control(EPOLL_CTL_ADD, wake_fd_, EPOLLIN));
   // The process's signals are not for this thread.
   sigset_t all;
   sigset_t before;
@@ -87,7 +87,6 @@ Engine::~Engine() {
   stopping_.store(true);
   Post([] {});
   thread_.join();
-  ::close(epoll_fd_);
   ::close(wake_fd_);
   ::close(thread_fd_);
 }
@@ -167,10 +166,9 @@ void Engine::Help(const std::function<bool()>& done) {
     caller_waited_.store(true);
   } else {
     drives_.fetch_add(1);
-    Linger(done);
     // What the caller has just sent needs no turn before the wait for its answer.
     for (unsigned did = 1; !done() && !stopping_.load(); did = Turn()) {
-      if (MaySleep(did)) Sleep(&done);
+      if (MaySleep(did) && !Linger()) Sleep(&done);
     }
     last_poll_ns_.store(clock_.Now().ns, std::memory_order_relaxed);
     StopDriving();
@@ -179,28 +177,51 @@ void Engine::Help(const std::function<bool()>& done) {
   helpers_.fetch_sub(1);
 }
 
-// A sleep and a wake-up take longer than a server on the same host that is awake takes to answer.
-// Where it does not answer in time, as when there are more threads than processors, the attempts
-// become rare.
-void Engine::Linger(const std::function<bool()>& done) {
-  if (poller_ == nullptr || !poller_->InUse()) return;
+// More peers than other processors need this one to be able to say anything, if they are here.
+bool Engine::FewPeers() const {
+  static const std::size_t processors = std::thread::hardware_concurrency();
+  const std::size_t peers =
+      static_cast<std::size_t>(endpoints_) + (poller_ == nullptr ? 0 : poller_->Count());
+  return peers < processors;
+}
+
+// A sleep and a wake-up take longer than a peer that is awake takes to answer. Where it does not
+// answer in time, as when there are more threads than processors, the attempts become rare.
+bool Engine::Linger() {
+  const bool shm = poller_ != nullptr && poller_->Count() > 0;
+  if (!shm && endpoints_ == 0) return false;
   if (pause_ > 0) {
     --pause_;
-    return;
+    return false;
   }
-  const MonotonicTime until = clock_.Now() + kLinger;
+  const MonotonicTime until =
+      clock_.Now() + (ucx_operations_ > 0 ? Duration(kLingerInTransfer) : Duration(kLinger));
   do {
-    for (int i = 0; i < 64; ++i) {
-      if (has_posted_.load(std::memory_order_relaxed)) return;
-      if (poller_->Poll() != 0 && done()) {
+    for (unsigned i = 0; shm && i < kLooksEach; ++i) {
+      if (has_posted_.load(std::memory_order_relaxed)) return true;
+      if (poller_->Poll() != 0) {
         vain_ = 0;
-        return;
+        return true;
       }
       Relax();
     }
-  } while (clock_.Now() < until);
+    if (has_posted_.load(std::memory_order_relaxed)) return true;
+    if (endpoints_ > 0) {
+      armed_ = false;
+      if (ucp_worker_progress(worker_->get()) != 0) {
+        vain_ = 0;
+        return true;
+      }
+    }
+    // Whoever would answer may be waiting for this processor.
+    const MonotonicTime before = clock_.Now();
+    if (before >= until) break;
+    ::sched_yield();
+    if (clock_.Now() - before > kOthersRan) break;
+  } while (true);
   vain_ = std::min(vain_ + 1, kMaxVain);
   pause_ = 1U << vain_;
+  return false;
 }
 
 void Engine::LeaveTheRest() {
@@ -219,8 +240,13 @@ void Engine::Loop() {
       StandBack();
       continue;
     }
-    const bool make_way = caller_waited_.load() && calls_.load() == 0;
-    if (MaySleep(Turn()) && !busy_poll_ && !make_way) Sleep(nullptr);
+    if (MaySleep(Turn()) && !busy_poll_) {
+      // A caller that waits, and whose call is over, drives the next one itself.
+      const bool answered = calls_.load() == 0;
+      const bool make_way = answered && caller_waited_.load();
+      const bool expects = serves_.load() ? FewPeers() : !answered;
+      if (!make_way && !(expects && Linger())) Sleep(nullptr);
+    }
     StopDriving();
   }
 }
@@ -336,11 +362,12 @@ bool Engine::CheckFds(int timeout_ms) {
   const int n = ::epoll_wait(epoll_fd_, events.data(), events.size(), timeout_ms);
   bool worked = false;
   for (int i = 0; i < n; ++i) {
-    const int fd = events[static_cast<std::size_t>(i)].data.fd;
-    if (fd == worker_->event_fd()) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    if (event.data.u64 == Worker::kUcxEvent) {
       armed_ = false;
       continue;
     }
+    const auto fd = static_cast<int>(event.data.u64);
     if (fd == wake_fd_) {
       Silence(wake_fd_);
       continue;
@@ -348,7 +375,7 @@ bool Engine::CheckFds(int timeout_ms) {
     const auto it = fds_.find(fd);
     if (it == fds_.end()) continue;
     const std::shared_ptr<FdHandler> handler = it->second;
-    (*handler)(events[static_cast<std::size_t>(i)].events);
+    (*handler)(event.events);
     worked = true;
   }
   return worked;
@@ -360,19 +387,20 @@ Engine::TimerId Engine::RunAt(MonotonicTime when, Task task) {
   return id;
 }
 
-void Engine::AddFd(int fd, std::uint32_t events, FdHandler handler) {
+bool Engine::Control(int operation, int fd, std::uint32_t events) const {
   epoll_event event{};
   event.events = events;
-  event.data.fd = fd;
-  CAIRN_CHECK(::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0);
+  event.data.u64 = static_cast<std::uint64_t>(fd);
+  return ::epoll_ctl(epoll_fd_, operation, fd, &event) == 0;
+}
+
+void Engine::AddFd(int fd, std::uint32_t events, FdHandler handler) {
+  CAIRN_CHECK(Control(EPOLL_CTL_ADD, fd, events));
   fds_[fd] = std::make_shared<FdHandler>(std::move(handler));
 }
 
 void Engine::ModifyFd(int fd, std::uint32_t events) {
-  epoll_event event{};
-  event.events = events;
-  event.data.fd = fd;
-  CAIRN_CHECK(::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event) == 0);
+  CAIRN_CHECK(Control(EPOLL_CTL_MOD, fd, events));
 }
 
 void Engine::PauseFd(int fd, std::uint32_t events, Duration pause) {

@@ -43,8 +43,8 @@ class Poller {
   virtual ~Poller() = default;
   // Does what there is to do; how much that was. Cheap if there is nothing.
   virtual unsigned Poll() = 0;
-  // False: Poll finds nothing for as long as nothing is added.
-  [[nodiscard]] virtual bool InUse() const = 0;
+  // How many peers Poll looks after. With 0 it finds nothing for as long as nobody is added.
+  [[nodiscard]] virtual std::size_t Count() const = 0;
   // True: from now on a descriptor shows when there is something to do. False: there is already.
   virtual bool FallAsleep() = 0;
 };
@@ -81,6 +81,8 @@ class Engine {
   }
   // The same for a while: endpoints come or go. (on the engine)
   void Unsettle();
+  // Endpoints that are there: without any, nobody looks out for UCX. (on the engine)
+  void CountEndpoints(int change) { endpoints_ += change; }
   // On the engine, or before anybody else knows it; for the rest of its life.
   void SetPoller(Poller* poller) { poller_ = poller; }
   // From now on the thread always drives: what comes in can't wait for a caller.
@@ -117,9 +119,14 @@ class Engine {
   bool RunTasks();
   bool RunTimers();
   bool CheckFds(int timeout_ms);
+  // epoll_ctl. False: errno says why.
+  [[nodiscard]] bool Control(int operation, int fd, std::uint32_t events) const;
   void Sleep(const std::function<bool()>* done);
-  // Looks out for what a caller waits for, for a moment, if that has paid lately.
-  void Linger(const std::function<bool()>& done);
+  // Looks out for the peers' next words for a moment, if that has paid lately. True if something
+  // came, so that a turn is due.
+  bool Linger();
+  // Peers who may say more while this thread looks out for it.
+  [[nodiscard]] bool FewPeers() const;
   // (the thread, which does not drive) Until there is a reason to drive.
   void StandBack();
   void WakeThread();
@@ -168,6 +175,7 @@ class Engine {
   std::map<TimerId, Task> timers_;
   std::uint64_t next_timer_ = 0;
   int ucx_operations_ = 0;
+  int endpoints_ = 0;
   // UCX's descriptor will show if there is anything to do; nothing has touched UCX since.
   bool armed_ = false;
   unsigned skipped_ = 0;

@@ -277,6 +277,7 @@ void UcxLink::Break(const Status& why) {
 void UcxLink::CloseEndpoint() {
   set_->engine_->Unsettle();
   set_->links_.erase(endpoint_);
+  set_->engine_->CountEndpoints(-1);
   ucp_request_param_t param{};
   param.op_attr_mask =
       UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS;
@@ -352,6 +353,7 @@ Result<std::shared_ptr<Link>> LinkSet::Create(void* endpoint_params, LinkUser* u
   link->endpoint_ = endpoint;
   link->last_heard_ = engine_->Now();
   links_[endpoint] = link.get();
+  engine_->CountEndpoints(1);
   ++undrained_;
   return std::shared_ptr<Link>(std::move(link));
 }

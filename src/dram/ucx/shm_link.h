@@ -89,7 +89,7 @@ class ShmSet final : public Poller {
   std::shared_ptr<Link> Open(ShmParts parts, LinkUser* user);
 
   unsigned Poll() override;
-  [[nodiscard]] bool InUse() const override { return !links_.empty(); }
+  [[nodiscard]] std::size_t Count() const override { return links_.size(); }
   bool FallAsleep() override;
 
  private:

@@ -3,13 +3,17 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <ucp/api/ucp.h>
 #include <ucs/debug/log_def.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 
 #include "src/base/log.h"
 
@@ -129,27 +133,36 @@ RegisteredMemory::~RegisteredMemory() { ucp_mem_unmap(context_->get(), memory_);
 
 Result<std::unique_ptr<Worker>> Worker::Create(std::shared_ptr<Context> context) {
   const BlockedSignals blocked;
-  ucp_worker_params_t params{};
-  params.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
-  params.thread_mode = UCS_THREAD_MODE_SERIALIZED;
-  ucp_worker_h handle = nullptr;
-  if (ucs_status_t s = ucp_worker_create(context->get(), &params, &handle); s != UCS_OK) {
-    return UcsError("UCX can't make a worker", s);
+  const int epoll_fd = ::epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd < 0) {
+    return UnavailableError(std::string("no epoll for UCX: ") + std::strerror(errno));
   }
-  std::unique_ptr<Worker> worker(new Worker(std::move(context), handle));
-  if (ucs_status_t s = ucp_worker_get_efd(handle, &worker->event_fd_); s != UCS_OK) {
-    return UcsError("UCX gives no event descriptor", s);
+  std::unique_ptr<Worker> worker(new Worker(std::move(context), epoll_fd));
+  ucp_worker_params_t params{};
+  // One epoll for UCX and everybody else, instead of one inside the other: a wake-up has one way
+  // less to go.
+  params.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE | UCP_WORKER_PARAM_FIELD_EVENT_FD |
+                      UCP_WORKER_PARAM_FIELD_USER_DATA;
+  params.thread_mode = UCS_THREAD_MODE_SERIALIZED;
+  params.event_fd = epoll_fd;
+  params.user_data = reinterpret_cast<void*>(kUcxEvent);
+  if (ucs_status_t s = ucp_worker_create(worker->context_->get(), &params, &worker->worker_);
+      s != UCS_OK) {
+    return UcsError("UCX can't make a worker", s);
   }
   ucp_worker_attr_t attributes{};
   attributes.field_mask = UCP_WORKER_ATTR_FIELD_MAX_AM_HEADER;
-  if (ucs_status_t s = ucp_worker_query(handle, &attributes); s != UCS_OK) {
+  if (ucs_status_t s = ucp_worker_query(worker->worker_, &attributes); s != UCS_OK) {
     return UcsError("UCX says nothing of its worker", s);
   }
   worker->max_header_bytes_ = attributes.max_am_header;
   return worker;
 }
 
-Worker::~Worker() { ucp_worker_destroy(worker_); }
+Worker::~Worker() {
+  if (worker_ != nullptr) ucp_worker_destroy(worker_);
+  ::close(epoll_fd_);
+}
 
 bool Worker::Arm() { return ucp_worker_arm(worker_) == UCS_OK; }
 

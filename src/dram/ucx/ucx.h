@@ -81,19 +81,22 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   [[nodiscard]] ucp_worker* get() const { return worker_; }
-  // Becomes readable when there is something to progress, once Arm has said true.
-  [[nodiscard]] int event_fd() const { return event_fd_; }
+  // An epoll to which UCX adds what it waits for, and to which others may add theirs. It shows
+  // kUcxEvent when there is something to progress, once Arm has said true.
+  [[nodiscard]] int epoll_fd() const { return epoll_fd_; }
+  // What an event of UCX carries in epoll_data::u64; no descriptor's number.
+  static constexpr std::uint64_t kUcxEvent = ~std::uint64_t{0};
   // The longest header of an active message.
   [[nodiscard]] std::size_t max_header_bytes() const { return max_header_bytes_; }
   // True if it is safe to wait for event_fd: nothing happened since the last progress.
   [[nodiscard]] bool Arm();
 
  private:
-  Worker(std::shared_ptr<Context> context, ucp_worker* worker)
-      : context_(std::move(context)), worker_(worker) {}
+  Worker(std::shared_ptr<Context> context, int epoll_fd)
+      : context_(std::move(context)), epoll_fd_(epoll_fd) {}
   const std::shared_ptr<Context> context_;
-  ucp_worker* const worker_;
-  int event_fd_ = -1;
+  const int epoll_fd_;
+  ucp_worker* worker_ = nullptr;
   std::size_t max_header_bytes_ = 0;
 };
 
