@@ -35,6 +35,8 @@ struct Client::Write {
   std::uint64_t sequence = 0;
   int attempt = 0;
   bool open = false;  // an earlier try may have been applied
+  // Set: sent again whatever became of earlier tries, and how many copies there may be.
+  std::uint64_t* copies = nullptr;
   std::function<void(Outcome, const Answer&)> then;
 };
 
@@ -79,7 +81,7 @@ void Client::End(int lane) {
 
 void Client::Next(int lane) {
   if (finishing_) return;
-  if (session_.value() == 0 && !options_.retry_without_session) {
+  if (session_.value() == 0 && !options_.retry_without_session && !options_.bare) {
     if (opening_session_) return Think(lane);
     ++busy_;
     return OpenSession(lane);
@@ -104,7 +106,7 @@ void Client::Next(int lane) {
   if (dice < 68) return AppendStamp(lane);
   if (dice < 71) return StampValue(lane);
   if (dice < 92) return RunTransaction(lane);
-  if (dice < 99 || !outstanding_.empty()) return UseFamily(lane);
+  if (dice < 99 || !outstanding_.empty() || session_.value() == 0) return UseFamily(lane);
   CloseSession(lane);
 }
 
@@ -164,6 +166,15 @@ void Client::SendWrite(kv::KvOperation operation,
   TryWrite(write);
 }
 
+void Client::InsistOnWrite(kv::KvOperation operation, std::uint64_t* tries,
+                           std::function<void(Outcome, const Answer&)> then) {
+  auto write = std::make_shared<Write>();
+  write->operation = std::move(operation);
+  write->then = std::move(then);
+  write->copies = tries;
+  TryWrite(write);
+}
+
 void Client::TryWrite(const std::shared_ptr<Write>& write) {
   Request request{write->operation, {}};
   if (write->session.value() != 0) {
@@ -189,8 +200,11 @@ void Client::TryWrite(const std::shared_ptr<Write>& write) {
 void Client::OnWriteAnswer(const std::shared_ptr<Write>& write, const Answer& answer) {
   const StatusCode code = answer.ok() ? StatusCode::kOk : answer.status().code();
   if (code == StatusCode::kNotLeader) leader_ = door_->NodeOfHint(answer.status().leader_hint());
-  if (!answer.ok() && answer.status().maybe_applied()) write->open = true;
+  const bool unknown = !answer.ok() && answer.status().maybe_applied();
+  if (unknown) write->open = true;
+  if (unknown && write->copies != nullptr) ++*write->copies;
   const bool may_retry = write->session.value() != 0 || options_.retry_without_session ||
+                         write->copies != nullptr ||
                          !write->open;  // surely not applied: it may be tried again
   if (IsTransient(code) && may_retry && write->attempt < kWriteAttempts) {
     const Duration pause = milliseconds(5 + random_.Below(100 << std::min(write->attempt, 4)));
@@ -245,7 +259,11 @@ void Client::FinishWrite(const std::shared_ptr<Write>& write, const Answer& answ
     Learn(std::get<kv::WriteResult>(*answer).version);
     write->then(Outcome::kOk, answer);
   } else {
-    write->then(write->open && !settled ? Outcome::kUnknown : Outcome::kFailed, answer);
+    // What is said of a try without a session says nothing of earlier ones.
+    const bool bare = write->session.value() == 0;
+    const bool unknown = write->open && (bare || !settled);
+    if (unknown && bare) effects_->Count(Effect::kBareWriteUnknown);
+    write->then(unknown ? Outcome::kUnknown : Outcome::kFailed, answer);
   }
 }
 

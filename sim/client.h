@@ -56,6 +56,9 @@ struct ClientOptions {
   // The numbers of the operations that it does, ascending; nothing: all. The others are passed over
   // in silence, and those that stay are what they would have been.
   std::optional<std::vector<std::uint64_t>> only;
+  // Never opens a session: each write is sent once, and again only if it surely had no effect; some
+  // appends are sent until they are acknowledged, and may be there as often as they were sent.
+  bool bare = false;
   // Test-only faults of the client: the checks must find what is applied twice.
   bool retry_without_session = false;
 };
@@ -95,6 +98,9 @@ class Client {
   // Sends a write until its fate is known; `then` gets the outcome and the answer, maybe_applied()
   // if it stays unknown.
   void SendWrite(kv::KvOperation operation, std::function<void(Outcome, const Answer&)> then);
+  // The same without a session, again and again; `tries` becomes how often it may be applied.
+  void InsistOnWrite(kv::KvOperation operation, std::uint64_t* tries,
+                     std::function<void(Outcome, const Answer&)> then);
   void TryWrite(const std::shared_ptr<Write>& write);
   void OnWriteAnswer(const std::shared_ptr<Write>& write, const Answer& answer);
   void FinishWrite(const std::shared_ptr<Write>& write, const Answer& answer, bool settled);

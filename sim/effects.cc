@@ -36,6 +36,11 @@ constexpr std::array<Words, kEffects> kWords = {{
     {"transfers_done", "transfers of leadership that came about"},
     {"changes_done", "changes of members that came to their end"},
     {"changes_outlived", "of them under another leader than they began under"},
+    {"forwarders_lost",
+     "processes that ended while they waited for the answer to a forwarded write"},
+    {"forwards_repeated", "forwarded writes that were put to a second leadership"},
+    {"bare_forwards", "writes without a session that had to be forwarded"},
+    {"bare_writes_unknown", "writes without a session whose fate stayed unknown"},
     {"retries_answered", "commands sent again that got their first answer"},
 }};
 static_assert(!kWords.back().name.empty(), "an effect has no name");

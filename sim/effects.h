@@ -50,8 +50,14 @@ enum class Effect : std::uint8_t {
   kChangeDone,         // a change of members came to its end
   kChangeOutlived,     // ... under another leader than it began under
 
+  // ---- Writes on their way to the leader
+  kForwarderLost,    // a process ended that waited for the leader's answer to a write
+  kForwardRepeated,  // a forwarded write was put to a second leadership
+  kBareForward,      // a write without a session came to a node that had to forward it
+
   // ---- Clients
-  kRetryAnswered,  // a command of a session was sent again and got its first answer
+  kBareWriteUnknown,  // the fate of a write without a session stayed unknown
+  kRetryAnswered,     // a command of a session was sent again and got its first answer
   kCount
 };
 inline constexpr std::size_t kEffects = static_cast<std::size_t>(Effect::kCount);

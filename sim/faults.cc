@@ -47,11 +47,7 @@ void World::Strike(const Fault& fault) {
       scheduler_.After(fault.lasts / 4, [this, id] { Restart(id); });
       return;
     case FaultKind::kPause:
-      if (!target.running()) return;
-      target.Pause();
-      scheduler_.After(fault.lasts, [this, id, life = target.life()] {
-        if (node(id).life() == life) node(id).Resume();
-      });
+      if (target.running()) Pause(id, fault.lasts);
       return;
     case FaultKind::kFlush:
       if (target.serving()) target.replica()->Flush(nullptr);
@@ -77,6 +73,9 @@ void World::Strike(const Fault& fault) {
       return;
     case FaultKind::kCutInstall:
       cut_next_install_ = static_cast<std::uint64_t>(fault.amount);
+      return;
+    case FaultKind::kForwardFate:
+      forward_fate_ = &fault;
       return;
     case FaultKind::kFallBehind:
       return FallBehind(fault, target);
@@ -141,6 +140,55 @@ void World::FallBehind(const Fault& fault, SimNode& target) {
 void World::OnSnapshot(NodeId id, std::uint64_t* cut) {
   if (*cut == 0 || healing_) return;
   node(id).disk()->PowerOffAt(std::exchange(*cut, 0));
+}
+
+// A write was sent to the node that leads. What becomes of those two, in a moment in which the
+// write may be in the log and its answer not yet on its way.
+void World::OnForward(NodeId from, NodeId to) {
+  enum class ForwardFate : std::uint8_t {
+    kForwarderEnds,
+    kLeaderEnds,
+    kLeaderStops,
+    kLeaderCutOff
+  };
+  if (forward_fate_ == nullptr || healing_) return;
+  const Fault& fault = *std::exchange(forward_fate_, nullptr);
+  const auto fate = static_cast<ForwardFate>(fault.amount);
+  scheduler_.After(
+      scheduler_.Between(microseconds(50), milliseconds(3)), [this, &fault, fate, from, to] {
+        const NodeId id = fate == ForwardFate::kForwarderEnds ? from : to;
+        SimNode& target = node(id);
+        if (healing_ || !target.running()) return;
+        switch (fate) {
+          case ForwardFate::kForwarderEnds:
+          case ForwardFate::kLeaderEnds:
+            return Down(id, CrashMode::kKeepUnsynced, fault.lasts / 4);
+          case ForwardFate::kLeaderStops:
+            return Pause(id, fault.lasts);
+          case ForwardFate::kLeaderCutOff:
+            break;
+        }
+        // It hears nobody; what it says is heard for a moment more.
+        for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
+          if (NodeId(n) == id) continue;
+          network_.Cut(NodeId(n), id);
+          scheduler_.After(milliseconds(1), [this, id, n] { network_.Cut(id, NodeId(n)); });
+          scheduler_.After(fault.lasts + milliseconds(2), [this, id, n] {
+            if (healing_) return;
+            network_.Mend(NodeId(n), id);
+            network_.Mend(id, NodeId(n));
+          });
+        }
+      });
+}
+
+// SIGSTOP for a while.
+void World::Pause(NodeId id, Duration lasts) {
+  SimNode& target = node(id);
+  target.Pause();
+  scheduler_.After(lasts, [this, id, life = target.life()] {
+    if (node(id).life() == life) node(id).Resume();
+  });
 }
 
 // What an operator does with a disk that is dead: the node gets an empty one, and is somebody new.

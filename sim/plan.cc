@@ -36,6 +36,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(FaultKind::kCoun
     "all links lose and delay frames",
     "slow links of",
     "flush of",
+    "the next forwarded write loses its way, first",
     "leadership goes to",
     "disk replaced by an empty one at",
     "no vote for a while for"};
@@ -70,6 +71,7 @@ int WeightOf(FaultKind kind, bool alone) {
       return alone ? 0 : 12;
     case FaultKind::kRemoveVoter:
     case FaultKind::kLossy:
+    case FaultKind::kForwardFate:
       return alone ? 0 : 6;
     case FaultKind::kFallBehind:
       return alone ? 0 : 8;
@@ -117,6 +119,12 @@ Fault MakeFault(Random& random, const Plan& plan, Duration at) {
       break;
     case FaultKind::kPowerCutAll:
       fault.amount = static_cast<std::int64_t>(1 + random.Below(4));
+      break;
+    case FaultKind::kFallBehind:
+      fault.lasts += seconds(3);
+      break;
+    case FaultKind::kForwardFate:
+      fault.amount = static_cast<std::int64_t>(random.Below(4));
       break;
     case FaultKind::kCutTransfer:
     case FaultKind::kCutInstall:
@@ -179,15 +187,16 @@ Plan MakePlan(std::uint64_t seed) {
   plan.duration = seconds(60 * minutes);
   const int clients = static_cast<int>(3 + random.Below(4));
   for (int c = 0; c < clients; ++c) plan.clients.push_back(c);
+  plan.first_bare_client = random.OneIn(1, 2) ? clients - 1 : clients;
   plan.lanes = static_cast<int>(1 + random.Below(3));
   plan.think_most = milliseconds(60 * clients * plan.lanes) * minutes;
 
   // Two clocks that drift so far from each other are nearly as far apart as leases allow.
   plan.most_drift_ppm = random.OneIn(1, 2) ? 24'000 : 100;
   plan.drift_at_bound = plan.most_drift_ppm == 24'000 && random.OneIn(1, 2);
-  plan.max_journal_bytes = (8 << 10) << random.Below(5);
+  plan.max_journal_bytes = (2 << 10) << random.Below(7);
   // Where nothing is kept for those who were away, they need snapshots.
-  plan.retain_journal_bytes = random.OneIn(1, 2) ? 0 : 1 << 20;
+  plan.retain_journal_bytes = random.OneIn(2, 3) ? 0 : 1 << 20;
   plan.segment_bytes = (4 << 10) << random.Below(3);
   plan.max_batch_size = static_cast<std::uint32_t>(1 + random.Below(20));
   plan.leases = random.OneIn(1, 3);

@@ -38,6 +38,7 @@ enum class FaultKind : std::uint8_t {
   kLossy,        // all links lose, double and delay frames
   kSlowLinks,    // links of `node` are slow and narrow
   kFlush,        // the engine is flushed, the journal cut
+  kForwardFate,  // the next write that is forwarded loses its way: see ForwardFate in faults.cc
   kTransfer,     // leadership is to go to `node`
   kWipe,         // the disk is replaced by an empty one; back as a new incarnation
   kRemoveVoter,  // `node` becomes a learner for `lasts`, then a voter again
@@ -74,6 +75,8 @@ struct Plan {
   std::vector<int> clients;
   // If set, clients do these operations alone, and each of them as they would among all.
   std::optional<std::vector<OperationNumber>> operations;
+  // Clients with this number and above never open a session.
+  int first_bare_client = 0;
   int lanes = 2;
   Duration think_most{0};
   std::vector<Fault> faults;

@@ -106,6 +106,11 @@ INSTANTIATE_TEST_SUITE_P(
                 PlantedBug::kDedupeOff,
                 10,
                 {Kind::kWrongSession, Kind::kStampsWrong, Kind::kWrongData}},
+        Planted{"ForwardTwice",
+                PlantedBug::kForwardTwice,
+                40,
+                {Kind::kStampsWrong, Kind::kBrokenPromise, Kind::kNotLinearizable,
+                 Kind::kNotSerializable}},
         Planted{"ConflictRangeIgnored",
                 PlantedBug::kConflictRangeIgnored,
                 20,
@@ -134,7 +139,7 @@ TEST(WorldBug, RetriesThatAreAppliedTwiceAreFound) {
 
 TEST(WorldBug, AReplayThatDiffersIsToldWithSlotAndHashes) {
   SimulationOptions options;
-  options.world_bug = WorldBug::kReplayLosesEntry;
+  options.world_bug = WorldBug::kReplayLosesEntries;
   const SimulationReport report = RunSeed(1, options);
   EXPECT_EQ(report.kind, Kind::kStatesDiffer);
   EXPECT_EQ(report.replayed, RunSeed(1).replayed);

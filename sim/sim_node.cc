@@ -1,17 +1,29 @@
 #include "sim/sim_node.h"
 
+#include <xxhash.h>
+
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "src/base/check.h"
+#include "src/replication/forward_messages.h"
 #include "src/replication/peer_frame.h"
 #include "src/replication/snapshot_messages.h"
 
 namespace cairn::sim {
+
+using replication::FrameKind;
+
 namespace {
 
 constexpr char kDataFolder[] = "/node";
 constexpr char kJournalFolder[] = "/node/journal";
+
+bool IsWatched(const std::string& frame) {
+  const std::optional<FrameKind> kind = replication::KindOf(frame);
+  return kind == FrameKind::kSnapshotAck || kind == FrameKind::kForwardRequest;
+}
 
 // A file whose Sync does nothing and says that all is well.
 class LyingFile final : public File {
@@ -79,17 +91,18 @@ class SimNode::Transport final : public transport::PeerTransport {
   ~Transport() override { node_->world_.network->SetReceiver(node_->id(), nullptr); }
 
   void Send(NodeId to, transport::Lane, std::string frame) override {
-    if (replication::KindOf(frame) == replication::FrameKind::kSnapshotAck) {
-      node_->OnSnapshotAck(frame);
-    }
     node_->world_.invariants->Sends(node_->id(), frame);
+    const std::string copy = IsWatched(frame) ? frame : std::string();
     node_->world_.network->Send(node_->id(), to, std::move(frame));
+    if (!copy.empty()) node_->Watch(to, copy);
   }
   void SetReceiver(Receiver receiver) override {
     if (!receiver) return node_->world_.network->SetReceiver(node_->id(), nullptr);
     node_->world_.network->SetReceiver(
-        node_->id(), [net = net_, shared = std::make_shared<const Receiver>(std::move(receiver))](
-                         NodeId from, std::string frame) {
+        node_->id(),
+        [node = node_, net = net_, shared = std::make_shared<const Receiver>(std::move(receiver))](
+            NodeId from, std::string frame) {
+          if (replication::KindOf(frame) == FrameKind::kForwardResponse) node->Watch(from, frame);
           net->Post([shared, from, frame = std::move(frame)]() mutable {
             (*shared)(from, std::move(frame));
           });
@@ -225,20 +238,58 @@ void SimNode::LookAtEngine() {
 void SimNode::CountEnd() {
   world_.group->Ended(id());
   if (process_->receiving) world_.effects->Count(Effect::kCutInTransfer);
+  const MonotonicTime now = world_.scheduler->now();
+  const bool forwards = std::any_of(process_->forwards.begin(), process_->forwards.end(),
+                                    [now](const auto& f) { return f.second.deadline > now; });
+  if (forwards) world_.effects->Count(Effect::kForwarderLost);
   if (process_->installs > process_->replica->status().snapshots_installed) {
     world_.effects->Count(Effect::kCutInInstall);
   }
 }
 
-void SimNode::OnSnapshotAck(const std::string& frame) {
+void SimNode::Watch(NodeId peer, const std::string& frame) {
   const auto decoded = replication::DecodeFrame(frame);
   CAIRN_CHECK(decoded.ok(), "a node sends frames that can't be read");
-  const auto ack = replication::DecodeSnapshotAck(decoded->body);
+  switch (decoded->header.kind) {
+    case FrameKind::kSnapshotAck:
+      return OnSnapshotAck(decoded->body);
+    case FrameKind::kForwardRequest:
+      return OnForwardRequest(peer, decoded->body);
+    case FrameKind::kForwardResponse:
+      return OnForwardResponse(decoded->body);
+    default:
+      return;
+  }
+}
+
+void SimNode::OnSnapshotAck(std::string_view body) {
+  const auto ack = replication::DecodeSnapshotAck(body);
   CAIRN_CHECK(ack.ok(), "a node sends frames that can't be read");
   const bool receiving = ack->verdict == replication::SnapshotAck::Verdict::kGoOn;
   const bool begins = receiving && !process_->receiving;
   process_->receiving = receiving;
   if (begins && on_transfer_) on_transfer_();
+}
+
+void SimNode::OnForwardRequest(NodeId to, std::string_view body) {
+  const auto request = replication::DecodeForwardRequest(body);
+  CAIRN_CHECK(request.ok(), "a node sends frames that can't be read");
+  auto& forwards = process_->forwards;
+  const std::uint64_t digest = XXH3_64bits(request->command.data(), request->command.size());
+  const bool again = std::any_of(forwards.begin(), forwards.end(), [&](const auto& forward) {
+    return forward.second.digest == digest && forward.second.epoch != request->epoch;
+  });
+  if (again) world_.effects->Count(Effect::kForwardRepeated);
+  std::erase_if(forwards, [&](const auto& forward) {
+    return forward.first < request->floor || forward.second.digest == digest;
+  });
+  forwards[request->id] = {request->epoch, digest, world_.scheduler->now() + request->time_left};
+  if (on_forward_) on_forward_(to);
+}
+
+void SimNode::OnForwardResponse(std::string_view body) {
+  const auto response = replication::DecodeForwardResponse(body);
+  if (response.ok() && process_ != nullptr) process_->forwards.erase(response->id);
 }
 
 // ---- Ends

@@ -7,9 +7,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "sim/effects.h"
@@ -104,6 +106,8 @@ class SimNode {
   // empty.
   void OnInstall(std::function<void()> hook) { on_install_ = std::move(hook); }
   void OnTransfer(std::function<void()> hook) { on_transfer_ = std::move(hook); }
+  // Runs when the process has sent a write to the node that leads. May be empty.
+  void OnForward(std::function<void(NodeId to)> hook) { on_forward_ = std::move(hook); }
   FaultFileSystem* disk() { return &disk_; }
   storage::EngineShelf* engines() { return &engines_; }
   // The one that the process runs on, or ran on last; null before the first start.
@@ -113,6 +117,13 @@ class SimNode {
  private:
   class LyingFileSystem;
   class Transport;
+
+  // A write that was sent to a leader, until it is answered or given up.
+  struct Forward {
+    Epoch epoch;  // of the leadership
+    std::uint64_t digest = 0;
+    MonotonicTime deadline;
+  };
 
   // Everything that a process holds.
   struct Process {
@@ -135,6 +146,7 @@ class SimNode {
     bool receiving = false;
     std::uint64_t installs = 0;  // begun
     bool engine_full = false;
+    std::map<std::uint64_t, Forward> forwards;  // by id
   };
 
   replication::ReplicaEnvironment EnvironmentOf(Process* process);
@@ -142,7 +154,11 @@ class SimNode {
   // The process is about to be gone.
   void CountEnd();
   // It told a peer how far a snapshot has arrived.
-  void OnSnapshotAck(const std::string& frame);
+  void OnSnapshotAck(std::string_view body);
+  void OnForwardRequest(NodeId to, std::string_view body);
+  void OnForwardResponse(std::string_view body);
+  // Looks at what the process sends, and at what arrives for it.
+  void Watch(NodeId peer, const std::string& frame);
 
   const SimWorld world_;
   SimNodeOptions options_;  // constant but for the incarnation
@@ -153,6 +169,7 @@ class SimNode {
   std::optional<Pace> slow_disk_;
   std::function<void()> on_install_;
   std::function<void()> on_transfer_;
+  std::function<void(NodeId to)> on_forward_;
   std::unique_ptr<Process> process_;
   bool failed_ = false;
   std::uint64_t life_ = 0;

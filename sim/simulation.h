@@ -29,7 +29,7 @@ enum class WorldBug : std::uint8_t {
   kNone,
   kDiskLies,
   kRetryWithoutSession,
-  kReplayLosesEntry  // what is replayed at the end lacks an entry
+  kReplayLosesEntries  // what is replayed at the end lacks the entries of its second half
 };
 
 struct SimulationOptions {

@@ -277,18 +277,24 @@ void Client::AppendStamp(int lane) {
   Begin(&record.when);
   Trace("append " + record.token);
   const std::string prefix = kLog + record.token + "/";
-  SendWrite(kv::SetVersionstampedKey{prefix + std::string(10, '\0'), "x", {}},
-            [this, lane, record](Outcome outcome, const Answer& answer) mutable {
-              record.outcome = outcome;
-              if (outcome != Outcome::kUnknown) Close(&record.when);
-              if (answer.ok()) {
-                record.version = CommitOf(answer);
-                record.generated = std::get<kv::WriteResult>(*answer).generated;
-              }
-              Trace("append " + record.token + " ends " + Ending(outcome, answer));
-              history_->stamps.push_back(std::move(record));
-              End(lane);
-            });
+  kv::SetVersionstampedKey append{prefix + std::string(10, '\0'), "x", {}};
+  const auto copies = std::make_shared<std::uint64_t>(1);
+  auto then = [this, lane, record, copies](Outcome outcome, const Answer& answer) mutable {
+    record.outcome = outcome;
+    record.most = *copies;
+    if (outcome != Outcome::kUnknown) Close(&record.when);
+    if (answer.ok()) {
+      record.version = CommitOf(answer);
+      record.generated = std::get<kv::WriteResult>(*answer).generated;
+    }
+    Trace("append " + record.token + " ends " + Ending(outcome, answer));
+    history_->stamps.push_back(std::move(record));
+    End(lane);
+  };
+  if (options_.bare && random_.OneIn(1, 4)) {
+    return InsistOnWrite(std::move(append), copies.get(), std::move(then));
+  }
+  SendWrite(std::move(append), std::move(then));
 }
 
 // A versionstamped value: the stamp must be the version that a read says it was written at.

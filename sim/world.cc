@@ -46,6 +46,7 @@ World::World(const Plan& plan, const SimulationOptions& options)
     const SimWorld world{&scheduler_, &network_, &invariants_, &group_, &report_.effects};
     nodes_.push_back(std::make_unique<SimNode>(world, NodeOptions(NodeId(n))));
     nodes_.back()->OnTransfer([this, n] { OnSnapshot(NodeId(n), &cut_next_transfer_); });
+    nodes_.back()->OnForward([this, n](NodeId to) { OnForward(NodeId(n), to); });
     nodes_.back()->OnInstall([this, n] { OnSnapshot(NodeId(n), &cut_next_install_); });
   }
   SetUpStory();
@@ -176,6 +177,10 @@ void World::Serve(const std::shared_ptr<Pending>& pending) {
     });
   });
   const kv::KvOperation& operation = pending->request.operation;
+  const bool bare = context.session.value() == 0 && !kv::is_read_only(operation);
+  if (bare && context.allow_forwarding && invariants_.leader() != target.id()) {
+    report_.effects.Count(Effect::kBareForward);
+  }
   target.routing()->Execute(context, operation,
                             [this, pending](Answer answer) { Reply(pending, std::move(answer)); });
 }
@@ -219,6 +224,7 @@ SimulationReport World::Run() {
       client.seed = plan_.seed;
       client.lanes = plan_.lanes;
       client.think_most = plan_.think_most;
+      client.bare = number >= plan_.first_bare_client;
       if (plan_.operations) {
         client.only.emplace();
         for (const OperationNumber& operation : *plan_.operations) {

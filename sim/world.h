@@ -69,6 +69,8 @@ class World final : public Door {
   void FallBehind(const Fault& fault, SimNode& target);
   void OnSnapshot(NodeId id, std::uint64_t* cut);
   void ReplaceDisk(NodeId id);
+  void OnForward(NodeId from, NodeId to);
+  void Pause(NodeId id, Duration lasts);
   void SetCut(const Fault& fault, NodeId id, bool cut);
   void Flap(const Fault& fault, NodeId id, MonotonicTime until, bool cut);
   void SetAllLinks(const LinkQuality& quality);
@@ -108,6 +110,7 @@ class World final : public Door {
   // The next snapshot that arrives, or is installed, meets a power cut at so many file operations.
   std::uint64_t cut_next_transfer_ = 0;
   std::uint64_t cut_next_install_ = 0;
+  const Fault* forward_fate_ = nullptr;  // of the next write that is forwarded
   // The last message of each kind from one node to another, for those who tell the story.
   std::map<std::tuple<int, int, std::string>, std::string> last_messages_;
   MonotonicTime members_changed_;  // when a change of members was last asked for

@@ -185,7 +185,7 @@ Result<std::uint64_t> World::Replay(Slot last,
     if (!chosen.entry.payload) return wrong("was committed by nobody who had its payload");
     next = next.Next();
     consensus::Entry entry = chosen.entry;
-    if (options_.world_bug == WorldBug::kReplayLosesEntry && slot == Slot(last.value() / 2)) {
+    if (options_.world_bug == WorldBug::kReplayLosesEntries && slot.value() * 2 > last.value()) {
       entry.kind = consensus::EntryKind::kNoOp;
       entry.payload = std::make_shared<std::string>();
     }

@@ -101,13 +101,15 @@ struct TransactionRecord {
 };
 
 // An append to the log of versionstamped keys: `token` is unique, and one key with it must exist
-// if the append was acknowledged, none if it failed, one at most otherwise.
+// if the append was acknowledged, none if it failed, one at most otherwise. One that was sent again
+// without a session, though earlier tries may have been applied, may be there `most` times.
 struct StampRecord {
   Interval when;
   std::string token;
   Outcome outcome = Outcome::kUnknown;
   Version version;        // kOk
   std::string generated;  // kOk: the key that was made
+  std::uint64_t most = 1;
 };
 
 struct History {

@@ -304,13 +304,15 @@ std::string CheckStamps(const History& history) {
     const auto it = found.find(s.token);
     const std::size_t count = it == found.end() ? 0 : it->second.size();
     const std::string name = "the append of " + s.token + " (" + s.when.Describe() + ")";
-    if (count > 1) return name + " was applied " + std::to_string(count) + " times";
+    if (count > s.most) return name + " was applied " + std::to_string(count) + " times";
     if (s.outcome == Outcome::kFailed && count != 0) return name + " failed, and is there";
     if (s.outcome != Outcome::kOk) continue;
     if (count == 0) return name + " was acknowledged, and is not there";
-    const std::string& key = it->second.front();
-    if (key != s.generated) return name + " was answered with another key than is there";
-    if (VersionOfStamp(key.substr(key.size() - 10)) != s.version) {
+    const std::vector<std::string>& keys = it->second;
+    if (std::find(keys.begin(), keys.end(), s.generated) == keys.end()) {
+      return name + " was answered with another key than is there";
+    }
+    if (VersionOfStamp(s.generated.substr(s.generated.size() - 10)) != s.version) {
       return name + " has a stamp that is not its version " + ToString(s.version);
     }
   }

@@ -219,6 +219,17 @@ TEST_F(StampsTest, FailedAppendsAreNotThere) {
   ExpectWrong(CheckStamps(history_), "failed, and is there");
 }
 
+TEST_F(StampsTest, AppendsSentAgainMayBeThereAsOftenAsTheyWereSent) {
+  Append("a", 7);
+  history_.stamps.back().most = 2;
+  history_.final_stamps = {KeyOf("a", 5), KeyOf("a", 7)};
+  EXPECT_EQ(CheckStamps(history_), "");
+  history_.final_stamps = {KeyOf("a", 5), KeyOf("a", 6)};
+  ExpectWrong(CheckStamps(history_), "answered with another key");
+  history_.final_stamps = {KeyOf("a", 5), KeyOf("a", 6), KeyOf("a", 7)};
+  ExpectWrong(CheckStamps(history_), "was applied 3 times");
+}
+
 TEST_F(StampsTest, StampsAreTheVersionsOfTheirCommits) {
   Append("a", 5);
   history_.stamps.back().version = Version(6);

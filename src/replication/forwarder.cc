@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "src/base/check.h"
+#include "src/base/planted_bug.h"
 
 namespace cairn::replication {
 namespace {
@@ -100,7 +101,7 @@ std::uint64_t Forwarder::FirstOutstanding() const {
 }
 
 bool Forwarder::Number(Item* item, MonotonicTime now) {
-  if (!item->own_session || item->numbered) return true;
+  if (!item->own_session || item->numbered || Planted(PlantedBug::kForwardTwice)) return true;
   if (!SessionUsable(now)) {
     OpenSession(now);
     return false;
@@ -215,7 +216,8 @@ void Forwarder::Retry(Items::iterator it, MonotonicTime now, bool may_be_applied
   items_.erase(it);
   const bool same_leader = item.sent_to == leader_;
   // Without a session a second copy could be applied too.
-  const bool protected_by_session = item.command.session.value() != 0 || item.waiter == 0;
+  const bool protected_by_session =
+      item.command.session.value() != 0 || item.waiter == 0 || Planted(PlantedBug::kForwardTwice);
   if (may_be_applied && !protected_by_session) {
     waiters_->AnswerWrite(
         item.waiter,
