@@ -3,8 +3,10 @@
 //
 //   cairn-load --system cairn --port 9090 --clients 64 --seconds 10 --read-percent 0
 //   cairn-load --system cairn --port 9090,9091,9092 --read-percent 100 --read-level read_index
+//   cairn-load --system cairn-grpc --port 50051 --read-percent 100 --read-level leader
 //   cairn-load --system etcd --port 2379 --fill --keys 100000
-//   cairn-load --system cairn --port 9090 --scan       reads every key, page by page
+//   cairn-load --system cairn --port 9090 --scan       reads every key, page by page;
+//                                                   with cairn-grpc as one stream
 //   cairn-load --system dram --spec '{"remote_addr": "127.0.0.1:12345"}'
 //   cairn-load --system redis --port 6379, or --unix /run/redis.sock; memcached alike
 #include <CLI/CLI.hpp>
@@ -19,6 +21,7 @@
 #include "bench/load/driver.h"
 #include "bench/load/scan.h"
 #include "bench/load/workload.h"
+#include "src/base/abseil/lock_checks.h"
 
 namespace {
 
@@ -35,15 +38,17 @@ struct Flags {
   bool fill = false;
   bool scan = false;
   bool serializable_reads = false;
+  std::size_t channels = 0;
   std::string unix_path;
   cairn::bench::DramDriverOptions dram;
   LoadOptions load;
 };
 
 void Declare(CLI::App& app, Flags& flags) {
-  app.add_option("--system", flags.system,
-                 "cairn (or any TransactionalKV server), etcd, dram, redis or memcached")
-      ->check(CLI::IsMember({"cairn", "etcd", "dram", "redis", "memcached"}));
+  app.add_option(
+         "--system", flags.system,
+         "cairn (or any TransactionalKV server), cairn-grpc, etcd, dram, redis or memcached")
+      ->check(CLI::IsMember({"cairn", "cairn-grpc", "etcd", "dram", "redis", "memcached"}));
   app.add_option("--host", flags.host, "loopback address of the server");
   app.add_option("--port", flags.ports, "ports of the servers; connections take turns")
       ->delimiter(',');
@@ -55,6 +60,8 @@ void Declare(CLI::App& app, Flags& flags) {
       ->check(CLI::IsMember({"local", "leader", "read_index"}));
   app.add_option("--clients", flags.load.clients, "threads, each with its own connection")
       ->check(CLI::Range(1, 4096));
+  app.add_option("--channels", flags.channels,
+                 "cairn-grpc, etcd: channels that all clients share; 0: one a client");
   app.add_option("--seconds", flags.load.measure_s, "length of the measured part");
   app.add_option("--warmup", flags.load.warmup_s, "seconds before it");
   app.add_option("--keys", flags.load.keys, "size of the key space")->check(CLI::PositiveNumber);
@@ -63,7 +70,7 @@ void Declare(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(0, 100));
   app.add_option("--seed", flags.load.seed, "of the keys and values");
   app.add_flag("--fill", flags.fill, "set every key once instead");
-  app.add_flag("--scan", flags.scan, "read every key with getRange pages instead (cairn only)");
+  app.add_flag("--scan", flags.scan, "read every key instead (cairn, cairn-grpc)");
   app.add_flag("--serializable-reads", flags.serializable_reads,
                "etcd: Gets that its node answers alone");
 }
@@ -111,13 +118,21 @@ cairn::Result<std::unique_ptr<cairn::bench::Driver>> MakeDriver(const Flags& fla
   if (flags.system == "redis") return cairn::bench::MakeRedisDriver(peer);
   if (flags.system == "memcached") return cairn::bench::MakeMemcachedDriver(peer);
   if (flags.system == "etcd") {
-    return cairn::bench::MakeEtcdDriver(endpoints, flags.serializable_reads);
+    return cairn::bench::MakeEtcdDriver(endpoints, flags.channels, flags.serializable_reads);
+  }
+  if (flags.system == "cairn-grpc") {
+    return cairn::bench::MakeGrpcDriver(endpoints, flags.channels, flags.read_level);
   }
   return cairn::bench::MakeThriftDriver(endpoints, flags.read_level);
 }
 
 int RunScan(const Flags& flags) {
-  auto scanned = cairn::bench::ScanAll(flags.host, flags.ports.front());
+  if (flags.ports.empty()) {
+    return Fail(cairn::InvalidArgumentError("--port says where the server listens"));
+  }
+  auto scanned = flags.system == "cairn-grpc"
+                     ? cairn::bench::ScanAllOverGrpc(flags.host, flags.ports.front())
+                     : cairn::bench::ScanAll(flags.host, flags.ports.front());
   if (!scanned.ok()) return Fail(scanned.status());
   std::cout << json{{"keys", scanned->keys},
                     {"bytes", scanned->bytes},
@@ -134,6 +149,7 @@ int main(int argc, char** argv) {
   Flags flags;
   Declare(app, flags);
   CLI11_PARSE(app, argc, argv);
+  cairn::SkipAbseilLockChecks();
   if (flags.scan) return RunScan(flags);
   const auto driver = MakeDriver(flags);
   if (!driver.ok()) return Fail(driver.status());

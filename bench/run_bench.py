@@ -184,6 +184,17 @@ class Bench:
 PARTS = ("sets", "syncs", "gets", "engine", "memory")
 
 
+def earlier(file, now):
+    """The results in `file`, if they are of the commit and the shape of the run that begins."""
+    found = json.loads(file.read_text())
+    for what, then, today in (("commit", found["machine"]["commit"], now["machine"]["commit"]),
+                              ("rounds", found["rounds"], now["rounds"]),
+                              ("seconds", found["seconds"], now["seconds"])):
+        if then != today:
+            raise RuntimeError(f"--join: {file} is of {what} {then}, not {today}")
+    return found
+
+
 def main(kind, parts, pages, description):
     """Runs `parts` of a bench of class `kind`; `pages` renders the results (report.py or alike)."""
     parser = argparse.ArgumentParser(description=description)
@@ -195,14 +206,20 @@ def main(kind, parts, pages, description):
     parser.add_argument("--only", choices=parts, action="append", help="one part, not all")
     parser.add_argument("--command", default=" ".join(sys.argv), help="as the page will name it")
     parser.add_argument("--note", default="", help="a sentence about the circumstances")
+    parser.add_argument("--join", action="store_true",
+                        help="parts that are not measured now are those of the last run, which must "
+                             "be of the same commit")
     arguments = parser.parse_args()
     bench = kind(arguments)
     bench.scratch.mkdir(parents=True, exist_ok=True)
     bench.results["machine"] = report.machine(bench.scratch)
     bench.results["note"] = arguments.note
+    kept = bench.scratch / f"{pages.NAME}.json"
+    before = earlier(kept, bench.results) if arguments.join else {}
     for part in arguments.only or parts:
         getattr(bench, part)()
-    (bench.scratch / f"{pages.NAME}.json").write_text(json.dumps(bench.results, indent=1))
+    bench.results = {**before, **bench.results}
+    kept.write_text(json.dumps(bench.results, indent=1))
     text = report.render(bench.results, arguments.command, pages.SECTIONS)
     print(text)
     if arguments.docs:

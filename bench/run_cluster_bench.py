@@ -34,7 +34,7 @@ SYNC_CALLS = ("fsync", "fdatasync")
 class ClusterBench(run_bench.Bench):
     def load(self, server, *flags, ports=None, **options):
         """One run of the loader, against the leader unless `ports` says otherwise."""
-        return super().load(_At(server, ports or server.port), *flags, **options)
+        return super().load(servers.At(server.system, ports or server.port), *flags, **options)
 
     def clusters(self, name):
         return (servers.cairn_cluster(self.bin, self.folder(f"cairn-{name}")),
@@ -155,14 +155,6 @@ class ClusterBench(run_bench.Bench):
                 found[cluster.system] = {"together": cluster.pss_mib(), "rss": cluster.rss_mib()}
         self.say(f"three empty nodes, MiB: {found}")
         self.results["cluster_memory"] = found
-
-
-class _At:
-    """A server as Bench.load wants it, with other ports."""
-
-    def __init__(self, server, ports):
-        self.system = server.system
-        self.port = ports
 
 
 def _calls(counts):

@@ -5,22 +5,35 @@
 #   scripts/bench.sh                    all of it
 #   scripts/bench.sh --no-docs ...      prints the figures, and leaves the page alone
 #   scripts/bench.sh --only sets ...    one part: sets, syncs, gets, engine or memory (prints only)
+#   scripts/bench.sh --front ...        gRPC beside etcd and Redis, the C++ client, the metrics; with
+#                                       --only: sets, gets, scan, client, scrape or ycsb.
 #   scripts/bench.sh --cluster ...      three nodes beside three etcd nodes; with --only: writes, reads,
 #                                       syncs, failover, catch_up or memory. Takes half an hour.
 #   scripts/bench.sh --dram ...         the memory plane beside UCX itself, Redis and memcached; with
 #                                       --only: small, large, streams, round_trips, zarr, rest,
 #                                       overhead, fragmentation or nodes. Takes about 40 minutes.
+#   scripts/bench.sh --join --only ...  measures one part, takes the others from the last run of the same
+#                                       commit, and writes all of them: a run in pieces
 #   scripts/bench.sh --rounds 3 --seconds 5     shorter (default: 5 rounds of 10 s)
 #   scripts/bench.sh --note "WORDS"     a sentence about the circumstances, for the page
 source "$(dirname "$0")/common.sh"
 
 docs=(--docs docs/benchmarks.md)
 options=()
+join=()
+only=
 program=bench/run_bench.py
 named=scripts/bench.sh
+programs=(cairnd cairn cairn-load cairn-failover fsync_probe load_test
+  cairn_python cairn_python_files dram_memory_test engine_bench core_bench thrift_echo_server)
 while [ $# -gt 0 ]; do
   case "$1" in
     --no-docs) docs=() ;;
+    --front)
+      program=bench/run_front_bench.py
+      programs=(cairnd cairn cairn-load client_overhead load_test kvstore_thrift_py)
+      named="scripts/bench.sh --front"
+      ;;
     --cluster)
       program=bench/run_cluster_bench.py
       named="scripts/bench.sh --cluster"
@@ -29,8 +42,11 @@ while [ $# -gt 0 ]; do
       program=bench/dram/run_dram_bench.py
       named="scripts/bench.sh --dram"
       ;;
+    --join)
+      join=(--join)
+      ;;
     --only)
-      docs=()
+      only=yes
       options+=("$1" "${2:?--only needs a part}")
       shift
       ;;
@@ -47,18 +63,15 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+if [ -n "$only" ] && [ ${#join[@]} -eq 0 ]; then docs=(); fi
+
 cd "$CAIRN_ROOT"
 scripts/setup.sh --list apt-packages.txt --list bench/peers/apt-packages.txt \
   --list bench/dram/apt-packages.txt
 say "building"
 cmake --preset release -DCAIRN_BENCH=ON >/dev/null
-programs=(cairnd cairn cairn-load cairn-failover fsync_probe bench_load_test
-  cairn_python cairn_python_files dram_memory_test)
-for name in engine_bench core_bench thrift_echo_server; do
-  if [ -f "bench/$name.cc" ]; then programs+=("$name"); fi
-done
 cmake --build --preset release --target "${programs[@]}"
-build/bin/bench_load_test --gtest_brief=1
+build/bin/load_test --gtest_brief=1
 say "measuring"
 /usr/bin/python3 "$program" --bin build/bin --scratch build/bench-run \
-  --command "$named${options[*]:+ ${options[*]}}" "${docs[@]}" "${options[@]}"
+  --command "$named${options[*]:+ ${options[*]}}" "${docs[@]}" "${join[@]}" "${options[@]}"

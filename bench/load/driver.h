@@ -5,8 +5,10 @@
 #ifndef CAIRN_BENCH_LOAD_DRIVER_H_
 #define CAIRN_BENCH_LOAD_DRIVER_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cairn/status.h"
@@ -37,9 +39,15 @@ class Driver {
 // for `read_level` ("local", "leader" or "read_index"); "": for none, so the node's own is used.
 std::unique_ptr<Driver> MakeThriftDriver(std::vector<Endpoint> endpoints, std::string read_level);
 
-// etcd's v3 KV service over gRPC, one channel a connection. Gets are serializable (served by the
-// node itself) if `serializable_reads`, else linearizable.
-std::unique_ptr<Driver> MakeEtcdDriver(std::vector<Endpoint> endpoints, bool serializable_reads);
+// The same by Cairn's own gRPC service cairn.v1.KV. All connections share `channels` channels; 0:
+// each has its own.
+std::unique_ptr<Driver> MakeGrpcDriver(std::vector<Endpoint> endpoints, std::size_t channels,
+                                       std::string_view read_level);
+
+// etcd's v3 KV service over gRPC, with channels alike. Gets are serializable (served by the node
+// itself) if `serializable_reads`, else linearizable.
+std::unique_ptr<Driver> MakeEtcdDriver(std::vector<Endpoint> endpoints, std::size_t channels,
+                                       bool serializable_reads);
 
 }  // namespace cairn::bench
 

@@ -1,4 +1,4 @@
-"""Starts and ends the servers of a benchmark: cairnd, etcd, and the bare Thrift echo server.
+"""Starts and ends the servers of a benchmark: cairnd, etcd, Redis, and the bare Thrift echo server.
 
 Each listens on a free loopback port, keeps its data under the folder it is given, and is ended by
 its process id when its `with` block ends. Standard output and error go to a file in that folder.
@@ -109,16 +109,37 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+class At:
+    """A server as cairn-load finds it: by a name and a port, or several."""
+
+    def __init__(self, system, port):
+        self.system = system
+        self.port = port
+
+
+class CairnServer(Server):
+    """A standalone node."""
+
+    def __init__(self, name, system, command, port, folder, grpc_port):
+        self.grpc_port = grpc_port
+        super().__init__(name, system, command, port, folder)
+
+    def over_grpc(self):
+        """The same node as it is driven over gRPC."""
+        return At("cairn-grpc", self.grpc_port)
+
+
 def cairnd(binaries, folder, config="", tracer=()):
     """A standalone node. `config` is TOML on top of the defaults."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "cairn.toml"
     file.write_text(config)
-    port = free_port()
+    port, grpc_port = free_port(), free_port()
     command = [*tracer, binaries / "cairnd", "--config", file, "--data-dir", folder / "data",
-               "--port", port, "--log-dir", folder / "log"]
-    return Server("cairnd", "cairn", command, port, folder)
+               "--port", port, "--grpc-port", grpc_port, "--http-port", 0, "--log-dir",
+               folder / "log"]
+    return CairnServer("cairnd", "cairn", command, port, folder, grpc_port)
 
 
 def etcd(folder):
@@ -130,6 +151,15 @@ def etcd(folder):
                client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                "--initial-cluster", f"default={peer}"]
     return Server("etcd", "etcd", command, port, folder)
+
+
+def redis(folder, fsync):
+    """Redis with an append-only file, and no other persistence. `fsync`: "always", before a write is
+    answered, or "no", when the system likes."""
+    port = free_port()
+    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", folder, "--save", "",
+               "--appendonly", "yes", "--appendfsync", fsync]
+    return Server("redis", "redis", command, port, folder)
 
 
 def echo(binaries, folder, value_bytes, stock):

@@ -1,0 +1,62 @@
+// What the drivers that speak gRPC have in common: their channels, and calls that block a client's
+// thread while gRPC's own threads do the work.
+//
+// Thread safety: GrpcChannels from any thread; a BlockingCall by one thread at a time.
+#ifndef CAIRN_BENCH_LOAD_GRPC_CONNECTION_H_
+#define CAIRN_BENCH_LOAD_GRPC_CONNECTION_H_
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "cairn/status.h"
+#include "src/base/endpoint.h"
+#include "src/base/mutex.h"
+
+namespace grpc {
+class Channel;
+class Status;
+}  // namespace grpc
+
+namespace cairn::bench {
+
+// kUnavailable with gRPC's code and words, unless it is OK.
+Status FromGrpc(const grpc::Status& status);
+
+// Channels to servers that share no connection with each other. Clients take turns over them.
+class GrpcChannels {
+ public:
+  // `shared`: how many channels all clients together have; 0: one a client. The n-th channel goes
+  // to endpoint n modulo their number.
+  GrpcChannels(std::vector<Endpoint> endpoints, std::size_t shared)
+      : endpoints_(std::move(endpoints)), shared_(shared) {}
+
+  // The next client's, connected. kUnavailable if the server does not answer within 10 s.
+  Result<std::shared_ptr<grpc::Channel>> Next();
+
+ private:
+  const std::vector<Endpoint> endpoints_;
+  const std::size_t shared_;
+  Mutex mutex_;
+  std::size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Waits for a call of the callback API. (The blocking API has every client's thread poll, which
+// costs a shared channel more than the calls do.)
+class BlockingCall {
+ public:
+  // `start` gets the function to call when the call has ended.
+  Status Run(const std::function<void(std::function<void(grpc::Status)>)>& start);
+
+ private:
+  std::atomic<bool> done_{false};
+  Status status_;
+};
+
+}  // namespace cairn::bench
+
+#endif  // CAIRN_BENCH_LOAD_GRPC_CONNECTION_H_
