@@ -105,6 +105,12 @@ void StateAdmin::AdvanceLog(Slot slot, MonotonicTime deadline, StatusCallback do
     return done(NotLeaderError("this node does not lead"));
   }
   if (status.last_slot >= slot) return done(Status::Ok());
+  if (slot.value() - status.last_slot.value() > kMaxAdvance) {
+    return done(InvalidArgumentError(
+        "slot " + ToString(slot) + " is more than " + std::to_string(kMaxAdvance) +
+        " beyond the end of the log, which is slot " + ToString(status.last_slot) +
+        "; choose one a little ahead of it"));
+  }
   if (clock_->Now() >= deadline) {
     return done(TimeoutError("the log is at slot " + ToString(status.last_slot) + ", not yet at " +
                              ToString(slot)));

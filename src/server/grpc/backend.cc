@@ -56,6 +56,14 @@ void Backend::Ended() {
   idle_.SignalAll();
 }
 
+bool Backend::BeginBackup() {
+  int now = backups_.load();
+  while (now < kMaxBackups) {
+    if (backups_.compare_exchange_weak(now, now + 1)) return true;
+  }
+  return false;
+}
+
 bool Backend::AwaitIdle(Duration grace) {
   const auto until = std::chrono::steady_clock::now() + grace;
   MutexLock lock(&mutex_);

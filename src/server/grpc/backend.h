@@ -54,6 +54,11 @@ class Backend {
   void Began() { running_.fetch_add(1); }
   void Ended();
 
+  // Room for one more backup, held until EndBackup; false: there are kMaxBackups already.
+  static constexpr int kMaxBackups = 2;
+  [[nodiscard]] bool BeginBackup();
+  void EndBackup() { backups_.fetch_sub(1); }
+
  private:
   const GrpcServerOptions options_;
   NodeService* const node_;
@@ -62,6 +67,7 @@ class Backend {
   metrics::Counter calls_;
   // Operations running. The mutex is for waiting alone.
   std::atomic<std::int64_t> running_{0};
+  std::atomic<int> backups_{0};
   Mutex mutex_;
   CondVar idle_;
 };

@@ -71,6 +71,25 @@ TEST_F(AdminServiceTest, ANodeTellsOfItself) {
   EXPECT_GE(statistics.writes(), 1);
 }
 
+TEST_F(AdminServiceTest, TheLogIsAdvancedALittle) {
+  using Stub = v1::Admin::Stub;
+  Set("k", "1");
+  const auto last_slot = [this] {
+    return Call(admin_, &Stub::GetNodeStatus, v1::GetNodeStatusRequest()).replica().last_slot();
+  };
+  const std::uint64_t before = last_slot();
+  v1::AdvanceLogRequest advance;
+  advance.set_slot(before + 5);
+  Call(admin_, &Stub::AdvanceLog, advance);
+  EXPECT_EQ(last_slot(), before + 5);
+  Call(admin_, &Stub::AdvanceLog, advance);  // It is there.
+  EXPECT_EQ(last_slot(), before + 5);
+  v1::AdvanceLogResponse response;
+  advance.set_slot(before + 5 + StateAdmin::kMaxAdvance + 1);
+  EXPECT_EQ(Show(Try(admin_, &Stub::AdvanceLog, advance, &response)), "3/REASON_INVALID_ARGUMENT");
+  EXPECT_EQ(last_slot(), before + 5);
+}
+
 TEST_F(AdminServiceTest, FaultsAreForNodesThatAllowThem) {
   using Stub = v1::Admin::Stub;
   v1::SetFaultRequest fault;

@@ -19,7 +19,6 @@ constexpr Duration kStall = std::chrono::seconds(60);
 // For the read barrier at the start, unless the client says how long it waits.
 constexpr Duration kBarrierBound = std::chrono::seconds(30);
 constexpr Duration kAdvanceBound = std::chrono::seconds(60);
-constexpr int kMaxBackups = 2;
 
 void FillSection(const digest::Section& section, v1::DigestSection* to) {
   to->set_name(section.name);
@@ -70,9 +69,10 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
   }
 
   void Start(bool local) {
-    if (running.fetch_add(1) >= kMaxBackups) {
+    counted_ = backend_->BeginBackup();
+    if (!counted_) {
       captured_->store(true);
-      return End(ResourceExhaustedError("there are " + std::to_string(kMaxBackups) +
+      return End(ResourceExhaustedError("there are " + std::to_string(Backend::kMaxBackups) +
                                         " backups of this node already; try again when one has "
                                         "ended"));
     }
@@ -114,7 +114,7 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
       MutexLock lock(&watch_->mutex);
       watch_->call = nullptr;
     }
-    running.fetch_sub(1);
+    if (counted_) backend_->EndBackup();
     Backend* const backend = backend_;
     delete this;
     backend->Ended();
@@ -142,19 +142,16 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
     Finish(ToGrpc(backend_->Translate(status)));
   }
 
-  static std::atomic<int> running;
-
   Backend* const backend_;
   grpc::CallbackServerContext* const call_;
   const std::shared_ptr<Watch> watch_;
+  bool counted_ = false;  // holds one of the places for backups
   std::atomic<bool> cancelled_{false};
   // Claimed once, by the capture or by the end of a call that waits for it; outlives the call.
   const std::shared_ptr<std::atomic<bool>> captured_ = std::make_shared<std::atomic<bool>>(false);
   std::optional<replication::BackupSource> source_;
   v1::BackupChunk chunk_;
 };
-
-std::atomic<int> BackupCall::running{0};
 
 }  // namespace
 
