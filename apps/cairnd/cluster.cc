@@ -177,7 +177,6 @@ std::vector<server::PeerSight> Cluster::Peers() const {
   }
   consensus::Membership membership = formed_.first;
   if (replica != nullptr) membership = replica->status().membership;
-  const auto configured = ClientEndpointsOf(config_);
   const MonotonicTime now = clock_->Now();
   std::vector<server::PeerSight> sights;
   for (const transport::PeerConnection& connection : transport_->Connections()) {
@@ -186,7 +185,7 @@ std::vector<server::PeerSight> Cluster::Peers() const {
     server::PeerSight sight;
     sight.node = connection.peer;
     sight.is_learner = !member->voter && !member->joining;
-    sight.endpoint = configured(connection.peer);
+    sight.endpoint = ConfiguredClientEndpoint(config_, connection.peer);
     for (const auto& [lane, name] : {std::pair{transport::Lane::kConsensus, "consensus"},
                                      std::pair{transport::Lane::kBulk, "bulk"}}) {
       sight.lanes.push_back(SightOf(name, connection.outgoing[static_cast<std::size_t>(lane)]));
@@ -205,10 +204,16 @@ std::vector<server::PeerSight> Cluster::Peers() const {
 }
 
 std::string Cluster::ClientEndpointOf(NodeId node) const {
-  for (const server::PeerSight& sight : Peers()) {
-    if (sight.node == node) return sight.endpoint;
+  std::shared_ptr<replication::Replica> replica;
+  {
+    MutexLock lock(&mutex_);
+    replica = replica_;
   }
-  return ClientEndpointsOf(config_)(node);
+  if (replica != nullptr) {
+    std::string said = replica->ReportedEndpoints(node).thrift;
+    if (!said.empty()) return said;
+  }
+  return ConfiguredClientEndpoint(config_, node);
 }
 
 std::string Cluster::endpoint() const {

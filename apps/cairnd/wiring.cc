@@ -156,10 +156,9 @@ transport::TcpTransportOptions TransportOptionsOf(const NodeConfig& config,
   return options;
 }
 
-std::function<std::string(NodeId)> ClientEndpointsOf(const NodeConfig& config) {
-  return [endpoints = config.deployment.replica_endpoints](NodeId node) {
-    return node.value() < endpoints.size() ? endpoints[node.value()] : std::string();
-  };
+std::string ConfiguredClientEndpoint(const NodeConfig& config, NodeId node) {
+  const auto& endpoints = config.deployment.replica_endpoints;
+  return node.value() < endpoints.size() ? endpoints[node.value()] : std::string();
 }
 
 std::string AdvertisedOf(const NodeConfig& config, const std::string& endpoint) {
@@ -182,7 +181,6 @@ replication::RoutingOptions RoutingOptionsOf(const NodeConfig& config) {
   options.max_read_concurrency = Uint32(config.concurrency.max_read_concurrency);
   options.default_deadline = std::chrono::milliseconds(config.server.request_timeout_ms);
   options.limits = LimitsOf(config);
-  options.endpoint_of = ClientEndpointsOf(config);
   return options;
 }
 

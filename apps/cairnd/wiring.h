@@ -5,7 +5,6 @@
 #ifndef CAIRN_APPS_CAIRND_WIRING_H_
 #define CAIRN_APPS_CAIRND_WIRING_H_
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,8 +42,8 @@ consensus::formation::FormationOptions FormationOptionsOf(const config::NodeConf
                                                           IncarnationId incarnation);
 transport::TcpTransportOptions TransportOptionsOf(const config::NodeConfig& config,
                                                   IncarnationId incarnation);
-// Thrift addresses of the members, by number, as configured: what NOT_LEADER names.
-std::function<std::string(NodeId)> ClientEndpointsOf(const config::NodeConfig& config);
+// The Thrift address of a member as configured; empty: it is not configured.
+std::string ConfiguredClientEndpoint(const config::NodeConfig& config, NodeId node);
 
 // Where others reach what listens on `endpoint`: on a wildcard address, a member of a cluster is
 // reached at the host of its own entry of replica_endpoints.

@@ -78,6 +78,9 @@ std::span<const std::uint64_t> CountBounds();
 // Bounds for sizes, in bytes: powers of four from 64 to 64 MiB.
 std::span<const std::uint64_t> ByteBounds();
 
+// A time as a page shows it.
+inline double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
 // A time as a histogram takes it; a negative one (a clock that was set back) counts as 0.
 inline std::uint64_t Nanoseconds(Duration d) {
   return d.count() < 0 ? 0 : static_cast<std::uint64_t>(d.count());

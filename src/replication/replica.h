@@ -161,6 +161,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void SetClientEndpoints(ClientEndpoints endpoints);
   // The newest report of each other node that has sent one.
   [[nodiscard]] std::vector<PeerReport> Reports() const;
+  // Where a peer said that clients reach it; all empty: it has not said.
+  [[nodiscard]] ClientEndpoints ReportedEndpoints(NodeId node) const;
 
   // Writes what is in memory to disk, in the engine, so that the next start need not replay. `done`
   // runs on the upkeep executor.

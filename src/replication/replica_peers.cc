@@ -99,6 +99,12 @@ std::vector<PeerReport> Replica::Reports() const {
   return all;
 }
 
+ClientEndpoints Replica::ReportedEndpoints(NodeId node) const {
+  MutexLock lock(&reports_mutex_);
+  const auto found = reports_.find(node);
+  return found == reports_.end() ? ClientEndpoints() : found->second.report.endpoints;
+}
+
 void Replica::OnReport(NodeId from, const std::string& body) {
   Result<NodeReport> report = DecodeNodeReport(body);
   if (!report.ok()) {

@@ -26,6 +26,20 @@ bool IsThere(const NodeStatus& node) {
 
 }  // namespace
 
+std::string_view NameOf(consensus::Role role) {
+  switch (role) {
+    case consensus::Role::kFollower:
+      return "follower";
+    case consensus::Role::kCandidate:
+      return "candidate";
+    case consensus::Role::kLeader:
+      return "leader";
+    case consensus::Role::kLearner:
+      return "learner";
+  }
+  return "unknown";
+}
+
 std::string ClusterStatus(const std::vector<NodeStatus>& nodes,
                           const consensus::Membership& membership) {
   const auto healthy = [](const NodeStatus& node) { return node.status == "healthy"; };
@@ -67,23 +81,13 @@ NodeService::Running NodeService::Begin(Wire wire, const kv::KvOperation& operat
                                         MonotonicTime now) {
   const bool transaction = std::holds_alternative<kv::AtomicCommit>(operation);
   if (transaction) active_transactions_.fetch_add(1, std::memory_order_relaxed);
-  return {wire,        operation.index(),  kv::is_read_only(operation),
-          transaction, ShapeOf(operation), now};
+  return {wire, operation.index(), transaction, ShapeOf(operation), now};
 }
 
 void NodeService::End(const Running& request, StatusCode outcome) {
-  if (request.transaction) {
-    active_transactions_.fetch_sub(1, std::memory_order_relaxed);
-    if (outcome == StatusCode::kOk) {
-      committed_.fetch_add(1, std::memory_order_relaxed);
-    } else if (outcome == StatusCode::kConflict || outcome == StatusCode::kTransactionTooOld) {
-      aborted_.fetch_add(1, std::memory_order_relaxed);
-    }
-  }
+  if (request.transaction) active_transactions_.fetch_sub(1, std::memory_order_relaxed);
   const MonotonicTime now = clock_->Now();
   const Duration took = now - request.begun;
-  (request.read ? reads_ : writes_).Add();
-  total_ns_.Add(metrics::Nanoseconds(took));
   requests_.Record(request.wire, request.operation, outcome, took);
   slow_.Record({now, took, request.wire, request.operation, outcome, request.shape});
 }
@@ -152,8 +156,9 @@ TransactionFigures NodeService::Transactions() const {
   TransactionFigures figures;
   figures.active = static_cast<std::uint64_t>(
       std::max<std::int64_t>(active_transactions_.load(std::memory_order_relaxed), 0));
-  figures.committed = committed_.load(std::memory_order_relaxed);
-  figures.aborted = aborted_.load(std::memory_order_relaxed);
+  const RequestMetrics::Totals totals = requests_.Sum();
+  figures.committed = totals.committed;
+  figures.aborted = totals.aborted;
   return figures;
 }
 
@@ -171,10 +176,9 @@ Endpoints NodeService::endpoints() const {
 }
 
 std::string NodeService::LeaderGrpcEndpoint() const {
-  for (const NodeStatus& node : Nodes(replica_->status())) {
-    if (node.is_leader) return node.grpc_endpoint;
-  }
-  return {};
+  const std::optional<NodeId> leader = replica_->status().leadership.leader;
+  if (!leader) return {};
+  return *leader == options_.node_id ? endpoints().grpc : replica_->ReportedEndpoints(*leader).grpc;
 }
 
 NodeStatus NodeService::Self(const replication::ReplicaStatus& status) const {
@@ -261,19 +265,16 @@ DatabaseStats NodeService::Stats() const {
   stats.total_keys = static_cast<std::int64_t>(figures.estimated_keys.value_or(0));
   stats.total_size_bytes = static_cast<std::int64_t>(figures.bytes_on_disk.value_or(0) +
                                                      figures.unflushed_bytes.value_or(0));
-  const std::uint64_t writes = writes_.Value();
-  const std::uint64_t reads = reads_.Value();
-  const std::uint64_t total_ns = total_ns_.Value();
-  stats.writes = static_cast<std::int64_t>(writes);
-  stats.reads = static_cast<std::int64_t>(reads);
-  if (writes + reads > 0) {
-    stats.average_response_time_ms =
-        static_cast<double>(total_ns) / 1e6 / static_cast<double>(writes + reads);
+  const RequestMetrics::Totals totals = requests_.Sum();
+  stats.writes = static_cast<std::int64_t>(totals.writes);
+  stats.reads = static_cast<std::int64_t>(totals.reads);
+  if (totals.writes + totals.reads > 0) {
+    stats.average_response_time_ms = static_cast<double>(totals.nanoseconds) / 1e6 /
+                                     static_cast<double>(totals.writes + totals.reads);
   }
   stats.active_transactions = active_transactions_.load(std::memory_order_relaxed);
-  stats.committed_transactions =
-      static_cast<std::int64_t>(committed_.load(std::memory_order_relaxed));
-  stats.aborted_transactions = static_cast<std::int64_t>(aborted_.load(std::memory_order_relaxed));
+  stats.committed_transactions = static_cast<std::int64_t>(totals.committed);
+  stats.aborted_transactions = static_cast<std::int64_t>(totals.aborted);
   if (figures.cache_hits.has_value() && figures.cache_misses.has_value()) {
     // Before the first lookup, none of none: 0.
     const std::uint64_t lookups = *figures.cache_hits + *figures.cache_misses;

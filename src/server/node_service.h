@@ -117,6 +117,9 @@ struct NodeServiceOptions {
   std::uint64_t cluster = 0;  // 0: a node by itself
 };
 
+// "leader", "follower", "candidate", "learner": the word for a role on every wire and page.
+std::string_view NameOf(consensus::Role role);
+
 // Where clients reach a node, "host:port"; empty: it does not listen.
 struct Endpoints {
   std::string thrift;
@@ -195,7 +198,6 @@ class NodeService {
   struct Running {
     Wire wire;
     std::size_t operation;  // its index in kv::KvOperation
-    bool read;
     bool transaction;
     RequestShape shape;
     MonotonicTime begun;
@@ -214,14 +216,8 @@ class NodeService {
   ClusterAdmin admin_;
   StateAdmin states_;
 
-  // Relaxed counters; each is exact, together they may be a moment apart.
-  metrics::Counter reads_;
-  metrics::Counter writes_;
-  metrics::Counter total_ns_;
   std::atomic<std::int64_t> active_transactions_{0};
-  std::atomic<std::uint64_t> committed_{0};
-  std::atomic<std::uint64_t> aborted_{0};
-  RequestMetrics requests_;
+  RequestMetrics requests_;  // all else that is counted of requests
   SlowRequests slow_;
 
   mutable Mutex endpoints_mutex_;

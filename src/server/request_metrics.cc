@@ -1,9 +1,31 @@
 #include "src/server/request_metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 namespace cairn::server {
+namespace {
+
+struct OperationKind {
+  bool read;
+  bool transaction;
+};
+
+template <std::size_t... kIndex>
+constexpr auto KindsOf(std::index_sequence<kIndex...> /*indexes*/) {
+  return std::array{OperationKind{
+      kv::OperationTraits<std::variant_alternative_t<kIndex, kv::KvOperation>>::kType ==
+          kv::OperationType::kRead,
+      std::is_same_v<std::variant_alternative_t<kIndex, kv::KvOperation>, kv::AtomicCommit>}...};
+}
+
+// By the index of the alternative.
+constexpr auto kKinds = KindsOf(std::make_index_sequence<std::variant_size_v<kv::KvOperation>>());
+
+}  // namespace
 
 std::string_view NameOf(Wire wire) {
   switch (wire) {
@@ -35,6 +57,29 @@ void RequestMetrics::Record(Wire wire, std::size_t operation, StatusCode outcome
     }
   }
   histogram->Record(metrics::Nanoseconds(took));
+}
+
+RequestMetrics::Totals RequestMetrics::Sum() const {
+  Totals totals;
+  for (const auto& operations : histograms_) {
+    for (std::size_t operation = 0; operation < kOperations; ++operation) {
+      for (std::size_t code = 0; code < kOutcomes; ++code) {
+        const metrics::Histogram* histogram =
+            operations[operation][code].load(std::memory_order_acquire);
+        if (histogram == nullptr) continue;
+        const metrics::Histogram::Reading reading = histogram->Read();
+        const auto outcome = static_cast<StatusCode>(code);
+        (kKinds[operation].read ? totals.reads : totals.writes) += reading.total;
+        totals.nanoseconds += reading.sum;
+        if (!kKinds[operation].transaction) continue;
+        if (outcome == StatusCode::kOk) totals.committed += reading.total;
+        if (outcome == StatusCode::kConflict || outcome == StatusCode::kTransactionTooOld) {
+          totals.aborted += reading.total;
+        }
+      }
+    }
+  }
+  return totals;
 }
 
 void RequestMetrics::Render(metrics::Exposition* page) const {

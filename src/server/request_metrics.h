@@ -35,6 +35,18 @@ class RequestMetrics {
   // `operation`: the index of the alternative in kv::KvOperation.
   void Record(Wire wire, std::size_t operation, StatusCode outcome, Duration took);
 
+  // Since start, of all that was recorded.
+  struct Totals {
+    std::uint64_t reads = 0;
+    std::uint64_t writes = 0;
+    std::uint64_t nanoseconds = 0;  // of reads and writes together
+    std::uint64_t committed = 0;    // transactions (AtomicCommit) that succeeded
+    std::uint64_t aborted = 0;      // conflicts and too old
+  };
+  // Each figure is exact, together they may be a moment apart. Reads every histogram: for pages and
+  // statistics, not for each request.
+  [[nodiscard]] Totals Sum() const;
+
   // The family cairn_request_duration_seconds, one histogram for each wire, operation and outcome
   // that has happened. The outcome is the name of the status code: "OK", "CONFLICT", ...
   void Render(metrics::Exposition* page) const;

@@ -14,20 +14,6 @@ namespace {
 using Call = grpc::CallbackServerContext;
 using Reactor = grpc::ServerUnaryReactor;
 
-const char* NameOf(consensus::Role role) {
-  switch (role) {
-    case consensus::Role::kFollower:
-      return "follower";
-    case consensus::Role::kCandidate:
-      return "candidate";
-    case consensus::Role::kLeader:
-      return "leader";
-    case consensus::Role::kLearner:
-      return "learner";
-  }
-  return "unknown";
-}
-
 void FillNode(const NodeStatus& node, v1::NodeStatus* to) {
   to->set_node_id(static_cast<std::uint32_t>(node.node_id));
   to->set_thrift_endpoint(node.endpoint);
@@ -43,7 +29,7 @@ void FillNode(const NodeStatus& node, v1::NodeStatus* to) {
 void FillReplica(const NodeService& node, v1::ReplicaStatus* to) {
   const replication::ReplicaStatus status = node.Replica();
   const metrics::Histogram::Reading batches = node.ReplicaFigures().batch_commands.Read();
-  to->set_role(NameOf(status.leadership.role));
+  to->set_role(std::string(NameOf(status.leadership.role)));
   to->set_epoch(status.leadership.epoch.value());
   if (status.leadership.leader.has_value()) {
     to->set_leader_id(static_cast<std::uint32_t>(status.leadership.leader->value()));

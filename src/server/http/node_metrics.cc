@@ -1,10 +1,8 @@
 #include "src/server/http/node_metrics.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <string_view>
-#include <utility>
 
 #include "src/server/http/peer_metrics.h"
 #include "src/server/http/process_figures.h"
@@ -15,11 +13,10 @@ namespace {
 
 using metrics::Exposition;
 using metrics::Kind;
+using metrics::Seconds;
 
 constexpr double kNanosPerSecond = 1e9;
 constexpr double kMicrosPerSecond = 1e6;
-
-double Seconds(Duration d) { return static_cast<double>(d.count()) / kNanosPerSecond; }
 
 // A histogram of times in nanoseconds, shown in seconds.
 void Times(std::string_view name, std::string_view help, const metrics::Histogram& histogram,
@@ -50,15 +47,10 @@ void Requests(const NodeService& service, Exposition* page) {
 }
 
 void Leadership(const replication::ReplicaStatus& status, Exposition* page) {
-  constexpr std::array<std::pair<consensus::Role, std::string_view>, 4> kRoles = {{
-      {consensus::Role::kLeader, "leader"},
-      {consensus::Role::kFollower, "follower"},
-      {consensus::Role::kCandidate, "candidate"},
-      {consensus::Role::kLearner, "learner"},
-  }};
+  using consensus::Role;
   page->Family("cairn_replica_role", Kind::kGauge, "1 for the role that this node has, else 0.");
-  for (const auto& [role, name] : kRoles) {
-    page->Sample({{"role", name}}, std::uint64_t{status.leadership.role == role});
+  for (const Role role : {Role::kLeader, Role::kFollower, Role::kCandidate, Role::kLearner}) {
+    page->Sample({{"role", NameOf(role)}}, std::uint64_t{status.leadership.role == role});
   }
   page->Gauge("cairn_replica_epoch", "Epoch of leadership (Raft: term).",
               status.leadership.epoch.value());
@@ -113,8 +105,8 @@ void Queues(const replication::ReplicaStatus& status, const replication::Replica
               depths.inbox_bytes);
 }
 
-void Replica(const replication::Replica& replica, Exposition* page) {
-  const replication::ReplicaStatus status = replica.status();
+void Replica(const replication::Replica& replica, const replication::ReplicaStatus& status,
+             Exposition* page) {
   const replication::ReplicaFigures& figures = replica.figures();
   Leadership(status, page);
   page->Counter("cairn_replica_leader_changes_total",
@@ -235,8 +227,10 @@ void Parts(const PartWatch& parts, Exposition* page) {
 
 void AppendNodeFamilies(const MetricsSources& sources, Exposition* page) {
   Requests(*sources.service, page);
-  Replica(*sources.replica, page);
-  AppendPeerFamilies(sources.service->Peers(), sources.replica->status().committed_slot, page);
+  // One moment for all that the page says of the replica.
+  const replication::ReplicaStatus status = sources.replica->status();
+  Replica(*sources.replica, status, page);
+  AppendPeerFamilies(sources.service->Peers(), status.committed_slot, page);
   Journal(*sources.journal, page);
   if (sources.wires) AppendWireFamilies(sources.wires(), page);
   Engine(sources.service->EngineFigures(), page);

@@ -8,8 +8,7 @@ namespace {
 
 using metrics::Exposition;
 using metrics::Kind;
-
-double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+using metrics::Seconds;
 
 void Contact(const std::vector<PeerSight>& peers, Exposition* page) {
   page->Family("cairn_peer_last_contact_seconds", Kind::kGauge,

@@ -12,20 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string_view NameOf(consensus::Role role) {
-  switch (role) {
-    case consensus::Role::kLeader:
-      return "leader";
-    case consensus::Role::kFollower:
-      return "follower";
-    case consensus::Role::kCandidate:
-      return "candidate";
-    case consensus::Role::kLearner:
-      return "learner";
-  }
-  return "unknown";
-}
-
 // Names of threads and messages of the system need not be UTF-8.
 std::string Text(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
