@@ -63,20 +63,10 @@ void World::Strike(const Fault& fault) {
     case FaultKind::kCount:
       return;
     case FaultKind::kPowerCutAll:
-      for (auto& n : nodes_) {
-        n->disk()->PowerOffAt(1 +
-                              scheduler_.random().Below(static_cast<std::uint64_t>(fault.amount)));
-      }
-      return;
     case FaultKind::kCutTransfer:
-      cut_next_transfer_ = static_cast<std::uint64_t>(fault.amount);
-      return;
     case FaultKind::kCutInstall:
-      cut_next_install_ = static_cast<std::uint64_t>(fault.amount);
-      return;
     case FaultKind::kForwardFate:
-      forward_fate_ = &fault;
-      return;
+      return Aim(fault);
     case FaultKind::kFallBehind:
       return FallBehind(fault, target);
     case FaultKind::kPowerCutAt:
@@ -91,6 +81,29 @@ void World::Strike(const Fault& fault) {
     case FaultKind::kLossy:
     case FaultKind::kSlowLinks:
       return StrikeNetwork(fault, id);
+  }
+}
+
+// What strikes when something happens next, wherever that is.
+void World::Aim(const Fault& fault) {
+  switch (fault.kind) {
+    case FaultKind::kPowerCutAll:
+      for (auto& n : nodes_) {
+        n->disk()->PowerOffAt(1 +
+                              scheduler_.random().Below(static_cast<std::uint64_t>(fault.amount)));
+      }
+      return;
+    case FaultKind::kCutTransfer:
+      cut_next_transfer_ = static_cast<std::uint64_t>(fault.amount);
+      return;
+    case FaultKind::kCutInstall:
+      cut_next_install_ = static_cast<std::uint64_t>(fault.amount);
+      return;
+    case FaultKind::kForwardFate:
+      forward_fate_ = &fault;
+      return;
+    default:
+      return;
   }
 }
 

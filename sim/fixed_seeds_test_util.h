@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -16,21 +17,28 @@ namespace cairn::sim {
 
 inline constexpr std::uint64_t kFixedSeeds = kSanitized ? 3 : 40;
 
-// Runs seeds 1 to `last` on every core there is; the reports are in the order of the seeds.
-inline std::vector<SimulationReport> RunSeedsTo(std::uint64_t last,
-                                                const SimulationOptions& options = {}) {
+// Runs seeds 1 to `last` on every core there is; the reports are in the order of the seeds. Begins
+// no further one when a report was `enough`; those not run are left out.
+inline std::vector<SimulationReport> RunSeedsTo(
+    std::uint64_t last, const SimulationOptions& options = {},
+    const std::function<bool(const SimulationReport&)>& enough = nullptr) {
   std::vector<SimulationReport> reports(last);
   std::atomic<std::uint64_t> next = 0;
+  std::atomic<bool> done = false;
   std::vector<std::thread> threads;
   const unsigned count = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
   for (unsigned i = 0; i < count; ++i) {
     threads.emplace_back([&] {
-      for (std::uint64_t at = next++; at < last; at = next++) {
+      while (!done) {
+        const std::uint64_t at = next++;
+        if (at >= last) return;
         reports[at] = RunSeed(at + 1, options);
+        if (enough && enough(reports[at])) done = true;
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
+  reports.resize(std::min(next.load(), last));
   return reports;
 }
 

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "sim/check/history.h"
@@ -66,6 +67,7 @@ class World final : public Door {
   void MakeVoter(NodeId id);
   void TakeIn();
   void StrikeDisk(const Fault& fault, SimNode& target);
+  void Aim(const Fault& fault);
   void FallBehind(const Fault& fault, SimNode& target);
   void OnSnapshot(NodeId id, std::uint64_t* cut);
   void ReplaceDisk(NodeId id);
@@ -106,6 +108,7 @@ class World final : public Door {
   History history_;
   std::uint64_t order_ = 0;
   std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::pair<std::uint64_t, Slot>> states_seen_;  // by node: life and slot
   bool healing_ = false;
   // The next snapshot that arrives, or is installed, meets a power cut at so many file operations.
   std::uint64_t cut_next_transfer_ = 0;
