@@ -185,13 +185,16 @@ PARTS = ("sets", "syncs", "gets", "engine", "memory")
 
 
 def earlier(file, now):
-    """The results in `file`, if they are of the commit and the shape of the run that begins."""
+    """The results in `file`, if there are any; they must be of the commit and the shape of the run
+    that begins."""
+    if not file.exists():
+        return {}
     found = json.loads(file.read_text())
     for what, then, today in (("commit", found["machine"]["commit"], now["machine"]["commit"]),
                               ("rounds", found["rounds"], now["rounds"]),
                               ("seconds", found["seconds"], now["seconds"])):
         if then != today:
-            raise RuntimeError(f"--join: {file} is of {what} {then}, not {today}")
+            raise RuntimeError(f"--join: {file} is of {what} {then}, not {today}; remove it to begin anew")
     return found
 
 
