@@ -2,13 +2,15 @@
 """The Debian packages on a bare Debian 12: installed by apt with all they depend on, started with the
 configuration of the package, written to, removed and purged.
 
-Takes minutes and a network, so it runs only when asked to, as root:
+Takes minutes and a network, so it runs only when asked to, as root; .ci/run asks:
 
-    CAIRN_BARE_ROOT=debootstrap ctest --test-dir build -R bare_root_test     makes a root by debootstrap
+    CAIRN_BARE_ROOT=debootstrap ctest --test-dir build -R bare_root_test     makes a root by debootstrap,
+                                    from where this machine's apt gets Debian 12, through its proxy if any
     CAIRN_BARE_ROOT=/path/to/root ctest ...      copies this one: a minimal Debian 12 that apt works in
 """
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CAIRN_BUILD", ROOT / "build"))
 SOURCE = os.environ.get("CAIRN_BARE_ROOT", "")
 SKIPPED = 77
+RELEASE = "bookworm"
 
 # Run in the root, in a network namespace of its own: the ports are those of the configuration.
 NODE = """
@@ -36,13 +39,34 @@ wait
 
 def why_not():
     if not SOURCE:
-        return ("CAIRN_BARE_ROOT is not set: installing into a bare Debian takes minutes and a "
-                "network (see the head of this file)")
+        return ("CAIRN_BARE_ROOT is not set: installing into a bare Debian takes minutes and "
+                "a network (see the head of this file)")
     if os.geteuid() != 0:
         return "only root may make a root and enter it"
     if SOURCE == "debootstrap" and not shutil.which("debootstrap"):
         return "there is no debootstrap"
     return None
+
+
+def asked(*command):
+    """What a program of apt says, by lines; none if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout.splitlines() if done.returncode == 0 else []
+
+
+def archives():
+    """(address, suite) of everything that this machine's apt has of Debian 12, its archive first."""
+    lines = asked("apt-get", "indextargets", "--format", "$(ORIGIN) $(CODENAME) $(REPO_URI)",
+                  "Created-By: Packages", "Component: main")
+    found = {(words[2], words[1]) for words in map(str.split, lines)
+             if len(words) == 3 and words[0] == "Debian" and words[1].split("-")[0] == RELEASE}
+    return sorted(found, key=lambda archive: (len(archive[1]), archive))
+
+
+def proxy_settings():
+    """Lines of a configuration of apt; none without a proxy."""
+    return [line for line in asked("apt-config", "dump")
+            if line.lower().startswith(("acquire::http::proxy ", "acquire::https::proxy "))]
 
 
 class BareRootTest(unittest.TestCase):
@@ -51,7 +75,7 @@ class BareRootTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.root = self.folder / "root"
         if SOURCE == "debootstrap":
-            self.run_here("debootstrap", "--variant=minbase", "bookworm", self.root)
+            self.make_root()
         else:
             self.run_here("cp", "-a", SOURCE, self.root)
         self.run_here(ROOT / "scripts/package.sh", "--no-build", "--build-dir", BUILD, "--out",
@@ -64,13 +88,28 @@ class BareRootTest(unittest.TestCase):
         self.run_here("mount", "-t", "proc", "proc", self.root / "proc")
         self.addCleanup(subprocess.run, ["umount", str(self.root / "proc")], check=False)
 
-    def run_here(self, *command, network=True):
+    def make_root(self):
+        here = archives()
+        proxy = proxy_settings()
+        # Without lists of apt, debootstrap's own default.
+        mirror = [address for address, suite in here if suite == RELEASE][:1]
+        through = re.search(r'"(.+)"', proxy[0]).group(1) if proxy else ""
+        self.run_here("debootstrap", "--variant=minbase", RELEASE, self.root, *mirror,
+                      environment={"http_proxy": through} if through else {})
+        if here:
+            (self.root / "etc/apt/sources.list").write_text(
+                "".join(f"deb {address} {suite} main\n" for address, suite in here))
+        if proxy:
+            (self.root / "etc/apt/apt.conf.d/90proxy").write_text("\n".join(proxy) + "\n")
+
+    def run_here(self, *command, network=True, environment=None):
         command = [str(part) for part in command]
         if not network:
             command = ["unshare", "--net", *command]
         done = subprocess.run(command, text=True, timeout=800, check=False, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT,
-                              env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+                              env={**os.environ, "DEBIAN_FRONTEND": "noninteractive",
+                                   **(environment or {})})
         self.assertEqual(0, done.returncode, f"{command}:\n{done.stdout}")
         return done.stdout
 
