@@ -186,8 +186,8 @@ struct ListEntry {  // a key that was listed
 };
 
 // The figures of one server, by name: "keys", "value_bytes", "capacity_bytes", "used_bytes",
-// "largest_free_bytes", "reads", "writes", "evicted", "refused_for_room", "connections". Later
-// servers may tell more.
+// "largest_free_bytes", "reads", "writes", "evicted", "refused_for_room", "connections",
+// "shared_memory_connections". Later servers may tell more.
 struct ServerStat {
   std::string address;
   Status status;  // why there are no figures

@@ -116,6 +116,8 @@ class IncomingRequest {
  public:
   virtual ~IncomingRequest() = default;
   [[nodiscard]] virtual ConnectionId connection() const = 0;
+  // It came out of memory that the client's process shares with this one.
+  [[nodiscard]] virtual bool over_shared_memory() const { return false; }
   // Valid while this object lives.
   [[nodiscard]] virtual std::string_view header() const = 0;
   [[nodiscard]] virtual std::uint64_t payload_size() const = 0;

@@ -63,13 +63,21 @@ void RequestServer::OnDisconnect(ConnectionId connection) {
 
 std::uint64_t RequestServer::admitted() const {
   MutexLock lock(&mutex_);
-  return static_cast<std::uint64_t>(
-      std::count_if(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.ok(); }));
+  return static_cast<std::uint64_t>(std::count_if(
+      peers_.begin(), peers_.end(), [](const auto& p) { return p.second.status.ok(); }));
+}
+
+std::uint64_t RequestServer::over_shared_memory() const {
+  MutexLock lock(&mutex_);
+  return static_cast<std::uint64_t>(std::count_if(peers_.begin(), peers_.end(), [](const auto& p) {
+    return p.second.status.ok() && p.second.over_shared_memory;
+  }));
 }
 
 Figures RequestServer::figures() const {
   Figures figures = store_->figures();
   figures.emplace_back("connections", admitted());
+  figures.emplace_back("shared_memory_connections", over_shared_memory());
   figures.emplace_back("turned_away", turned_away_.load());
   return figures;
 }
@@ -77,7 +85,7 @@ Figures RequestServer::figures() const {
 Status RequestServer::Admitted(ConnectionId connection) const {
   MutexLock lock(&mutex_);
   const auto it = peers_.find(connection);
-  if (it != peers_.end()) return it->second;
+  if (it != peers_.end()) return it->second.status;
   return FailedPreconditionError("the first request of a connection must be a hello");
 }
 
@@ -107,7 +115,8 @@ void RequestServer::Serve(Incoming request, const HelloRequest& hello) {
     MutexLock lock(&mutex_);
     first = peers_
                 .emplace(request->connection(),
-                         FailedPreconditionError("the hello of this connection is on its way"))
+                         Peer{FailedPreconditionError("the hello of this connection is on its way"),
+                              request->over_shared_memory()})
                 .second;
   }
   if (!first) {
@@ -141,7 +150,7 @@ void RequestServer::Admit(const Incoming& request, const HelloRequest& hello,
                                        std::string(hello.address) +
                                        ": correct the address or advertise_addr");
     }
-    peers_[request->connection()] = status;
+    peers_[request->connection()].status = status;
     address = address_;
     text = table_.text;
     answer = {store_->boot_id(), table_.hash, address};

@@ -45,6 +45,8 @@ class RequestServer final : public RequestHandler {
 
   // Connections that were let in and are open.
   [[nodiscard]] std::uint64_t admitted() const;
+  // Of these, the ones over shared memory.
+  [[nodiscard]] std::uint64_t over_shared_memory() const;
   // The store's figures and this server's own.
   [[nodiscard]] Figures figures() const;
 
@@ -70,8 +72,12 @@ class RequestServer final : public RequestHandler {
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   TableInfo table_ ABSL_GUARDED_BY(mutex_);
   std::string address_ ABSL_GUARDED_BY(mutex_);
-  // How the hello of each connection came out.
-  absl::flat_hash_map<ConnectionId, Status> peers_ ABSL_GUARDED_BY(mutex_);
+  struct Peer {
+    // How its hello came out.
+    Status status;
+    bool over_shared_memory = false;
+  };
+  absl::flat_hash_map<ConnectionId, Peer> peers_ ABSL_GUARDED_BY(mutex_);
   std::atomic<std::uint64_t> turned_away_{0};
 };
 

@@ -63,18 +63,28 @@ void Client::OnDoorMessage(std::string_view message) {
     return;
   }
   if (core_->use_shared_memory && !welcome->local_name.empty() && welcome->host == shm::HostId()) {
-    dialer_ = LocalDialer::Dial(core_, welcome->local_name, welcome->token, this,
-                                [this, again = *welcome](std::shared_ptr<Link> link) {
-                                  core_->engine().Post([gone = std::move(dialer_)] {});
-                                  if (link == nullptr) {
-                                    ConnectOverUcx(again);
-                                  } else {
-                                    link_ = std::move(link);
-                                  }
-                                });
-    if (dialer_ != nullptr) return;
+    auto dialer = LocalDialer::Dial(core_, welcome->local_name, welcome->token, this,
+                                    [this, again = *welcome](Result<std::shared_ptr<Link>> link) {
+                                      core_->engine().Post([gone = std::move(dialer_)] {});
+                                      if (!link.ok()) {
+                                        SayWhyNotLocally(link.status());
+                                        ConnectOverUcx(again);
+                                      } else {
+                                        link_ = std::move(*link);
+                                      }
+                                    });
+    if (dialer.ok()) {
+      dialer_ = std::move(*dialer);
+      return;
+    }
+    SayWhyNotLocally(dialer.status());
   }
   ConnectOverUcx(*welcome);
+}
+
+void Client::SayWhyNotLocally(const Status& why) const {
+  CAIRN_LOG(kInfo, "dram: to {} over TCP instead of shared memory: {}", address_.ToString(),
+            why.message());
 }
 
 void Client::ConnectOverUcx(const DoorWelcome& welcome) {

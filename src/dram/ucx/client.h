@@ -34,6 +34,7 @@ class Client final : public std::enable_shared_from_this<Client>, public DoorUse
     bool sending = false;
     bool receiving = false;
   };
+  void SayWhyNotLocally(const Status& why) const;
   void ConnectOverUcx(const DoorWelcome& welcome);
   void ConnectTo(const Result<std::vector<SocketAddress>>& addresses);
   void OnDoorMessage(std::string_view message) override;

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "src/base/codec.h"
+#include "src/base/log.h"
 #include "src/dram/ucx/door_message.h"
 
 namespace cairn::dram::ucx {
@@ -105,7 +106,13 @@ Result<int> Door::Connect(const SocketAddress& address) {
 Door::Door(Engine* engine, int fd, DoorUser* user) : engine_(engine), fd_(fd), user_(user) {
   SetKeepAlive(fd_);
   last_heard_ = engine_->Now();
-  engine_->AddFd(fd_, EPOLLIN | EPOLLOUT, [this](std::uint32_t events) { OnReady(events); });
+  const Status watched =
+      engine_->AddFd(fd_, EPOLLIN | EPOLLOUT, [this](std::uint32_t events) { OnReady(events); });
+  if (watched.ok()) return;
+  CAIRN_LOG(kWarn, "dram: a connection is closed: {}", watched.message());
+  engine_->Post([this, alive = alive_, watched] {
+    if (*alive) Fail(watched);
+  });
 }
 
 Door::~Door() {

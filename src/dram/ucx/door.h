@@ -58,7 +58,8 @@ class DoorUser {
 
 class Door {
  public:
-  // Takes over a connected or connecting socket.
+  // Takes over a connected or connecting socket. If it can't be waited for, OnDoorClosed says so
+  // soon, not inside the call.
   Door(Engine* engine, int fd, DoorUser* user);
   ~Door();
   Door(const Door&) = delete;

@@ -13,7 +13,9 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <future>
+#include <string>
 
 #include "src/base/check.h"
 
@@ -62,17 +64,29 @@ void Silence(int event_fd) {
 
 Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<Context> context, bool busy_poll) {
   CAIRN_ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker, Worker::Create(std::move(context)));
-  return std::unique_ptr<Engine>(new Engine(std::move(worker), busy_poll));
+  const int wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  const int thread_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = static_cast<std::uint64_t>(wake_fd);
+  if (wake_fd < 0 || thread_fd < 0 ||
+      ::epoll_ctl(worker->epoll_fd(), EPOLL_CTL_ADD, wake_fd, &event) != 0) {
+    const Status status = UnavailableError(std::string("no descriptors for a progress engine: ") +
+                                           std::strerror(errno));
+    for (const int fd : {wake_fd, thread_fd}) {
+      if (fd >= 0) ::close(fd);
+    }
+    return status;
+  }
+  return std::unique_ptr<Engine>(new Engine(std::move(worker), busy_poll, wake_fd, thread_fd));
 }
 
-Engine::Engine(std::unique_ptr<Worker> worker, bool busy_poll)
+Engine::Engine(std::unique_ptr<Worker> worker, bool busy_poll, int wake_fd, int thread_fd)
     : worker_(std::move(worker)),
       busy_poll_(busy_poll),
       epoll_fd_(worker_->epoll_fd()),
-      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      thread_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  CAIRN_CHECK(wake_fd_ >= 0 && thread_fd_ >= 0, "no descriptors left for a progress engine");
-  CAIRN_CHECK(Control(EPOLL_CTL_ADD, wake_fd_, EPOLLIN));
+      wake_fd_(wake_fd),
+      thread_fd_(thread_fd) {
   // The process's signals are not for this thread.
   sigset_t all;
   sigset_t before;
@@ -394,9 +408,14 @@ bool Engine::Control(int operation, int fd, std::uint32_t events) const {
   return ::epoll_ctl(epoll_fd_, operation, fd, &event) == 0;
 }
 
-void Engine::AddFd(int fd, std::uint32_t events, FdHandler handler) {
-  CAIRN_CHECK(Control(EPOLL_CTL_ADD, fd, events));
+Status Engine::AddFd(int fd, std::uint32_t events, FdHandler handler) {
+  if (!Control(EPOLL_CTL_ADD, fd, events)) {
+    const std::string hint = errno == ENOSPC ? " (raise the sysctl fs.epoll.max_user_watches)" : "";
+    return UnavailableError(
+        "a descriptor can't be waited for: " + std::string(std::strerror(errno)) + hint);
+  }
   fds_[fd] = std::make_shared<FdHandler>(std::move(handler));
+  return {};
 }
 
 void Engine::ModifyFd(int fd, std::uint32_t events) {

@@ -101,15 +101,17 @@ class Engine {
   void Cancel(const TimerId& timer) { timers_.erase(timer); }
 
   // Calls `handler` with epoll's events while `fd` has any of `events`, until RemoveFd. The
-  // descriptor stays the caller's.
-  void AddFd(int fd, std::uint32_t events, FdHandler handler);
+  // descriptor stays the caller's. kUnavailable if the kernel watches no more descriptors
+  // (fs.epoll.max_user_watches), or not such a one.
+  Status AddFd(int fd, std::uint32_t events, FdHandler handler);
   void ModifyFd(int fd, std::uint32_t events);
   // Stops looking for a while, then looks for `events` again, unless the descriptor was removed.
   void PauseFd(int fd, std::uint32_t events, Duration pause);
   void RemoveFd(int fd);
 
  private:
-  Engine(std::unique_ptr<Worker> worker, bool busy_poll);
+  // Takes over both descriptors.
+  Engine(std::unique_ptr<Worker> worker, bool busy_poll, int wake_fd, int thread_fd);
   void Loop();
   // How much was done.
   unsigned Turn();

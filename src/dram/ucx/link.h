@@ -83,6 +83,8 @@ class Link {
   // Null: the link calls nobody any more.
   void SetUser(LinkUser* user) { user_ = user; }
 
+  // Or over UCX.
+  [[nodiscard]] virtual bool over_shared_memory() const { return false; }
   [[nodiscard]] bool broken() const { return !why_.ok(); }
   // Sends and receives under way.
   [[nodiscard]] std::size_t outstanding() const { return outstanding_; }

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -67,12 +68,16 @@ Result<std::unique_ptr<LocalListener>> LocalListener::Create(Core* core, LinkUse
                                                              Attach attach) {
   const std::string name = RandomName();
   CAIRN_ASSIGN_OR_RETURN(const int fd, shm::ListenLocally(name));
-  return std::unique_ptr<LocalListener>(new LocalListener(core, user, std::move(attach), name, fd));
+  std::unique_ptr<LocalListener> made(new LocalListener(core, user, std::move(attach), name, fd));
+  CAIRN_RETURN_IF_ERROR(made->Open());
+  return made;
 }
 
 LocalListener::LocalListener(Core* core, LinkUser* user, Attach attach, std::string name, int fd)
-    : core_(core), user_(user), attach_(std::move(attach)), name_(std::move(name)), fd_(fd) {
-  core_->engine().AddFd(fd_, EPOLLIN, [this](std::uint32_t) { OnKnock(); });
+    : core_(core), user_(user), attach_(std::move(attach)), name_(std::move(name)), fd_(fd) {}
+
+Status LocalListener::Open() {
+  return core_->engine().AddFd(fd_, EPOLLIN, [this](std::uint32_t) { OnKnock(); });
 }
 
 LocalListener::~LocalListener() {
@@ -98,7 +103,12 @@ void LocalListener::OnKnock() {
     guest->timer =
         core_->engine().RunAt(core_->engine().Now() + kGreetingLimit, [this, fd] { Forget(fd); });
     guests_.emplace(fd, std::move(guest));
-    core_->engine().AddFd(fd, EPOLLIN, [this, fd](std::uint32_t) { OnGuest(fd); });
+    const Status watched =
+        core_->engine().AddFd(fd, EPOLLIN, [this, fd](std::uint32_t) { OnGuest(fd); });
+    if (!watched.ok()) {
+      CAIRN_LOG(kWarn, "dram: no shared memory with a client: {}", watched.message());
+      Forget(fd);
+    }
   }
 }
 
@@ -162,13 +172,13 @@ bool LocalListener::Greet(Guest* guest) {
                           shm::kNoFds);
 }
 
-std::shared_ptr<LocalDialer> LocalDialer::Dial(Core* core, const std::string& name,
-                                               const std::string& token, LinkUser* user,
-                                               Done done) {
-  const Result<int> fd = shm::ConnectLocally(name);
-  if (!fd.ok()) return nullptr;
-  auto dialer = std::make_shared<LocalDialer>(core, *fd, user, std::move(done));
-  return dialer->Offer(token) ? dialer : nullptr;
+Result<std::shared_ptr<LocalDialer>> LocalDialer::Dial(Core* core, const std::string& name,
+                                                       const std::string& token, LinkUser* user,
+                                                       Done done) {
+  CAIRN_ASSIGN_OR_RETURN(const int fd, shm::ConnectLocally(name));
+  auto dialer = std::make_shared<LocalDialer>(core, fd, user, std::move(done));
+  CAIRN_RETURN_IF_ERROR(dialer->Offer(token));
+  return dialer;
 }
 
 LocalDialer::LocalDialer(Core* core, int fd, LinkUser* user, Done done)
@@ -181,40 +191,50 @@ LocalDialer::~LocalDialer() {
   CloseBells(parts_);
 }
 
-bool LocalDialer::Offer(const std::string& token) {
+Status LocalDialer::Offer(const std::string& token) {
   int segment_fd = -1;
-  auto segment = shm::Segment::Create(&segment_fd);
-  if (!segment.ok()) return false;
-  parts_.segment = std::move(*segment);
+  CAIRN_ASSIGN_OR_RETURN(parts_.segment, shm::Segment::Create(&segment_fd));
   parts_.own_bell = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   parts_.peer_bell = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   const bool sent = parts_.own_bell >= 0 && parts_.peer_bell >= 0 &&
                     shm::SendLocally(fd_, shm::EncodeGreeting({token, shm::Probe::OfThisProcess()}),
                                      {segment_fd, parts_.own_bell, parts_.peer_bell});
+  const int error = errno;
   ::close(segment_fd);
-  if (!sent) return false;
-  core_->engine().AddFd(fd_, EPOLLIN, [weak = weak_from_this()](std::uint32_t) {
-    if (const auto self = weak.lock()) self->OnAnswer();
-  });
+  if (!sent) return UnavailableError(std::string("no greeting: ") + std::strerror(error));
+  CAIRN_RETURN_IF_ERROR(
+      core_->engine().AddFd(fd_, EPOLLIN, [weak = weak_from_this()](std::uint32_t) {
+        if (const auto self = weak.lock()) self->OnAnswer();
+      }));
   timer_ = core_->engine().RunAt(core_->engine().Now() + kGreetingLimit, [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->Finish(nullptr);
+    if (const auto self = weak.lock()) self->Finish(TimeoutError("no greeting within 2 s"));
   });
-  return true;
+  return {};
 }
 
-void LocalDialer::OnAnswer() {
-  const auto greeting = shm::DecodeGreeting(shm::ReceiveLocally(fd_, nullptr));
-  auto peer = shm::PeerProcess::AtSocket(fd_);
-  if (!greeting.ok() || !peer.ok() || !(*peer)->Check(greeting->probe).ok() ||
-      !shm::SendLocally(fd_, {&shm::kConfirmation, 1}, shm::kNoFds)) {
-    Finish(nullptr);
-    return;
-  }
-  parts_.peer = std::move(*peer);
-  Finish(core_->shm.Open(std::exchange(parts_, {}), user_));
+void LocalDialer::OnAnswer() { Finish(Confirm()); }
+
+Result<std::unique_ptr<shm::PeerProcess>> LocalDialer::Meet() {
+  const std::string message = shm::ReceiveLocally(fd_, nullptr);
+  if (message.empty()) return UnavailableError("the server turned it down; its log says why");
+  CAIRN_ASSIGN_OR_RETURN(const shm::Greeting greeting, shm::DecodeGreeting(message));
+  CAIRN_ASSIGN_OR_RETURN(auto peer, shm::PeerProcess::AtSocket(fd_));
+  CAIRN_RETURN_IF_ERROR(peer->Check(greeting.probe));
+  return peer;
 }
 
-void LocalDialer::Finish(std::shared_ptr<Link> link) {
+// Opens before it confirms: afterwards the server relies on this side.
+Result<std::shared_ptr<Link>> LocalDialer::Confirm() {
+  CAIRN_ASSIGN_OR_RETURN(parts_.peer, Meet());
+  CAIRN_ASSIGN_OR_RETURN(auto link, core_->shm.Open(std::exchange(parts_, {}), user_));
+  if (shm::SendLocally(fd_, {&shm::kConfirmation, 1}, shm::kNoFds)) return link;
+  const Status gone = UnavailableError("the server has hung up");
+  link->SetUser(nullptr);
+  link->Break(gone);
+  return gone;
+}
+
+void LocalDialer::Finish(Result<std::shared_ptr<Link>> link) {
   core_->engine().RemoveFd(fd_);
   if (done_) std::exchange(done_, nullptr)(std::move(link));
 }

@@ -21,8 +21,9 @@ namespace cairn::dram::ucx {
 class LocalListener {
  public:
   // `user` is the link's until `attach` gives it another; `attach` takes a client that showed a
-  // token.
-  using Attach = std::function<void(const std::string& token, std::shared_ptr<Link> link)>;
+  // token, or hears why its link can't be, when the client can't be told any more.
+  using Attach =
+      std::function<void(const std::string& token, const Result<std::shared_ptr<Link>>& link)>;
   static Result<std::unique_ptr<LocalListener>> Create(Core* core, LinkUser* user, Attach attach);
   ~LocalListener();
   LocalListener(const LocalListener&) = delete;
@@ -34,6 +35,7 @@ class LocalListener {
  private:
   struct Guest;
   LocalListener(Core* core, LinkUser* user, Attach attach, std::string name, int fd);
+  Status Open();
   void OnKnock();
   void OnGuest(int fd);
   // False: the guest is to be sent away.
@@ -51,11 +53,12 @@ class LocalListener {
 // The client's side: one attempt.
 class LocalDialer : public std::enable_shared_from_this<LocalDialer> {
  public:
-  // A link, or null if it can't be.
-  using Done = std::function<void(std::shared_ptr<Link> link)>;
-  // Null if the server's socket can't be reached; `done` does not run then.
-  static std::shared_ptr<LocalDialer> Dial(Core* core, const std::string& name,
-                                           const std::string& token, LinkUser* user, Done done);
+  // A link, or why it can't be.
+  using Done = std::function<void(Result<std::shared_ptr<Link>> link)>;
+  // kUnavailable if it can't even be begun; `done` does not run then.
+  static Result<std::shared_ptr<LocalDialer>> Dial(Core* core, const std::string& name,
+                                                   const std::string& token, LinkUser* user,
+                                                   Done done);
   LocalDialer(Core* core, int fd, LinkUser* user, Done done);
   // `done` does not run any more.
   ~LocalDialer();
@@ -63,9 +66,12 @@ class LocalDialer : public std::enable_shared_from_this<LocalDialer> {
   LocalDialer& operator=(const LocalDialer&) = delete;
 
  private:
-  bool Offer(const std::string& token);
+  Status Offer(const std::string& token);
   void OnAnswer();
-  void Finish(std::shared_ptr<Link> link);
+  // Reads the server's greeting and its memory.
+  Result<std::unique_ptr<shm::PeerProcess>> Meet();
+  Result<std::shared_ptr<Link>> Confirm();
+  void Finish(Result<std::shared_ptr<Link>> link);
 
   Core* const core_;
   const int fd_;

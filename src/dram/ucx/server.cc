@@ -30,6 +30,7 @@ class UcxRequest final : public IncomingRequest {
  public:
   UcxRequest(std::shared_ptr<Peer> peer, const Frame& frame, std::unique_ptr<Arrival> arrival)
       : peer_(std::move(peer)),
+        over_shared_memory_(peer_->over_shared_memory()),
         call_(frame.call_id),
         header_(frame.header),
         payload_size_(frame.payload_size),
@@ -39,6 +40,7 @@ class UcxRequest final : public IncomingRequest {
   }
 
   [[nodiscard]] ConnectionId connection() const override { return peer_->id(); }
+  [[nodiscard]] bool over_shared_memory() const override { return over_shared_memory_; }
   [[nodiscard]] std::string_view header() const override { return header_; }
   [[nodiscard]] std::uint64_t payload_size() const override { return payload_size_; }
   void Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> received) override {
@@ -67,6 +69,7 @@ class UcxRequest final : public IncomingRequest {
   }
 
   const std::shared_ptr<Peer> peer_;
+  const bool over_shared_memory_;
   const CallId call_;
   const std::string header_;
   const std::uint64_t payload_size_;
@@ -201,7 +204,10 @@ Status Server::Open(const Endpoint& address) {
     }
     listener_ = std::move(*listener);
     OpenLocally();
-    core_->engine().AddFd(knock_fd_, EPOLLIN, [this](std::uint32_t) { OnKnock(); });
+    status = core_->engine().AddFd(knock_fd_, EPOLLIN, [this](std::uint32_t) { OnKnock(); });
+    if (status.ok()) return;
+    local_ = nullptr;
+    listener_ = nullptr;
   });
   if (!status.ok()) ::close(knock_fd_);
   return status;
@@ -210,8 +216,16 @@ Status Server::Open(const Endpoint& address) {
 void Server::OpenLocally() {
   if (!core_->use_shared_memory) return;
   auto local = LocalListener::Create(
-      core_, this,
-      [this](const std::string& token, const std::shared_ptr<Link>& link) { Attach(token, link); });
+      core_, this, [this](const std::string& token, const Result<std::shared_ptr<Link>>& link) {
+        if (link.ok()) {
+          Attach(token, *link);
+        } else if (const auto it = expected_.find(token); it != expected_.end()) {
+          // The client believes that it is connected.
+          CAIRN_LOG(kWarn, "dram: {} closes a connection: {}", address_.ToString(),
+                    link.status().message());
+          it->second->Break(link.status());
+        }
+      });
   if (local.ok()) {
     local_ = std::move(*local);
   } else {

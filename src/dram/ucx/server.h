@@ -26,6 +26,9 @@ class Peer final : public std::enable_shared_from_this<Peer>, public DoorUser, p
   [[nodiscard]] ConnectionId id() const { return id_; }
   [[nodiscard]] const std::string& token() const { return token_; }
   [[nodiscard]] Engine& engine() const { return engine_; }
+  [[nodiscard]] bool over_shared_memory() const {
+    return link_ != nullptr && link_->over_shared_memory();
+  }
   // The UCX endpoint of this connection has come.
   void Attach(std::shared_ptr<Link> link);
   // Answers a request, or says that nobody did.

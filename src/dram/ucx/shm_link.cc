@@ -332,19 +332,19 @@ void ShmLink::GiveEverythingBack() {
   }
 }
 
-std::shared_ptr<Link> ShmSet::Open(ShmParts parts, LinkUser* user) {
+Result<std::shared_ptr<Link>> ShmSet::Open(ShmParts parts, LinkUser* user) {
   auto link = std::make_shared<ShmLink>(this, std::move(parts), user);
+  // Edge-triggered: what rings need not be silenced.
+  CAIRN_RETURN_IF_ERROR(engine_->AddFd(link->parts_.own_bell, EPOLLIN | EPOLLET,
+                                       [this, weak = std::weak_ptr<ShmLink>(link)](std::uint32_t) {
+                                         const auto rung = weak.lock();
+                                         if (rung == nullptr || rung->broken()) return;
+                                         Awake(rung.get());
+                                         (void)rung->Poll();
+                                       }));
   links_.push_back(link.get());
   awake_.push_back(link.get());
-  // Edge-triggered: what rings need not be silenced.
-  engine_->AddFd(link->parts_.own_bell, EPOLLIN | EPOLLET,
-                 [this, weak = std::weak_ptr<ShmLink>(link)](std::uint32_t) {
-                   const auto rung = weak.lock();
-                   if (rung == nullptr || rung->broken()) return;
-                   Awake(rung.get());
-                   (void)rung->Poll();
-                 });
-  return link;
+  return std::shared_ptr<Link>(std::move(link));
 }
 
 void ShmSet::Awake(ShmLink* link) {

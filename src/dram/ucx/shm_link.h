@@ -40,6 +40,7 @@ class ShmLink final : public Link, public std::enable_shared_from_this<ShmLink> 
   void SendAttach(std::string_view token) override;
   void SendRaw(std::string_view bytes) override;
   void Break(const Status& why) override;
+  [[nodiscard]] bool over_shared_memory() const override { return true; }
 
  private:
   friend class ShmArrival;
@@ -85,8 +86,9 @@ class ShmLink final : public Link, public std::enable_shared_from_this<ShmLink> 
 class ShmSet final : public Poller {
  public:
   explicit ShmSet(Engine* engine) : engine_(engine) {}
-  // Of the engine's thread of control. A link with these parts, open.
-  std::shared_ptr<Link> Open(ShmParts parts, LinkUser* user);
+  // Of the engine's thread of control. A link with these parts, open. kUnavailable if its bell
+  // can't be waited for; the parts are gone then.
+  Result<std::shared_ptr<Link>> Open(ShmParts parts, LinkUser* user);
 
   unsigned Poll() override;
   [[nodiscard]] std::size_t Count() const override { return links_.size(); }

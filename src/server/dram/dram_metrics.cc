@@ -24,6 +24,8 @@ constexpr Family kFamilies[] = {
      "The largest value that finds room."},
     {"connections", "cairn_dram_connections", Kind::kGauge,
      "Clients and peers that are connected."},
+    {"shared_memory_connections", "cairn_dram_shared_memory_connections", Kind::kGauge,
+     "Those of them that share memory with this node, instead of using the network."},
     {"reads", "cairn_dram_reads_total", Kind::kCounter, "Reads, of this node too."},
     {"writes", "cairn_dram_writes_total", Kind::kCounter, "Writes and deletes."},
     {"evicted", "cairn_dram_evicted_total", Kind::kCounter, "Values dropped for room."},
