@@ -15,7 +15,6 @@ namespace cairn {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 
 class FaultFileSystemTest : public testing::Test {
  protected:

@@ -12,7 +12,6 @@ using thrift_types::CheckedElementType;
 using thrift_types::CheckedType;
 using thrift_types::LeastBinaryBytes;
 using tp::TProtocolException;
-using tp::TType;
 
 }  // namespace
 
