@@ -219,37 +219,7 @@ SimulationReport World::Run() {
   const ChecksThrow checks_throw;
   try {
     for (auto& n : nodes_) Restart(n->id());
-    for (const int number : plan_.clients) {
-      ClientOptions client;
-      client.number = number;
-      client.seed = plan_.seed;
-      client.lanes = plan_.lanes;
-      client.think_most = plan_.think_most;
-      client.bare = number >= plan_.first_bare_client;
-      if (plan_.operations) {
-        client.only.emplace();
-        for (const OperationNumber& operation : *plan_.operations) {
-          if (operation.client == number) client.only->push_back(operation.number);
-        }
-      }
-      client.retry_without_session = options_.world_bug == WorldBug::kRetryWithoutSession;
-      clients_.push_back(std::make_unique<Client>(
-          client, &scheduler_, this, &history_, &order_, &report_.effects,
-          [this, number](ViolationKind kind, const std::string& what) {
-            Violation(kind, "client " + std::to_string(number) + ": " + what);
-          }));
-      if (options_.story) {
-        clients_.back()->SetTrace([this, number](const std::string& text) {
-          StoryLine line;
-          line.kind = StoryLine::Kind::kClient;
-          line.at = scheduler_.now();
-          line.client = number;
-          line.text = text;
-          options_.story(line);
-        });
-      }
-      clients_.back()->Start();
-    }
+    for (const int number : plan_.clients) StartClient(number);
     for (const Fault& fault : plan_.faults) {
       scheduler_.At({fault.at.count()}, [this, &fault] { Strike(fault); });
     }
@@ -275,6 +245,43 @@ SimulationReport World::Run() {
   } catch (const CheckFailure& failure) {
     Violation(ViolationKind::kAssertion, failure.what());
   }
+  CompleteReport();
+  return report_;
+}
+
+void World::StartClient(int number) {
+  ClientOptions options;
+  options.number = number;
+  options.seed = plan_.seed;
+  options.lanes = plan_.lanes;
+  options.think_most = plan_.think_most;
+  options.bare = number >= plan_.first_bare_client;
+  if (plan_.operations) {
+    options.only.emplace();
+    for (const OperationNumber& operation : *plan_.operations) {
+      if (operation.client == number) options.only->push_back(operation.number);
+    }
+  }
+  options.retry_without_session = options_.world_bug == WorldBug::kRetryWithoutSession;
+  clients_.push_back(
+      std::make_unique<Client>(options, &scheduler_, this, &history_, &order_, &report_.effects,
+                               [this, number](ViolationKind kind, const std::string& what) {
+                                 Violation(kind, "client " + std::to_string(number) + ": " + what);
+                               }));
+  if (options_.story) {
+    clients_.back()->SetTrace([this, number](const std::string& text) {
+      StoryLine line;
+      line.kind = StoryLine::Kind::kClient;
+      line.at = scheduler_.now();
+      line.client = number;
+      line.text = text;
+      options_.story(line);
+    });
+  }
+  clients_.back()->Start();
+}
+
+void World::CompleteReport() {
   report_.operations = operations();
   for (std::size_t i = 0; i < clients_.size(); ++i) {
     report_.operations_of[plan_.clients[i]] = clients_[i]->operations();
@@ -289,7 +296,6 @@ SimulationReport World::Run() {
     report_.effects.Count(Effect::kDeadDisk, disk.refused_dead);
   }
   report_.fingerprint ^= scheduler_.tasks_run() * 0x9E3779B97F4A7C15ULL;
-  return report_;
 }
 
 std::uint64_t World::operations() const {

@@ -57,6 +57,9 @@ class World final : public Door {
   void Reply(const std::shared_ptr<Pending>& pending, Answer answer);
   void Finish(const std::shared_ptr<Pending>& pending, Answer answer);
 
+  void StartClient(int number);
+  void CompleteReport();
+
   // ---- Faults (faults.cc)
   void Strike(const Fault& fault);
   void StrikeNetwork(const Fault& fault, NodeId id);
