@@ -334,5 +334,23 @@ TEST(GroupTest, ANodeThatWasAwayBrieflyNeedsNoSnapshot) {
   }
 }
 
+TEST(GroupOfOneTest, IsStaleUntilWhatItAcknowledgedBeforeARestartIsAppliedAgain) {
+  Group group(1);
+  group.StartAll();
+  const NodeId only = group.AwaitLeader();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(group.Set(only, "k" + std::to_string(i), "v").ok());
+  const Slot acknowledged = group.replica(only)->status().applied_slot;
+  EXPECT_EQ(group.replica(only)->Staleness(), Duration::zero());
+  group.Crash(only);
+  group.Start(only);
+  const auto status = [&] { return group.replica(only)->status(); };
+  ASSERT_TRUE(
+      group.time.RunUntil([&] { return status().leadership.role == consensus::Role::kLeader; }));
+  ASSERT_LT(status().applied_slot, acknowledged) << "its log has to be committed again first";
+  EXPECT_EQ(group.replica(only)->Staleness(), Duration::max());
+  ASSERT_TRUE(group.time.RunUntil([&] { return group.replica(only)->Staleness() == Duration(0); }));
+  EXPECT_GE(status().applied_slot, acknowledged);
+}
+
 }  // namespace
 }  // namespace cairn::replication

@@ -58,6 +58,9 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
   if (!epoch_at_start_) epoch_at_start_ = leadership_.epoch;
   {
     MutexLock lock(&status_mutex_);
+    const bool led = status_.leadership.role == consensus::Role::kLeader &&
+                     status_.leadership.epoch == leadership_.epoch;
+    if (leads() && !led) led_from_ = status_.last_slot;
     status_.leadership = leadership_;
   }
   {
