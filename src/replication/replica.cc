@@ -218,9 +218,9 @@ Duration Replica::Staleness() const {
   MutexLock lock(&status_mutex_);
   if (!status_.recovered) return Duration::max();
   const MonotonicTime now = env_.clock->Now();
-  if (alone_ && status_.leadership.role == consensus::Role::kLeader) {
-    // What was acknowledged before it led may be in its log and not committed again yet.
-    if (status_.applied_slot < led_from_) return Duration::max();
+  // What was acknowledged before it led alone is in its log, and applied from there on.
+  if (alone_ && status_.leadership.role == consensus::Role::kLeader &&
+      status_.applied_slot >= led_from_) {
     return unapplied_.empty() ? Duration::zero() : now - unapplied_.front().second;
   }
   return fresh_at_ ? now - *fresh_at_ : Duration::max();

@@ -453,7 +453,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   // Commits that are not applied yet, with the time at which they became known: how stale the only
   // voter of a group is.
   std::deque<std::pair<Slot, MonotonicTime>> unapplied_ ABSL_GUARDED_BY(status_mutex_);
-  // The end of the log when this node came to lead.
+  // The end of the log when this node came to lead, or to be the only member.
   Slot led_from_ ABSL_GUARDED_BY(status_mutex_);
   // When the newest barrier was asked for whose slot is applied.
   std::optional<MonotonicTime> fresh_at_ ABSL_GUARDED_BY(status_mutex_);

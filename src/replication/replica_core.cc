@@ -31,14 +31,18 @@ void Replica::CarryOut(consensus::Effects effects) {
   HandleLeadership(effects);
 }
 
-bool Replica::IsAlone() const { return membership_.members.size() <= 1 && !membership_.IsJoint(); }
+bool Replica::IsAlone() const {
+  if (membership_.IsJoint() || membership_.members.size() > 1) return false;
+  return membership_.members.empty() || membership_.IsVoter({options_.node, options_.incarnation});
+}
 
 void Replica::HandleLeadership(const consensus::Effects& effects) {
   if (effects.membership) {
     membership_ = *effects.membership;
     MutexLock lock(&status_mutex_);
     status_.membership = membership_;
-    alone_ = IsAlone();
+    // What others confirmed before may not be applied here.
+    if (!std::exchange(alone_, IsAlone()) && alone_) led_from_ = status_.last_slot;
   }
   if (effects.membership && env_.membership_changed) env_.membership_changed(membership_);
   if (effects.removed) {

@@ -83,7 +83,10 @@ void Replica::OnForwardRequest(NodeId from, const std::string& body) {
   // A peer is a node of ours, but what enters the log stays there: it is looked at once more.
   Status refused =
       command.ok() ? kv::Validate(command->operation, options_.limits) : command.status();
-  if (refused.ok() && !leads()) refused = NotLeaderError("this node does not lead");
+  // Of another epoch: an earlier process may have refused a copy of it, and that was final.
+  if (refused.ok() && (!leads() || request->epoch != leadership_.epoch)) {
+    refused = NotLeaderError("this node does not lead in epoch " + ToString(request->epoch));
+  }
   if (!refused.ok()) {
     response.status = std::move(refused);
     return AnswerForward(from, request->epoch, std::move(response));

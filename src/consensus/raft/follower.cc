@@ -10,8 +10,11 @@ namespace cairn::consensus::raft {
 
 void RaftCore::Receive(const PeerId& from, const AppendRequest& m) {
   if (m.epoch < epoch_) {
-    // Tells a leader of the past, and a node that pre-vote kept quiet, where the epoch is.
-    SendAfterPersist(from, AppendResponse{epoch_, false, m.prev_slot, Slot(), Epoch(), m.round});
+    // Tells a leader of the past, and a node that pre-vote kept quiet, where the epoch is. Rounds
+    // are counted anew by each process: one of a former epoch must not count for the leader of this
+    // one, which may be the same node.
+    const std::uint64_t round = Planted(PlantedBug::kRoundOfFormerEpoch) ? m.round : 0;
+    SendAfterPersist(from, AppendResponse{epoch_, false, m.prev_slot, Slot(), Epoch(), round});
     return;
   }
   CAIRN_CHECK(role_ != Role::kLeader || m.epoch > epoch_,

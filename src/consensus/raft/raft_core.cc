@@ -84,8 +84,9 @@ void RaftCore::On(const Recovered& event) {
   effects_.committed = committed_;
   effects_.membership = membership();
   ResetElectionTimer();
-  // The only voter need not wait for anybody.
-  if (membership().Voters() == Voters{self_} && !membership().IsJoint()) Campaign(false, false);
+  // The only voter need not wait for anybody, but for the lease of a leader that is being removed.
+  if (!options_.leases && membership().Voters() == Voters{self_} && !membership().IsJoint())
+    Campaign(false, false);
 }
 
 void RaftCore::On(const Tick&) {

@@ -300,6 +300,27 @@ bool AVoteIsKeptOnSteppingDown() {
   });
 }
 
+// Each process counts its rounds anew: what answers a heartbeat of an earlier one confirms nothing.
+bool AHeartbeatOfAFormerEpochConfirmsNothing() {
+  const auto options = Of(3, 3);
+  Cluster cluster(options, 1);
+  const NodeId former = Settle(&cluster);
+  AppendRequest late;
+  late.epoch = cluster.node(former).core->epoch();
+  late.round = 1000;
+  cluster.Step(former, TransferLeadership{After(options, former)});
+  const NodeId leader = Settle(&cluster);
+  EXPECT_GT(cluster.node(leader).core->epoch(), late.epoch);
+  // As if the leader had led before, and a heartbeat of that time had been on its way till now.
+  const NodeId follower = After(options, leader);
+  const Framed framed{cluster.peer(leader).incarnation, cluster.peer(follower).incarnation, late};
+  cluster.Step(follower, MessageReceived{leader, Encode(framed)});
+  DeliverWhere(&cluster, [&](NodeId, NodeId to, const RaftMessage&) { return to == leader; });
+  Isolate(&cluster, leader);
+  cluster.Barrier(leader);
+  return cluster.opened().empty();
+}
+
 // Whoever only learns leads nobody.
 bool ALearnerDoesNotCampaign() {
   Cluster cluster({4, 3, 1, FastRaft()}, 1);
@@ -367,6 +388,8 @@ INSTANTIATE_TEST_SUITE_P(
                   BarrierWaitsForAnswers},
         Safeguard{"BarrierOnRoundUnderWay", PlantedBug::kBarrierOnRoundUnderWay,
                   BarrierWaitsForAnswers},
+        Safeguard{"RoundOfFormerEpoch", PlantedBug::kRoundOfFormerEpoch,
+                  AHeartbeatOfAFormerEpochConfirmsNothing},
         Safeguard{"LeaseIgnoresTransfer", PlantedBug::kLeaseIgnoresTransfer, TransferEndsTheLease},
         Safeguard{"SnapshotCutsLongerLog", PlantedBug::kSnapshotCutsLongerLog,
                   SnapshotDoesNotCutALongerLog},
