@@ -121,13 +121,12 @@ void Replica::CutJournal(Slot flushed, Epoch epoch) {
     if (journal_->Figures().live_bytes <= std::max(options_.max_journal_bytes, 2 * keep)) return;
     cut = std::min({flushed, journal_->SlotBefore(keep), snapshot_sender_.lowest_slot()});
   }
+  if (cut == Slot()) return;
   if (cut != flushed) {
-    // Not held: the mark of a higher cut found no room, and the journal remembers none of it.
     const std::optional<Epoch> held = journal_->EpochAt(cut);
-    if (!held) return;
+    if (!held) return;  // Below the mark: it is cut already.
     epoch = *held;
   }
-  if (cut == Slot()) return;
   const Status status = journal_->Compact(cut, epoch);
   if (status.ok()) {
     PostTo(env_.core, [this, cut] { Step(consensus::Compacted{cut}); });

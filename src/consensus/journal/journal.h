@@ -109,8 +109,7 @@ class Journal {
   // Declares slots up to `slot` (whose epoch was `epoch`) no longer needed, and frees or recycles
   // segments in which nothing is live. Durable with the next Sync; segments are only freed behind a
   // durable mark, so this may sync by itself. Does nothing for a slot at or below the mark.
-  // kResourceExhausted: the disk is full and the room kept for marks is used up. Nothing changed on
-  // the disk; slots up to that one may not be found any more until the journal is opened again.
+  // kResourceExhausted: the disk is full and the room kept for marks is used up; nothing changed.
   virtual Status Compact(Slot slot, Epoch epoch) = 0;
 
   // Empties the journal and starts it at a snapshot: every entry is dropped, the hard state is

@@ -216,5 +216,23 @@ TEST_F(JournalSpaceTest, WriteThatFindsNoRoomLeavesNoTrace) {
   EXPECT_EQ(journal_->ReadEntries(Slot(2), Slot(2), 1)->front().payload->size(), 20u);
 }
 
+// The same for a mark: nothing is forgotten, and a lower one may follow.
+TEST_F(JournalSpaceTest, AMarkThatFindsNoRoomChangesNothing) {
+  ASSERT_TRUE(Open().ok());
+  for (std::uint64_t slot = 1; slot <= 12; ++slot) ASSERT_TRUE(Append(slot, 10).ok());
+  ASSERT_TRUE(journal_->Sync().ok());
+  files_.FailNth(FileOperation::kWrite, 1, ResourceExhaustedError("No space left on device"));
+  EXPECT_EQ(journal_->Compact(Slot(10), Epoch(1)).code(), StatusCode::kResourceExhausted);
+  ASSERT_TRUE(journal_->EpochAt(Slot(9)).has_value());
+  EXPECT_EQ(journal_->ReadEntries(Slot(9), Slot(9), 1)->size(), 1u);
+  ASSERT_TRUE(journal_->Compact(Slot(8), *journal_->EpochAt(Slot(8))).ok());
+  EXPECT_EQ(journal_->EpochAt(Slot(7)), std::nullopt);
+  ASSERT_TRUE(journal_->Sync().ok());
+  files_.Crash(CrashMode::kDropUnsynced, nullptr);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(journal_->Contents().compacted_slot, Slot(8));
+  EXPECT_EQ(journal_->ReadEntries(Slot(9), Slot(12), 1 << 20)->size(), 4u);
+}
+
 }  // namespace
 }  // namespace cairn::consensus::journal

@@ -30,7 +30,6 @@ class JournalState {
   }
   void TruncateFrom(Slot slot) { index_.DropFrom(slot); }
   // Forgets the slots that a mark will cover, to see which segments it frees.
-  void DropThrough(Slot slot) { index_.DropThrough(slot); }
   void SetMark(const CompactionMark& mark) {
     mark_ = mark;
     index_.DropThrough(mark.slot);

@@ -255,8 +255,8 @@ Status SegmentedJournal::Compact(Slot slot, Epoch epoch) {
   {
     MutexLock lock(&mutex_);
     first_before = state_.mark().first_segment;
-    state_.DropThrough(slot);
-    mark.first_segment = FirstLive();
+    const auto first = state_.index().FirstSegmentAfter(slot);
+    mark.first_segment = first.value_or(current_->header.sequence);
   }
   RecordWriter writer = StartBatch();
   writer.AddMark(mark);
@@ -270,13 +270,6 @@ Status SegmentedJournal::Compact(Slot slot, Epoch epoch) {
   if (mark.first_segment == first_before) return Status::Ok();
   CAIRN_RETURN_IF_ERROR(SyncCurrent());
   return FreeBefore(mark.first_segment);
-}
-
-std::uint64_t SegmentedJournal::FirstLive() const {
-  for (const auto& [sequence, segment] : segments_) {
-    if (state_.index().LiveIn(sequence) > 0) return sequence;
-  }
-  return current_->header.sequence;
 }
 
 Status SegmentedJournal::ResetTo(Slot slot, Epoch epoch) {

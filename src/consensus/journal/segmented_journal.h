@@ -81,8 +81,6 @@ class SegmentedJournal final : public Journal {
   // Syncs whether anything was appended or not.
   Status SyncCurrent();
 
-  // The first segment that holds something live; the current one if no other does.
-  [[nodiscard]] std::uint64_t FirstLive() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Recycles the segments before this one. The mark that says so is durable.
   Status FreeBefore(std::uint64_t first_segment);
   // Lets Figures know of the files that wait.

@@ -1,5 +1,7 @@
 #include "src/consensus/journal/slot_index.h"
 
+#include <algorithm>
+
 namespace cairn::consensus::journal {
 
 void SlotIndex::Set(Slot slot, const Location& location) {
@@ -80,6 +82,18 @@ Slot SlotIndex::SlotBefore(std::uint64_t bytes) const {
     behind += from_sparse ? (sparse++)->second.length : dense_[--dense].length;
   }
   return Slot();
+}
+
+std::optional<std::uint64_t> SlotIndex::FirstSegmentAfter(Slot slot) const {
+  std::optional<std::uint64_t> first;
+  const auto look = [&](const Location& held) {
+    first = std::min(first.value_or(held.segment), held.segment);
+  };
+  const std::uint64_t below =
+      slot < dense_first_ ? 0 : slot.value() - dense_first_.value() + 1;  // of the dense ones
+  for (std::uint64_t i = below; i < dense_.size(); ++i) look(dense_[i]);
+  for (auto it = sparse_.upper_bound(slot); it != sparse_.end(); ++it) look(it->second);
+  return first;
 }
 
 std::uint64_t SlotIndex::LiveIn(std::uint64_t segment) const {

@@ -46,6 +46,8 @@ class SlotIndex {
   [[nodiscard]] std::optional<Slot> Last() const;
   // The highest held slot whose successors take at least `bytes` together; Slot() if there is none.
   [[nodiscard]] Slot SlotBefore(std::uint64_t bytes) const;
+  // The lowest segment that has the record of a held slot above `slot`. Looks at all of them.
+  [[nodiscard]] std::optional<std::uint64_t> FirstSegmentAfter(Slot slot) const;
   // How many held slots have their record in this segment.
   [[nodiscard]] std::uint64_t LiveIn(std::uint64_t segment) const;
 
