@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "src/replication/forward_messages.h"
 #include "src/replication/group_test_util.h"
+#include "src/replication/peer_frame.h"
 
 namespace cairn::replication {
 namespace {
@@ -258,6 +260,40 @@ TEST(ForwardTest, ALeaderThatWasRestartedDoesNotSayThatNothingWasApplied) {
   EXPECT_TRUE(answer.status().maybe_applied());
   group.AwaitAgreement();
   EXPECT_EQ(group.Get(other, "k", ReadLevel::kReadIndex), "v");
+}
+
+// An earlier process of the leader may have refused a copy of it, and its sender believes that.
+TEST(ForwardTest, ARequestOfAnEarlierEpochIsNotTakenIn) {
+  Group group(3);
+  group.StartAll();
+  const NodeId leader = group.AwaitAgreement();
+  const NodeId other = group.Other(leader);
+  const Epoch epoch = group.replica(leader)->status().leadership.epoch;
+  std::uint64_t id = 0;
+  const auto send = [&](const std::string& key, Epoch at) {
+    ForwardRequest request;
+    request.boot = 999;
+    request.id = ++id;
+    request.epoch = at;
+    request.time_left = seconds(5);
+    kv::Command command;
+    command.operation = kv::Set{key, "v", ""};
+    kv::EncodeCommand(command, &request.command);
+    FrameHeader header;
+    header.kind = FrameKind::kForwardRequest;
+    header.group = group.options.group;
+    header.cluster = group.options.cluster;
+    header.incarnation = group.machine(other).incarnation;
+    group.node(other).transport->Send(leader, transport::Lane::kConsensus,
+                                      EncodeFrame(header, Encode(request)));
+    group.time.RunFor(seconds(1));
+  };
+  send("late", epoch.Prev());
+  send("early", epoch.Next());
+  send("present", epoch);
+  EXPECT_EQ(group.Get(leader, "present", ReadLevel::kLeader), "v");
+  EXPECT_EQ(group.Get(leader, "late", ReadLevel::kLeader), "-");
+  EXPECT_EQ(group.Get(leader, "early", ReadLevel::kLeader), "-");
 }
 
 TEST(ForwardTest, WithoutALeaderAForwardedWriteEndsAtItsDeadline) {
