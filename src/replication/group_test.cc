@@ -334,6 +334,25 @@ TEST(GroupTest, ANodeThatWasAwayBrieflyNeedsNoSnapshot) {
   }
 }
 
+// It leads until the change is committed, and whoever is left may be ahead of it.
+TEST(GroupOfOneTest, IsNotThatOfALeaderThatIsBeingRemoved) {
+  Group group(2);
+  group.raft.election_timeout = std::chrono::seconds(10);
+  group.StartAll();
+  const NodeId leader = group.AwaitAgreement();
+  ASSERT_TRUE(group.Set(leader, "k", "v").ok());
+  group.replica(leader)->EditMembership(
+      [leader](const GroupView& view) { return WithRemoved(view, leader, false); }, [](Status) {});
+  const auto status = [&] { return group.replica(leader)->status(); };
+  ASSERT_TRUE(group.time.RunUntil([&] {
+    return !status().membership.IsJoint() && status().membership.Find(leader) == nullptr;
+  }));
+  group.network().Isolate(leader);
+  group.time.RunFor(std::chrono::milliseconds(500));
+  ASSERT_EQ(status().leadership.role, consensus::Role::kLeader);
+  EXPECT_GE(group.replica(leader)->Staleness(), std::chrono::milliseconds(500));
+}
+
 TEST(GroupOfOneTest, IsStaleUntilWhatItAcknowledgedBeforeARestartIsAppliedAgain) {
   Group group(1);
   group.StartAll();
