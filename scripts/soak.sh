@@ -125,10 +125,11 @@ trap stop EXIT
 trap 'say "interrupted; the chunk under way is not counted"; load; report; exit 3' INT TERM
 
 until enough; do
-  if [ -n "$limit" ] && [ "$SECONDS" -ge "$limit" ]; then break; fi
+  left=$((${limit:-0} - SECONDS))
+  if [ -n "$limit" ] && [ "$left" -le 0 ]; then break; fi
   : >"$work/totals"
   options=(--seeds "$next..$((next + chunk - 1))" --threads "$threads" --shrink-runs 0 --totals "$work/totals")
-  if [ -n "$limit" ]; then options+=(--for "$((limit - SECONDS))s"); fi
+  if [ -n "$limit" ]; then options+=(--for "${left}s"); fi
   status=0
   "$sim" "${options[@]}" >"$work/out" &
   running=$!
