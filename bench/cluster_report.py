@@ -94,8 +94,7 @@ def _memory(name, results, targets):
             "Three empty nodes of one system on one machine, pages that they share counted once "
             f"(PSS): {cairn['together']:.1f} MiB for Cairn, {etcd['together']:.1f} MiB for etcd. "
             "The resident sets (RSS), which count a shared page in each process, add up to "
-            f"{cairn['rss']:.0f} and {etcd['rss']:.0f} MiB: a Cairn node maps RocksDB, gRPC and "
-            "protobuf as shared libraries of Debian; etcd is one file.", ""]
+            f"{cairn['rss']:.0f} and {etcd['rss']:.0f} MiB.", ""]
 
 
 def _named(name, section):

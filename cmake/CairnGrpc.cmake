@@ -61,12 +61,12 @@ function(cairn_generated)
   set_target_properties(cairn_${ARG_NAME} PROPERTIES CAIRN_DIR api)
 endfunction()
 
-cairn_generated(NAME cairn_api SRCS ${CAIRN_GEN_GRPC}/api/cairn.pb.cc LINKS protobuf)
+cairn_generated(NAME cairn_api SRCS ${CAIRN_GEN_GRPC}/api/cairn.pb.cc LINKS ${CAIRN_EXT_google})
 cairn_generated(NAME cairn_grpc SRCS ${CAIRN_GEN_GRPC}/api/cairn.grpc.pb.cc
-                LINKS cairn_cairn_api grpc++ gpr absl::synchronization)
+                LINKS cairn_cairn_api ${CAIRN_EXT_grpcpp} ${CAIRN_EXT_absl_synchronization})
 cairn_generated(NAME kvstore_grpc
                 SRCS ${CAIRN_GEN_GRPC}/api/kvstore.pb.cc ${CAIRN_GEN_GRPC}/api/kvstore.grpc.pb.cc
-                LINKS protobuf grpc++ gpr absl::synchronization)
+                LINKS ${CAIRN_EXT_google} ${CAIRN_EXT_grpcpp} ${CAIRN_EXT_absl_synchronization})
 cairn_generated(NAME tensorstore_grpc
                 SRCS ${tensorstore_sources} ${CAIRN_GEN_GRPC}/api/tensorstore_kvstore.grpc.pb.cc
-                LINKS protobuf grpc++ gpr absl::synchronization)
+                LINKS ${CAIRN_EXT_google} ${CAIRN_EXT_grpcpp} ${CAIRN_EXT_absl_synchronization})

@@ -11,23 +11,19 @@
 # cairn_test(NAME name SRCS file... DEPS dep... [LABELS l...])   a test that crosses libraries
 # cairn_fuzzer(NAME name SRCS file... DEPS dep...)       a libFuzzer program, with CAIRN_FUZZERS
 
-# Outside libraries: <name>_PREFIXES are the include prefixes that the name unlocks.
+# Outside libraries: their include prefixes are their names. The links of those that are not here are
+# in CairnArchives.
+include(CairnArchives)
 set(CAIRN_EXTERNALS absl fmt spdlog xxhash rocksdb thrift boost tomlplusplus CLI nlohmann
     benchmark grpcpp google rapidcheck gtest gmock ucp ucs asio histedit httplib)
-set(CAIRN_EXT_absl absl::flat_hash_map absl::flat_hash_set absl::btree absl::any_invocable
-    absl::strings absl::span absl::cleanup absl::inlined_vector absl::random_random)
 set(CAIRN_EXT_fmt fmt::fmt)
 set(CAIRN_EXT_spdlog spdlog::spdlog)
 set(CAIRN_EXT_xxhash xxhash)
-set(CAIRN_EXT_rocksdb rocksdb)
-set(CAIRN_EXT_thrift thrift)
 set(CAIRN_EXT_boost)
 set(CAIRN_EXT_tomlplusplus tomlplusplus)
 set(CAIRN_EXT_CLI)
 set(CAIRN_EXT_nlohmann)
 set(CAIRN_EXT_benchmark benchmark)
-set(CAIRN_EXT_grpcpp grpc++)
-set(CAIRN_EXT_google protobuf)
 set(CAIRN_EXT_rapidcheck rapidcheck)
 set(CAIRN_EXT_ucp ucp)
 set(CAIRN_EXT_ucs ucs)

@@ -24,7 +24,7 @@ add_library(cairn_kvstore_thrift STATIC ${CAIRN_GEN_CPP}/api/TransactionalKV.cpp
 # Generated code is not held to our warnings.
 target_compile_options(cairn_kvstore_thrift PRIVATE -w)
 target_include_directories(cairn_kvstore_thrift SYSTEM PUBLIC ${CAIRN_GEN_CPP})
-target_link_libraries(cairn_kvstore_thrift PUBLIC thrift)
+target_link_libraries(cairn_kvstore_thrift PUBLIC ${CAIRN_EXT_thrift})
 set_target_properties(cairn_kvstore_thrift PROPERTIES CAIRN_DIR api)
 
 function(cairn_thrift_python)
