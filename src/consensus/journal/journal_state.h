@@ -29,7 +29,7 @@ class JournalState {
     if (slot > mark_.slot) index_.Set(slot, location);
   }
   void TruncateFrom(Slot slot) { index_.DropFrom(slot); }
-  // Forgets the slots that a mark will cover, to see which segments it frees.
+  // What the mark covers is forgotten.
   void SetMark(const CompactionMark& mark) {
     mark_ = mark;
     index_.DropThrough(mark.slot);

@@ -258,6 +258,10 @@ Status SegmentedJournal::Compact(Slot slot, Epoch epoch) {
     const auto first = state_.index().FirstSegmentAfter(slot);
     mark.first_segment = first.value_or(current_->header.sequence);
   }
+  // On a full disk the last room is for a mark that frees segments.
+  if (mark.first_segment == first_before && !Fits(kMarkBytes + kMarkReserve)) {
+    return ResourceExhaustedError("the disk has no room for a mark that frees nothing");
+  }
   RecordWriter writer = StartBatch();
   writer.AddMark(mark);
   CAIRN_RETURN_IF_ERROR(WriteBuffer());
