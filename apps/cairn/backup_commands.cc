@@ -254,7 +254,8 @@ ordered_json ToJson(const offline::Recovered& recovered) {
           {"cluster", Hex(recovered.cluster.value())},
           {"members_before", std::move(members)},
           {"applied_slot", recovered.applied_slot.value()},
-          {"last_slot", recovered.last_slot.value()}};
+          {"last_slot", recovered.last_slot.value()},
+          {"last_epoch", recovered.last_epoch.value()}};
 }
 
 ExitCode RunRecover(Context& context, const Invocation& in) {
@@ -281,18 +282,20 @@ ExitCode RunRecover(Context& context, const Invocation& in) {
     members += (members.empty() ? "" : ", ") + ToString(member.node) + " at " + member.endpoint;
   }
   std::cout << fmt::format(
-      "{}: member of cluster {}, whose members are {}.\nIts log ends at slot {}; the state of slot "
-      "{} is in its database.\n",
+      "{}: member of cluster {}, whose members are {}.\nIts log ends in epoch {} at slot {}; the "
+      "state of slot {} is in its database.\n",
       offline->place.folder, Hex(recovered->old_cluster.value()), members,
-      recovered->last_slot.value(), recovered->applied_slot.value());
+      recovered->last_epoch.value(), recovered->last_slot.value(), recovered->applied_slot.value());
   if (!really) {
     std::cout
         << "Nothing was changed that a start would not change. With --accept-loss this node "
            "becomes the only member of a NEW "
            "cluster:\n"
-           "  * writes that were acknowledged and that this node does not have are LOST; compare "
-           "the last slot\n"
-           "    of every node that survives, and recover the one with the highest;\n"
+           "  * writes that were acknowledged and that this node does not have are LOST; of the "
+           "nodes "
+           "that survive, recover\n"
+           "    the one whose log ends in the highest EPOCH, and among equal ones at the highest "
+           "slot;\n"
            "  * writes that were never acknowledged, and that it has, become part of the data;\n"
            "  * the other members are turned away for good: empty their folders and add them "
            "anew.\n"

@@ -26,6 +26,7 @@ enum class Op : std::uint8_t {
   kExpireSessions = 10,
   kAdvanceWatermark = 11,
   kEnableFeatures = 12,
+  kSkipVersions = 13,
 };
 
 struct OperationWriter {
@@ -111,6 +112,10 @@ struct OperationWriter {
     Tag(Op::kEnableFeatures);
     e.Varint(op.bits);
   }
+  void operator()(const SkipVersions& op) const {
+    Tag(Op::kSkipVersions);
+    e.Varint(op.to.value());
+  }
 };
 
 std::string String(Decoder& d) { return std::string(d.Bytes()); }
@@ -182,6 +187,8 @@ std::optional<KvOperation> ReadOperation(std::uint8_t tag, Decoder& d) {
       return AdvanceWatermark{Version(d.Varint())};
     case Op::kEnableFeatures:
       return EnableFeatures{d.Varint()};
+    case Op::kSkipVersions:
+      return SkipVersions{Version(d.Varint())};
   }
   return std::nullopt;
 }

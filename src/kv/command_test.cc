@@ -55,8 +55,10 @@ KvOperation AnyWrite(Random& random) {
       return ExpireSessions{static_cast<std::int64_t>(random.Next())};
     case 10:
       return AdvanceWatermark{Version(random.Next())};
-    default:
+    case 11:
       return EnableFeatures{random.Next()};
+    default:
+      return SkipVersions{Version(random.Next())};
   }
 }
 

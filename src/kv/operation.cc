@@ -172,6 +172,7 @@ struct Validator {
   }
   Status operator()(const AdvanceWatermark&) const { return Status::Ok(); }
   Status operator()(const EnableFeatures&) const { return Status::Ok(); }
+  Status operator()(const SkipVersions&) const { return Status::Ok(); }
 };
 
 }  // namespace

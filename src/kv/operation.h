@@ -215,12 +215,20 @@ struct EnableFeatures {
   friend bool operator==(const EnableFeatures&, const EnableFeatures&) = default;
 };
 
+// No version up to `to` is given out any more: a state that is lost gave them out, and clients may
+// know them. What was read at one of them can't be committed. One at or below the current version
+// changes nothing.
+struct SkipVersions {
+  Version to;
+  friend bool operator==(const SkipVersions&, const SkipVersions&) = default;
+};
+
 // The index of an alternative is its number in the command format: append only.
 using KvOperation =
     std::variant<Get, GetRange, SnapshotRead, SnapshotGetRange, GetReadVersion, GetCommittedVersion,
                  Set, Delete, AtomicCommit, SetVersionstampedKey, SetVersionstampedValue,
                  CreateColumnFamily, DropColumnFamily, OpenSession, CloseSession, ExpireSessions,
-                 AdvanceWatermark, EnableFeatures>;
+                 AdvanceWatermark, EnableFeatures, SkipVersions>;
 
 // ---- Classification
 
@@ -254,6 +262,7 @@ CAIRN_CLASSIFY_(CloseSession, kWrite, "close_session");
 CAIRN_CLASSIFY_(ExpireSessions, kWrite, "expire_sessions");
 CAIRN_CLASSIFY_(AdvanceWatermark, kWrite, "advance_watermark");
 CAIRN_CLASSIFY_(EnableFeatures, kWrite, "enable_features");
+CAIRN_CLASSIFY_(SkipVersions, kWrite, "skip_versions");
 #undef CAIRN_CLASSIFY_
 
 // Reads or writes? Total: std::visit instantiates OperationTraits for every alternative.

@@ -33,7 +33,8 @@ TEST(Classification, ReadsNeedNoConsensusAndWritesDo) {
                                            CloseSession{},
                                            ExpireSessions{},
                                            AdvanceWatermark{},
-                                           EnableFeatures{}};
+                                           EnableFeatures{},
+                                           SkipVersions{}};
   for (const KvOperation& op : writes) {
     EXPECT_FALSE(is_read_only(op)) << operation_name(op);
     EXPECT_TRUE(requires_consensus(op));

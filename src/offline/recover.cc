@@ -9,6 +9,7 @@
 #include "src/consensus/formation/record.h"
 #include "src/consensus/journal/journal.h"
 #include "src/data_folder/data_folder.h"
+#include "src/kv/command.h"
 #include "src/replication/interrupted_install.h"
 #include "src/storage/swap_engine.h"
 
@@ -70,7 +71,21 @@ Status ReadLog(const consensus::Journal& journal, Opened* opened) {
     }
     next = entries.back().slot.Next();
   }
+  what.last_epoch = opened->last_epoch;
   return Status::Ok();
+}
+
+// The payload of an entry: what only lost nodes had may have had versions beyond those of this log.
+// It is no more than 80 GB of log, and a command takes 20 bytes of it or more.
+std::string SkipLostVersions(GroupId group, Version version) {
+  kv::Command command;
+  command.group = group;
+  command.operation = kv::SkipVersions{Version(version.value() + kVersionsLeftOut)};
+  std::string encoded;
+  kv::EncodeCommand(command, &encoded);
+  kv::CommandBatchBuilder batch;
+  batch.Add(encoded);
+  return batch.Finish();
 }
 
 Result<Opened> Open(const Place& place, const Tools& tools) {
@@ -134,12 +149,11 @@ Result<Recovered> Recover(const Place& place, const Tools& tools) {
   }
   // The new cluster first: then nobody of the old one speaks to this node, and it can't lead there.
   opened.what.cluster = ClusterId(tools.random->Next() | 1);
-  Membership first = only;
-  first.removed.clear();
-  const Record record{Record::Stage::kFormed, opened.formation.attempt + 1, opened.what.cluster,
-                      std::move(first)};
-  CAIRN_RETURN_IF_ERROR(
-      tools.files->WriteFileAtomically(DataFolder::FormationPath(place.folder), Encode(record)));
+  // Its first members stay the old ones until the log says otherwise.
+  Record record{Record::Stage::kFormed, opened.formation.attempt + 1, opened.what.cluster,
+                opened.formation.first};
+  const std::string path = DataFolder::FormationPath(place.folder);
+  CAIRN_RETURN_IF_ERROR(tools.files->WriteFileAtomically(path, Encode(record)));
   // As if the leader of the last epoch had made the change: whoever leads decides alone from here.
   const Slot slot = opened.what.last_slot.Next();
   consensus::Persist persist;
@@ -147,8 +161,14 @@ Result<Recovered> Recover(const Place& place, const Tools& tools) {
   persist.entries.push_back({slot, std::max(opened.last_epoch, Epoch(1)),
                              consensus::EntryKind::kMembership,
                              std::make_shared<const std::string>(only.Encode())});
+  persist.entries.push_back(
+      {slot.Next(), persist.entries.front().epoch, consensus::EntryKind::kCommands,
+       std::make_shared<const std::string>(SkipLostVersions(place.group, opened.state.version))});
   CAIRN_RETURN_IF_ERROR(opened.journal->Append(persist));
   CAIRN_RETURN_IF_ERROR(opened.journal->Sync());
+  record.first = only;
+  record.first.removed.clear();
+  CAIRN_RETURN_IF_ERROR(tools.files->WriteFileAtomically(path, Encode(record)));
   return opened.what;
 }
 

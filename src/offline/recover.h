@@ -27,7 +27,11 @@ struct Recovered {
   ClusterId cluster;
   consensus::Membership before;  // the newest membership that the node knew
   Slot applied_slot;             // of its database
-  Slot last_slot;                // of its journal: everything up to here is kept
+  // Of the last entry of its journal: everything up to there is kept. Of several survivors the one
+  // with the highest epoch has the newest log, and among equal epochs the one with the highest slot
+  // (section 5.4.1 of the Raft paper): a longer log of an older epoch is a former leader's.
+  Slot last_slot;
+  Epoch last_epoch;
 };
 
 // What Recover would do; writes nothing but the lock, and what a start of the node would finish

@@ -80,7 +80,11 @@ class Filler {
   Status Begin(const backup::Header& header) {
     meta_.applied_slot = kSlot;
     meta_.applied_epoch = kEpoch;
-    meta_.version = meta_.watermark = header.version;
+    if (header.version.value() > kMaxVersion) {
+      return CorruptionError("no cluster reaches version " + ToString(header.version));
+    }
+    backed_up_ = header.version;
+    meta_.version = meta_.watermark = Version(header.version.value() + kVersionsLeftOut);
     meta_.features = header.features;
     meta_.next_family = header.next_family;
     return Status::Ok();
@@ -91,7 +95,7 @@ class Filler {
       if (section_.records) {
         batch_.SystemPut(storage::SystemSpace::kState, std::move(key), std::move(value));
       } else {
-        batch_.Put(section_.family, std::move(key), std::move(value), meta_.version);
+        batch_.Put(section_.family, std::move(key), std::move(value), backed_up_);
       }
     }
     if (batch_.bytes() < kBatchBytes) return Status::Ok();
@@ -102,6 +106,7 @@ class Filler {
 
   storage::Engine* const engine_;
   storage::StateMeta meta_;
+  Version backed_up_;  // at which everything counts as written
   storage::WriteBatch batch_;
   backup::SectionBegin section_;
   Sums sums_;

@@ -41,6 +41,13 @@ struct Tools {
   std::function<Result<std::shared_ptr<storage::Engine>>(const std::string& folder)> open;
 };
 
+// Versions after the newest one that a backup, or the node that survived, knows may have been given
+// out and be lost: clients hold them as read versions, and as ids of sessions. A state that begins
+// anew leaves out as many. (FoundationDB's recovery jumps too, for the same reason.)
+inline constexpr std::uint64_t kVersionsLeftOut = std::uint64_t{1} << 32;
+// What a version may be: more than any cluster reaches, and room for jumps within 63 bits.
+inline constexpr std::uint64_t kMaxVersion = std::uint64_t{1} << 62;
+
 struct Restored {
   backup::Header header;
   std::uint64_t pairs = 0;

@@ -113,17 +113,18 @@ TEST_F(RestoreTest, TheSameStateUnderANewCluster) {
   EXPECT_EQ((*engine)->Meta().membership, record->first.Encode());
   const auto executor = replication::StateMachineExecutor::Open(engine->get());
   ASSERT_TRUE(executor.ok());
-  EXPECT_EQ((*executor)->watermark(), executor_->applied_version());
+  const Version after(executor_->applied_version().value() + kVersionsLeftOut);
+  EXPECT_EQ((*executor)->watermark(), after);
   const auto here = DigestOfState(executor_.get());
   const auto there = DigestOfState(executor->get());
   ASSERT_TRUE(here.ok() && there.ok());
   for (const auto& difference : Compare(*here, *there, 10)) {
     EXPECT_EQ(difference.section, "meta");
   }
-  // Ids go on where they were: nothing is given out twice.
+  // Nothing is given out twice: ids go on where they were, and versions beyond what was lost.
   const auto next = (*executor)->ApplyOperation(kv::CreateColumnFamily{"new"}, WallTime{2});
   ASSERT_TRUE(next.ok());
-  EXPECT_EQ(next->version, restored->header.version.Next());
+  EXPECT_EQ(next->version, after.Next());
   EXPECT_EQ((*executor)->ColumnFamilyIds().back(), FamilyId(3));
 }
 
@@ -182,6 +183,7 @@ TEST_F(RestoreTest, RecoveryMakesTheOnlyMemberOfAnotherCluster) {
   ASSERT_TRUE(survey.ok()) << survey.status().ToString();
   EXPECT_EQ(survey->before, three);
   EXPECT_EQ(survey->last_slot, Slot(3));
+  EXPECT_EQ(survey->last_epoch, Epoch(4));
   EXPECT_EQ(survey->applied_slot, Slot(1));
   const Result<Recovered> recovered = Recover(place_, tools_);
   ASSERT_TRUE(recovered.ok()) << recovered.status().ToString();
@@ -191,14 +193,23 @@ TEST_F(RestoreTest, RecoveryMakesTheOnlyMemberOfAnotherCluster) {
   EXPECT_EQ(record->cluster, recovered->cluster);
   EXPECT_NE(record->cluster, restored->cluster);
   const auto journal = *consensus::Journal::Open(options, tools_.files, &random_);
-  const auto entries = *journal->ReadEntries(Slot(2), Slot(4), 1 << 20);
-  ASSERT_EQ(entries.size(), 3U);
+  const auto entries = *journal->ReadEntries(Slot(2), Slot(5), 1 << 20);
+  ASSERT_EQ(entries.size(), 4U);
   EXPECT_EQ(entries[2].epoch, Epoch(4));
   const auto only = consensus::Membership::Decode(*entries[2].payload);
   ASSERT_TRUE(only.ok());
   ASSERT_EQ(only->members.size(), 1U);
   EXPECT_EQ(only->members[0].id(), (consensus::PeerId{NodeId(2), restored->incarnation}));
   EXPECT_EQ(only->removed.size(), 2U);
+  EXPECT_EQ(record->first.members, only->members);
+  // Versions that only the lost nodes gave out are given out no more.
+  EXPECT_EQ(entries[3].epoch, Epoch(4));
+  const auto commands = kv::SplitCommandBatch(*entries[3].payload);
+  ASSERT_TRUE(commands.ok());
+  ASSERT_EQ(commands->size(), 1U);
+  EXPECT_EQ(kv::DecodeCommand(commands->front())->operation,
+            kv::KvOperation(kv::SkipVersions{
+                Version(restored->header.version.value() + 2 * kVersionsLeftOut)}));
   // A node that is no member has nothing that could be recovered.
   place_.node = NodeId(9);
   EXPECT_EQ(Survey(place_, tools_).status().code(), StatusCode::kFailedPrecondition);

@@ -334,14 +334,26 @@ Status StateMachineExecutor::Do(const kv::ExpireSessions& op, const kv::Command&
 
 Status StateMachineExecutor::Do(const kv::AdvanceWatermark& op, const kv::Command&,
                                 ApplyOutcome* outcome) {
-  if (op.watermark > meta_.watermark && op.watermark <= meta_.version) {
-    meta_.watermark = op.watermark;
-    // A check at a read version >= watermark looks at later versions only.
-    pending_.SystemDeleteRange(SystemSpace::kVersionIndex, std::string(),
-                               state_keys::IndexVersion(op.watermark.Next()));
+  if (op.watermark > meta_.watermark && op.watermark <= meta_.version) RaiseWatermark(op.watermark);
+  outcome->result.version = TakeVersion();
+  return Status::Ok();
+}
+
+Status StateMachineExecutor::Do(const kv::SkipVersions& op, const kv::Command&,
+                                ApplyOutcome* outcome) {
+  if (op.to > meta_.version) {
+    meta_.version = op.to;
+    RaiseWatermark(op.to);
   }
   outcome->result.version = TakeVersion();
   return Status::Ok();
+}
+
+void StateMachineExecutor::RaiseWatermark(Version to) {
+  meta_.watermark = to;
+  // A check at a read version >= watermark looks at later versions only.
+  pending_.SystemDeleteRange(SystemSpace::kVersionIndex, std::string(),
+                             state_keys::IndexVersion(to.Next()));
 }
 
 Status StateMachineExecutor::Do(const kv::EnableFeatures& op, const kv::Command&,

@@ -186,6 +186,8 @@ class StateMachineExecutor {
   Status Do(const kv::ExpireSessions& op, const kv::Command& command, ApplyOutcome* outcome);
   Status Do(const kv::AdvanceWatermark& op, const kv::Command& command, ApplyOutcome* outcome);
   Status Do(const kv::EnableFeatures& op, const kv::Command& command, ApplyOutcome* outcome);
+  Status Do(const kv::SkipVersions& op, const kv::Command& command, ApplyOutcome* outcome);
+  void RaiseWatermark(Version to);
 
   void PutUser(FamilyId family, std::string key, std::string value, Version version,
                std::uint16_t order);

@@ -265,6 +265,26 @@ TEST_F(ExecutorTest, ReadsBelowTheWatermarkAreRefused) {
   EXPECT_EQ(executor_->watermark(), Version(3));
 }
 
+TEST_F(ExecutorTest, VersionsThatWereSkippedAreNeitherGivenOutNorCommittedAt) {
+  MustApply(kv::Set{"a", "1", ""});
+  const Version before = MustApply(kv::Set{"b", "1", ""});
+  const Version last(before.value() + 1000);
+  EXPECT_EQ(MustApply(kv::SkipVersions{last}), last.Next());
+  // The client of a transaction that read at a version of the lost state.
+  std::vector<ApplyOutcome> outcomes;
+  ASSERT_TRUE(
+      executor_
+          ->ApplyEntry(EntryOf({Plain(Commit(Version(before.value() + 7), {"a"}, {}))}), &outcomes)
+          .ok());
+  EXPECT_EQ(outcomes.at(0).status.code(), StatusCode::kTransactionTooOld);
+  EXPECT_EQ(GetAt("a", before), "TRANSACTION_TOO_OLD");
+  EXPECT_EQ(GetAt("a", last.Next()), "1");
+  // Versions never go back.
+  const Version now = executor_->applied_version();
+  EXPECT_EQ(MustApply(kv::SkipVersions{before}), now.Next());
+  EXPECT_EQ(executor_->watermark(), last);
+}
+
 TEST_F(ExecutorTest, HistoryIsReleasedOnlyAsFarAsItIsFlushed) {
   MustApply(kv::Set{"a", "1", ""});
   MustApply(kv::Delete{"a", ""});

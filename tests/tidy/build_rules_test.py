@@ -67,9 +67,9 @@ class ClassificationTest(unittest.TestCase):
         self.header = (ROOT / "src/kv/operation.h").read_text()
 
     def with_alternative(self, extra):
-        end = "AdvanceWatermark, EnableFeatures>;"
+        end = "EnableFeatures, SkipVersions>;"
         self.assertEqual(1, self.header.count(end), "KvOperation changed: mend this test")
-        header = self.header.replace(end, "AdvanceWatermark, EnableFeatures, Planted>;")
+        header = self.header.replace(end, "EnableFeatures, SkipVersions, Planted>;")
         start = "// The index of an alternative is its number"
         self.assertEqual(1, header.count(start), "KvOperation changed: mend this test")
         header = header.replace(start, f"struct Planted {{}};\n{start}")
