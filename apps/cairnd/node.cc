@@ -124,7 +124,9 @@ Result<std::unique_ptr<storage::Engine>> Node::OpenEngine() {
                            storage::RocksDbEngine::Open(options, folder_->database_path()));
     return std::unique_ptr<storage::Engine>(std::move(engine));
   }
-  // Snapshots replace the state of a member.
+  // Snapshots replace the state of a member. What is left of one that was being sent or collected
+  // is of no use, and may be all the room that the database needs to open.
+  CAIRN_RETURN_IF_ERROR(PosixFileSystem()->RemoveTree(SnapshotFolder()));
   storage::SwapEngineOptions swap;
   swap.files = PosixFileSystem();
   swap.directory = folder_->path();
@@ -174,6 +176,7 @@ Status Node::Recover() {
     if (!cluster.ok()) return While("cannot enter the cluster", cluster.status());
     cluster_ = *std::move(cluster);
     options.incarnation = folder_->identity().incarnation;
+    options.boot = SystemEntropy();
     options.cluster = cluster_->formed().cluster.value();
     options.initial_membership = cluster_->formed().first;
     if (const auto installed = swap_engine_->installed()) {
@@ -181,7 +184,7 @@ Status Node::Recover() {
       options.installed_epoch = installed->epoch;
     }
     environment.files = PosixFileSystem();
-    environment.snapshot_directory = folder_->path() + "/snapshots";
+    environment.snapshot_directory = SnapshotFolder();
     environment.install_snapshot =
         [swap = swap_engine_](const std::string& from, const storage::StateMeta& meta,
                               const auto& prepare) { return swap->Install(from, meta, prepare); };

@@ -79,6 +79,8 @@ class Node {
   // The steps of Start, in order.
   Status OpenData();
   Result<std::unique_ptr<storage::Engine>> OpenEngine();
+  // Where snapshots are while they are sent or collected.
+  [[nodiscard]] std::string SnapshotFolder() const { return folder_->path() + "/snapshots"; }
   Status CheckMode();
   Status Recover();
   Status Serve();

@@ -180,6 +180,7 @@ void Replica::AfterFlush() {
     return;
   }
   if (flushed->applied_slot.value() == 0) return;
+  snapshot_receiver_.DropUpTo(flushed->applied_slot);
   PostTo(env_.journal, [this, slot = flushed->applied_slot, epoch = flushed->applied_epoch] {
     CutJournal(slot, epoch);
   });

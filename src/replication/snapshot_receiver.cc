@@ -11,6 +11,10 @@
 namespace cairn::replication {
 namespace {
 
+// What the installation of a snapshot needs beside its files: the engine's manifest, which is
+// allocated 4 MiB at a time, options, log and small flushes, and what the node writes meanwhile.
+constexpr std::uint64_t kInstallRoom = std::uint64_t{16} << 20;
+
 std::uint64_t BytesOf(const SnapshotOffer& offer) {
   std::uint64_t bytes = 0;
   for (const SnapshotOffer::File& file : offer.files) {
@@ -40,15 +44,27 @@ void SnapshotReceiver::OnOffer(NodeId from, SnapshotOffer offer) {
   }
   if (incoming_ && incoming_->offer.id == offer.id) return Answer(SnapshotAck::Verdict::kGoOn);
   if (incoming_) {
-    // One that is complete is being installed; a former leader has nothing to say.
-    if (incoming_->complete || offer.epoch < incoming_->offer.epoch) return;
+    if (offer.epoch < incoming_->offer.epoch) return;  // A former leader has nothing to say.
+    if (incoming_->complete) {
+      // The sender backs off: without an answer it would make one checkpoint after the other.
+      return Refuse(from, offer.id, "another snapshot is being installed here");
+    }
     Drop();
   }
   const std::uint64_t id = offer.id;
   const Status begun = Begin(from, std::move(offer));
   if (begun.ok()) return Answer(SnapshotAck::Verdict::kGoOn);
   Drop();
-  hooks_.send(from, Encode(SnapshotAck{id, SnapshotAck::Verdict::kRefused, {}, begun.message()}));
+  Refuse(from, id, begun.message());
+}
+
+Status SnapshotReceiver::CheckRoom(std::uint64_t bytes) const {
+  CAIRN_ASSIGN_OR_RETURN(const std::uint64_t room, files_->FreeBytes(directory_));
+  if (room >= kInstallRoom && bytes <= room - kInstallRoom) return Status::Ok();
+  return ResourceExhaustedError("the snapshot takes " + std::to_string(bytes) + " more bytes and " +
+                                std::to_string(kInstallRoom) +
+                                " to install it, and the disk of this node has room for " +
+                                std::to_string(room));
 }
 
 Status SnapshotReceiver::Begin(NodeId from, SnapshotOffer offer) {
@@ -56,12 +72,7 @@ Status SnapshotReceiver::Begin(NodeId from, SnapshotOffer offer) {
   CAIRN_RETURN_IF_ERROR(kv::CheckFeatures(meta.features, known_features_, "the snapshot"));
   CAIRN_RETURN_IF_ERROR(files_->CreateDirectories(directory_));
   const std::uint64_t bytes = BytesOf(offer);
-  CAIRN_ASSIGN_OR_RETURN(const std::uint64_t room, files_->FreeBytes(directory_));
-  if (bytes > room) {
-    return ResourceExhaustedError("the snapshot takes " + std::to_string(bytes) +
-                                  " bytes and the disk of this node has room for " +
-                                  std::to_string(room));
-  }
+  CAIRN_RETURN_IF_ERROR(CheckRoom(bytes));
   Incoming incoming;
   incoming.from = from;
   incoming.offer = std::move(offer);
@@ -86,8 +97,11 @@ void SnapshotReceiver::OnChunk(NodeId from, const SnapshotChunk& chunk) {
   }
   Answer(SnapshotAck::Verdict::kGoOn);
   if (incoming_->have.file < incoming_->offer.files.size()) return;
-  if (const Status synced = files_->SyncDirectory(incoming_->folder); !synced.ok()) {
-    Answer(SnapshotAck::Verdict::kRefused, synced.message());
+  Status whole = files_->SyncDirectory(incoming_->folder);
+  // Once more: others use this disk too, and an installation that runs out of room ends the node.
+  if (whole.ok()) whole = CheckRoom(0);
+  if (!whole.ok()) {
+    Answer(SnapshotAck::Verdict::kRefused, whole.message());
     return Drop();
   }
   incoming_->complete = true;
@@ -121,6 +135,13 @@ void SnapshotReceiver::Finish(std::uint64_t id) {
   Drop();
 }
 
+void SnapshotReceiver::DropUpTo(Slot applied) {
+  if (!incoming_ || incoming_->complete || incoming_->meta.applied_slot > applied) return;
+  CAIRN_LOG(kInfo, "snapshot: slot {} is not needed any more",
+            incoming_->meta.applied_slot.value());
+  Drop();
+}
+
 void SnapshotReceiver::Drop() {
   if (!incoming_) return;
   incoming_->file.reset();
@@ -128,6 +149,10 @@ void SnapshotReceiver::Drop() {
     CAIRN_LOG(kWarn, "snapshot: {} can't be removed: {}", incoming_->folder, removed.ToString());
   }
   incoming_.reset();
+}
+
+void SnapshotReceiver::Refuse(NodeId from, std::uint64_t id, const std::string& reason) {
+  hooks_.send(from, Encode(SnapshotAck{id, SnapshotAck::Verdict::kRefused, {}, reason}));
 }
 
 void SnapshotReceiver::Answer(SnapshotAck::Verdict verdict, const std::string& reason) {

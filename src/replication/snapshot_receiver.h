@@ -4,7 +4,8 @@
 // One at a time: a later leadership's offer, or another one of the same leader, takes the place of
 // what was being collected. Chunks are taken in order; each is answered with how far it is.
 //
-// Memory: one chunk. Disk: what the offer says, which is refused if there is no room for it.
+// Memory: one chunk. Disk: what the offer says, which is refused if there is no room for it and for
+// its installation, asked when it begins and again when it is complete.
 //
 // Thread safety: everything belongs to one executor (upkeep), where the hooks run too.
 #ifndef CAIRN_SRC_REPLICATION_SNAPSHOT_RECEIVER_H_
@@ -49,6 +50,9 @@ class SnapshotReceiver {
   // The complete snapshot was installed, or turned out not to be needed: its sender is told. The
   // folder, if it is still there, is removed.
   void Finish(std::uint64_t id);
+  // The state has reached `applied` by the log: what was being collected and is not beyond it is
+  // removed.
+  void DropUpTo(Slot applied);
 
  private:
   struct Incoming {
@@ -65,6 +69,9 @@ class SnapshotReceiver {
   void OnChunk(NodeId from, const SnapshotChunk& chunk);
   Status Begin(NodeId from, SnapshotOffer offer);
   Status Write(const SnapshotChunk& chunk);
+  // Is there room for `bytes` more, and to install the whole? kResourceExhausted says what lacks.
+  [[nodiscard]] Status CheckRoom(std::uint64_t bytes) const;
+  void Refuse(NodeId from, std::uint64_t id, const std::string& reason);
   void Drop();
   void Answer(SnapshotAck::Verdict verdict, const std::string& reason = {});
 

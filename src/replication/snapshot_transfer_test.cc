@@ -237,6 +237,65 @@ TEST_F(SnapshotTransferTest, AFullDiskRefusesAndTheNextTryWaits) {
   ExpectArrived();
 }
 
+TEST_F(SnapshotTransferTest, RoomForTheFilesAloneIsTooLittle) {
+  constexpr std::uint64_t kInstall = 16 << 20;
+  const std::uint64_t used = disk_.UsedBytes();
+  disk_.SetCapacity(used + 1'000'000);  // The checkpoint and its copy fit by far.
+  Start();
+  for (int i = 0; i < 100 && done_.empty(); ++i) Exchange();
+  ASSERT_EQ(done_.size(), 1u);
+  EXPECT_TRUE(disk_.List("/receiver")->empty());
+  // There is room when it begins, and somebody takes it meanwhile.
+  disk_.SetCapacity(used + 1'000'000 + kInstall);
+  Start();
+  for (int i = 0; i < 1000 && disk_.List("/receiver")->empty(); ++i) Exchange();
+  EXPECT_FALSE(disk_.List("/receiver")->empty());
+  disk_.SetCapacity(used + 1'000'000);
+  for (int i = 0; i < 1000 && done_.size() < 2; ++i) Exchange();
+  ASSERT_EQ(done_.size(), 2u);
+  EXPECT_FALSE(done_[1].ok);
+  EXPECT_TRUE(complete_.empty());
+  EXPECT_TRUE(disk_.List("/receiver")->empty());
+  disk_.SetCapacity(std::nullopt);
+  Start();
+  for (int i = 0; i < 1000 && complete_.empty(); ++i) Exchange();
+  ExpectArrived();
+}
+
+// Each try costs the sender a checkpoint, which is not to be one a heartbeat.
+TEST_F(SnapshotTransferTest, WhileOneIsInstalledAnotherOfferIsRefused) {
+  Start();
+  for (int i = 0; i < 20 && complete_.empty(); ++i) Exchange();
+  ExpectArrived();
+  sender_->Start(kPeer, Epoch(4), now_);
+  for (int i = 0; i < 1000 && done_.size() < 2; ++i) Exchange();
+  ASSERT_EQ(done_.size(), 2u) << "the first is given up for the second";
+  EXPECT_FALSE(done_[1].ok);
+  const MonotonicTime refused = now_;
+  sender_->Start(kPeer, Epoch(4), now_);
+  for (int i = 0; i < 1000 && done_.size() < 3; ++i) Exchange();
+  EXPECT_GE(now_ - refused, options_.retry_after);
+  EXPECT_TRUE(disk_.Exists(complete_[0].folder)) << "it is being installed";
+}
+
+TEST_F(SnapshotTransferTest, WhatTheLogHasCaughtUpWithIsRemoved) {
+  Start();
+  for (int i = 0; i < 3; ++i) Exchange();
+  const Slot slot = engine_.Meta().applied_slot;
+  receiver_->DropUpTo(Slot(slot.value() - 1));
+  EXPECT_FALSE(disk_.List("/receiver")->empty());
+  receiver_->DropUpTo(slot);
+  EXPECT_TRUE(disk_.List("/receiver")->empty());
+  for (int i = 0; i < 1000 && done_.empty(); ++i) Exchange(milliseconds(100));
+  ASSERT_EQ(done_.size(), 1u) << "the sender goes on";
+  // Not what is being installed.
+  Start();
+  for (int i = 0; i < 1000 && complete_.empty(); ++i) Exchange();
+  ExpectArrived();
+  receiver_->DropUpTo(slot);
+  EXPECT_TRUE(disk_.Exists(complete_[0].folder));
+}
+
 TEST_F(SnapshotTransferTest, FeaturesOfALaterVersionAreRefusedByName) {
   storage::StateMeta meta = engine_.Meta();
   meta.applied_slot = meta.applied_slot.Next();
