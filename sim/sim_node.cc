@@ -195,6 +195,7 @@ Result<std::unique_ptr<SimNode::Process>> SimNode::MakeProcess() {
   process->transport = std::make_unique<Transport>(this, &process->net);
   auto core = std::make_unique<consensus::raft::RaftCore>(options_.raft, random);
   replication::ReplicaOptions replica = options_.replica;
+  replica.boot = random->Next();
   if (const auto installed = process->engine->installed()) {
     replica.installed_slot = installed->slot;
     replica.installed_epoch = installed->epoch;

@@ -1,6 +1,7 @@
 // Writes that arrive where nobody leads.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -237,8 +238,8 @@ TEST(ForwardTest, ADoubledRequestIsNotRefusedWhileItsFirstCopyIsInTheLog) {
   EXPECT_EQ(CountKeys(&group, next, "log/"), acknowledged);
 }
 
-// The copy that the restarted node refuses is the second one: the first was applied.
-TEST(ForwardTest, ALeaderThatWasRestartedDoesNotSayThatNothingWasApplied) {
+// The copy that the node refuses when it is back is the second one: the first was applied.
+void ExpectNotCertain(const std::function<void(Group*, NodeId)>& end) {
   Group group(3);
   group.raft.election_timeout = seconds(2);
   group.StartAll();
@@ -252,14 +253,22 @@ TEST(ForwardTest, ALeaderThatWasRestartedDoesNotSayThatNothingWasApplied) {
   const auto later = group.Begin(other, kv::Set{"k", "v", ""}, context);
   ASSERT_TRUE(
       group.time.RunUntil([&] { return group.replica(leader)->status().applied_slot > before; }));
-  group.Crash(leader);
+  end(&group, leader);
   group.Start(leader);
   group.network().Heal();
   const auto answer = group.Await(later);
   EXPECT_EQ(answer.status().code(), StatusCode::kTimeout) << answer.status().ToString();
   EXPECT_TRUE(answer.status().maybe_applied());
-  group.AwaitAgreement();
+  group.AwaitLeader();
   EXPECT_EQ(group.Get(other, "k", ReadLevel::kReadIndex), "v");
+}
+
+TEST(ForwardTest, ALeaderThatWasRestartedDoesNotSayThatNothingWasApplied) {
+  ExpectNotCertain([](Group* group, NodeId leader) { group->Crash(leader); });
+}
+
+TEST(ForwardTest, ALeaderThatWasEmptiedDoesNotSayThatNothingWasApplied) {
+  ExpectNotCertain([](Group* group, NodeId leader) { group->Wipe(leader); });
 }
 
 // An earlier process of the leader may have refused a copy of it, and its sender believes that.

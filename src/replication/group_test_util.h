@@ -115,6 +115,7 @@ class Group {
     ReplicaOptions replica = options;
     replica.node = id;
     replica.incarnation = m.incarnation;
+    replica.boot = random_.Next();
     if (const auto installed = raw->engine->installed()) {
       replica.installed_slot = installed->slot;
       replica.installed_epoch = installed->epoch;
@@ -140,6 +141,14 @@ class Group {
     if (it == processes_.end()) return;
     it->second->replica->Stop();
     processes_.erase(it);
+  }
+
+  // The process is gone, and its disk is an empty one.
+  void Wipe(NodeId id) {
+    Kill(id);
+    auto machine = std::make_unique<Machine>();
+    machine->incarnation = IncarnationId(machines_.at(id)->incarnation.value() + 1000);
+    machines_[id] = std::move(machine);
   }
 
   // ---- Sights

@@ -226,8 +226,6 @@ class Replica : public std::enable_shared_from_this<Replica> {
   template <class F>
   void PostAt(SerialExecutor* executor, MonotonicTime when, F task);
 
-  // Names this process: its ids must not be taken for those of another one of the same node.
-  [[nodiscard]] std::uint64_t Boot() const;
   [[nodiscard]] ForwarderOptions MakeForwarderOptions() const;
   [[nodiscard]] Forwarder::Hooks MakeForwarderHooks();
   // What journal and engine hold, for the core. Fills log_.
@@ -402,8 +400,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   bool installing_ = false;                 // nothing is handed to apply meanwhile
   consensus::Leadership leadership_;
   std::optional<NodeId> last_leader_;  // that was known
-  // Known when this process started. An earlier one may have led in it, or before.
-  std::optional<Epoch> epoch_at_start_;
+  // The epoch that this process led first. In those before an earlier one may have led.
+  std::optional<Epoch> first_led_;
   consensus::Membership membership_;
 
   // Owned by the upkeep executor.

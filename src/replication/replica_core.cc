@@ -59,7 +59,7 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
     figures_.leader_changes.Add();
   }
   leadership_ = *effects.leadership;
-  if (!epoch_at_start_) epoch_at_start_ = leadership_.epoch;
+  if (leads() && !first_led_) first_led_ = leadership_.epoch;
   {
     MutexLock lock(&status_mutex_);
     const bool led = status_.leadership.role == consensus::Role::kLeader &&

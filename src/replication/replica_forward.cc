@@ -6,14 +6,10 @@
 
 namespace cairn::replication {
 
-std::uint64_t Replica::Boot() const {
-  return options_.boot != 0 ? options_.boot : static_cast<std::uint64_t>(env_.clock->Wall().us);
-}
-
 ForwarderOptions Replica::MakeForwarderOptions() const {
   ForwarderOptions forwarder;
   forwarder.self = options_.node;
-  forwarder.boot = Boot();
+  forwarder.boot = options_.boot;
   forwarder.session_window = options_.limits.session_window;
   forwarder.session_idle = options_.session_idle;
   return forwarder;
@@ -109,8 +105,9 @@ void Replica::OnForwardRequest(NodeId from, const std::string& body) {
 }
 
 void Replica::AnswerForward(NodeId from, Epoch epoch, ForwardResponse response) {
-  // An earlier process of this node may have led in that epoch, and have taken another copy.
-  if (IsRefusalByNode(response.status.code()) && epoch <= epoch_at_start_) {
+  // The sender heard this node lead in that epoch. If this process did not, an earlier one did, on
+  // this disk or on one that is gone, and may have taken another copy.
+  if (IsRefusalByNode(response.status.code()) && (!first_led_ || epoch < *first_led_)) {
     response.status = std::move(response.status).WithMaybeApplied();
   }
   forward_table_.Answered(from, response);

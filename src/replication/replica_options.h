@@ -28,7 +28,7 @@ struct ReplicaOptions {
   // of another cluster are dropped.
   IncarnationId incarnation;
   std::uint64_t cluster = 0;
-  // Random, another one each time the process starts. 0: made of the wall clock at the start.
+  // Random, another one each time the process starts: it names the process to others.
   std::uint64_t boot = 0;
   // The members that the group was formed with: in force as long as the state holds no membership.
   consensus::Membership initial_membership;

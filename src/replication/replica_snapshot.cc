@@ -29,7 +29,7 @@ Status Replaced() {
 SnapshotSenderOptions Replica::MakeSnapshotSenderOptions() const {
   SnapshotSenderOptions sender;
   sender.directory = env_.snapshot_directory;
-  sender.seed = Boot();
+  sender.seed = options_.boot;
   sender.bytes_per_second = options_.snapshot_bytes_per_second;
   return sender;
 }
