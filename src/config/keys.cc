@@ -258,7 +258,9 @@ const KeySpec kKeys[] = {
                  "its common name if it has no DNS name. Empty: every certificate of ca will do."),
 
     CAIRN_CHOICE_(reads, consistency_level, kLevels,
-                  "local: what this node has applied. leader and read_index: linearizable, served "
+                  "local: what this node has applied, which may be old, but what was written "
+                  "through the node is there, and a version that a client asks for is new on "
+                  "every node. leader and read_index: linearizable, served "
                   "by the leader, or by any node after asking the leader."),
     CAIRN_BOOL_(reads, allow_stale_reads,
                 "Whether local reads are served by a node that is out of date; if not they get "

@@ -12,6 +12,8 @@ namespace cairn::replication {
 namespace {
 
 constexpr Duration kAfterRefusal = std::chrono::milliseconds(50);
+// An answer that is known comes this much before the deadline at the latest.
+constexpr Duration kAnswerBeforeDeadline = std::chrono::milliseconds(50);
 constexpr Duration kOpenSessionBound = std::chrono::seconds(10);
 
 // A node that is not the leader (any more), or is handing over: the next leader may take it.
@@ -235,8 +237,14 @@ void Forwarder::Retry(Items::iterator it, MonotonicTime now, bool may_be_applied
 
 void Forwarder::Finish(Items::iterator it, Result<kv::WriteResult> result) {
   const Waiters::Id waiter = it->second.waiter;
+  const MonotonicTime until = it->second.deadline + -kAnswerBeforeDeadline;
   items_.erase(it);
-  waiters_->AnswerWrite(waiter, std::move(result));
+  if (!result.ok()) return waiters_->AnswerWrite(waiter, std::move(result));
+  const Version version = result->version;
+  waiters_->AddVersion(version, until,
+                       [waiters = waiters_, waiter, result = std::move(result)](Status) mutable {
+                         waiters->AnswerWrite(waiter, std::move(result));
+                       });
 }
 
 }  // namespace cairn::replication

@@ -95,6 +95,9 @@ class Forwarder {
   void SessionOpened(const Result<kv::WriteResult>& result, MonotonicTime now);
   // Back to the start, for the next leader.
   void Retry(Items::iterator it, MonotonicTime now, bool may_be_applied);
+  // Answers the client. A write is answered when it is applied here too, so that whoever wrote
+  // through this node finds it here, at any read level; if that takes too long, shortly before the
+  // deadline.
   void Finish(Items::iterator it, Result<kv::WriteResult> result);
 
   const ForwarderOptions options_;

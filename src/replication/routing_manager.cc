@@ -21,6 +21,11 @@ Version ReadVersionOf(const kv::KvOperation& operation) {
   return Version();
 }
 
+bool AsksForVersion(const kv::KvOperation& operation) {
+  return std::holds_alternative<kv::GetReadVersion>(operation) ||
+         std::holds_alternative<kv::GetCommittedVersion>(operation);
+}
+
 }  // namespace
 
 RoutingManager::RoutingManager(const RoutingOptions& options, StateMachineExecutor* executor,
@@ -132,15 +137,18 @@ void RoutingManager::ExecuteRead(const RequestContext& context, MonotonicTime de
   ReadLevel level =
       context.read_level == ReadLevel::kDefault ? options_.default_read_level : context.read_level;
   if (Planted(PlantedBug::kReadWithoutBarrier)) level = ReadLevel::kLocal;
-  // A snapshot version that is not reached here may have been handed out by another node: it is
-  // waited for. A leader has reached every version there is, and so has any node after a barrier:
-  // they say that this one is wrong.
-  Version needed = context.min_version;
-  const Version at = ReadVersionOf(operation);
-  if (level == ReadLevel::kLocal && at > executor_->applied_version()) {
-    const bool leads = replica_->status().leadership.role == consensus::Role::kLeader;
-    if (!leads) needed = std::max(needed, at);
+  // What a client asks a version for is to compare it with others, which other nodes may have
+  // handed out. So it is behind a barrier, unless the request itself says `local`.
+  if (AsksForVersion(operation) && context.read_level == ReadLevel::kDefault &&
+      level == ReadLevel::kLocal) {
+    level = ReadLevel::kReadIndex;
   }
+  // A snapshot version that is not reached here may have been handed out by another node. After a
+  // barrier this node has reached every version there was; if not this one, then it is wrong.
+  if (level == ReadLevel::kLocal && ReadVersionOf(operation) > executor_->applied_version()) {
+    level = ReadLevel::kReadIndex;
+  }
+  Version needed = context.min_version;
   if (Planted(PlantedBug::kIgnoreMinVersion)) needed = Version();
   PendingRead read{deadline, std::move(operation), context.read_on, std::move(done)};
   if (level == ReadLevel::kLocal) {

@@ -16,7 +16,7 @@ namespace cairn::consensus::raft {
 namespace {
 
 // Requests of a follower that may wait for their answers; barriers beyond that wait for one.
-constexpr std::size_t kMaxAskedAtOnce = 4;
+constexpr std::size_t kMaxAskedAtOnce = 2;
 
 }  // namespace
 
