@@ -38,6 +38,8 @@ namespace cairn {
   BUG(kNoCheckQuorum, "a leader that nobody answers goes on leading")                             \
   BUG(kNoStickiness, "a node that hears from a leader votes for another")                         \
   BUG(kRestartForgetsLease, "a restarted node votes while it is bound by a lease")                \
+  BUG(kLoneVoterIgnoresLease,                                                                     \
+      "the only voter leads at once while a leader that leaves has a lease")                      \
   BUG(kRoundOfFormerEpoch, "an answer to a heartbeat of a former epoch confirms a later round")   \
   BUG(kBarrierOfFormerRun, "an answer to a former run of the process opens a barrier")            \
   BUG(kBarrierOnRoundUnderWay,                                                                    \

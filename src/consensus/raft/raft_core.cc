@@ -85,7 +85,8 @@ void RaftCore::On(const Recovered& event) {
   effects_.membership = membership();
   ResetElectionTimer();
   // The only voter need not wait for anybody, but for the lease of a leader that is being removed.
-  if (!options_.leases && membership().Voters() == Voters{self_} && !membership().IsJoint())
+  const bool may_be_bound = options_.leases && !Planted(PlantedBug::kLoneVoterIgnoresLease);
+  if (!may_be_bound && membership().Voters() == Voters{self_} && !membership().IsJoint())
     Campaign(false, false);
 }
 

@@ -108,6 +108,45 @@ bool RestartedNodeHonoursTheLease() {
   return IgnoresACandidate(&cluster, restarted, After(options, leader, 2));
 }
 
+// A leader that leaves the group leads on, under its lease, until it knows that the change is
+// committed. The voter that stays alone restarts with that change in its log: it needs nobody's
+// vote, and still has to wait until the lease is over.
+bool TheOnlyVoterWaitsForTheLeaseOfALeaderThatLeaves() {
+  const auto options = Of(2, 2, true);
+  Cluster cluster(options, 1);
+  const NodeId leader = Settle(&cluster);
+  const NodeId stays = After(options, leader);
+  cluster.Step(leader, ChangeMembership{ProposalId(1), AllVoters(&cluster, stays.value(), 1)});
+  // The joint membership is committed, the target reaches the disk of the one that stays; its
+  // answer is lost.
+  const auto has_target = [&] {
+    const Membership& now = cluster.node(stays).core->membership();
+    return !now.IsJoint() && now.Voters() == Voters{cluster.peer(stays)};
+  };
+  for (int i = 0; i < 100 && !has_target(); ++i) {
+    if (!cluster.network().empty()) cluster.Deliver(0);
+    cluster.PersistAll(leader);
+    if (!has_target()) cluster.PersistAll(stays);
+  }
+  EXPECT_TRUE(has_target());
+  cluster.Cut(stays, leader);
+  cluster.PersistAll(stays);
+  cluster.Crash(stays);
+  cluster.Start(stays);
+  cluster.PersistAll(stays);
+  const bool waits = cluster.node(stays).core->role() != Role::kLeader;
+  cluster.Propose(stays);
+  cluster.PersistAll(stays);
+  // The other one answers from its lease, and must not miss what was committed.
+  const std::uint64_t read = cluster.Barrier(leader);
+  EXPECT_EQ(cluster.opened().count(read), 1u);
+  EXPECT_EQ(cluster.broken_promise(), waits ? Promise::kNoneBroken : Promise::kFreshReads);
+  // The wait is for one lease, not for ever.
+  cluster.Run(seconds(1));
+  EXPECT_TRUE(!waits || cluster.node(stays).core->role() == Role::kLeader);
+  return waits;
+}
+
 // A barrier needs answers to what was sent after it was asked for.
 bool BarrierWaitsForAnswers() {
   Cluster cluster(Of(3, 3), 1);
@@ -384,6 +423,8 @@ INSTANTIATE_TEST_SUITE_P(
         Safeguard{"NoStickiness", PlantedBug::kNoStickiness, FollowerOfALeaderIgnoresCandidates},
         Safeguard{"RestartForgetsLease", PlantedBug::kRestartForgetsLease,
                   RestartedNodeHonoursTheLease},
+        Safeguard{"LoneVoterIgnoresLease", PlantedBug::kLoneVoterIgnoresLease,
+                  TheOnlyVoterWaitsForTheLeaseOfALeaderThatLeaves},
         Safeguard{"BarrierWithoutQuorum", PlantedBug::kBarrierWithoutQuorum,
                   BarrierWaitsForAnswers},
         Safeguard{"BarrierOnRoundUnderWay", PlantedBug::kBarrierOnRoundUnderWay,
