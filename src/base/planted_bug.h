@@ -63,6 +63,8 @@ namespace cairn {
   BUG(kLearnerCampaigns, "a learner asks for votes")                                              \
   BUG(kLeaseByQuorumCheckAlone,                                                                   \
       "a lease lasts until the leader finds out that it lost its quorum")                         \
+  BUG(kClockOfTicks,                                                                              \
+      "time passes with ticks alone, and stands still while the process is stopped")              \
   BUG(kSyncDoesNotCommit, "the leader does not look what is committed when its own disk is done") \
   /* ---- Replica and routing */                                                                  \
   BUG(kAnswerBeforeSync, "the journal says durable before its fdatasync")                         \

@@ -18,7 +18,8 @@ constexpr std::uint8_t kHardStateFormat = 1;
 }  // namespace
 
 Effects RaftCore::Step(const Event& event) {
-  now_ = event.now;
+  const bool ticks = std::holds_alternative<Tick>(event.what) || !recovered_;
+  if (ticks || !Planted(PlantedBug::kClockOfTicks)) now_ = event.now;
   effects_ = Effects();
   persist_ = Persist();
   after_persist_.clear();

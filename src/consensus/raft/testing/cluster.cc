@@ -36,14 +36,15 @@ void Cluster::Start(NodeId id) {
   Step(id, std::move(event));
 }
 
-void Cluster::Crash(NodeId id, std::size_t arrived) {
+void Cluster::Crash(NodeId id, std::size_t arrived, std::optional<bool> installed) {
   Node& node = nodes_.at(id);
   if (!node.core) return;
   for (; arrived > 0 && !node.writing.empty(); --arrived) {
     WriteOne(&node.disk, node.writing.front());
     node.writing.pop_front();
   }
-  if (node.installing && node.writing.empty() && random_.OneIn(1, 2)) {
+  const bool may_be_installed = node.installing && node.writing.empty();
+  if (may_be_installed && (installed ? *installed : random_.OneIn(1, 2))) {
     InstallOnDisk(&node.disk, *node.installing);
   }
   node.core.reset();

@@ -91,8 +91,8 @@ class Cluster {
 
   void Start(NodeId id);
   // Everything in memory is lost; of what was on its way to the disk the first `arrived` writes are
-  // there. An installation under way is finished or undone.
-  void Crash(NodeId id, std::size_t arrived = 0);
+  // there. An installation under way is finished or undone: by chance, or as it is told.
+  void Crash(NodeId id, std::size_t arrived = 0, std::optional<bool> installed = std::nullopt);
   // Crashes, empties the folder and makes a new incarnation. Start it afterwards.
   void Wipe(NodeId id);
   // The oldest write of the node becomes durable. False if there is none.

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -112,7 +113,16 @@ class Scenario {
       while (!cluster_->network().empty()) cluster_->Drop(0);
     };
     // crash 0: what is not durable is lost. start 0: comes back.
-    commands_["crash"] = [this](const Args& a) { cluster_->Crash(Node(a, 0)); };
+    // crash 0 installing: it has not taken the snapshot that it installs. crash 0 installed: it
+    // has.
+    commands_["crash"] = [this](const Args& a) {
+      if (a.size() > 1 && a[1] != "installing" && a[1] != "installed") {
+        throw std::invalid_argument("crash does not know " + a[1]);
+      }
+      std::optional<bool> installed;
+      if (a.size() > 1) installed = a[1] == "installed";
+      cluster_->Crash(Node(a, 0), 0, installed);
+    };
     commands_["start"] = [this](const Args& a) { cluster_->Start(Node(a, 0)); };
     // wipe 0: crashes, and comes back with an empty folder as a new incarnation.
     commands_["wipe"] = [this](const Args& a) {
