@@ -65,6 +65,7 @@ namespace cairn {
       "a lease lasts until the leader finds out that it lost its quorum")                         \
   BUG(kClockOfTicks,                                                                              \
       "time passes with ticks alone, and stands still while the process is stopped")              \
+  BUG(kBackUpOneByOne, "a leader goes back one slot for each append that is refused")             \
   BUG(kSyncDoesNotCommit, "the leader does not look what is committed when its own disk is done") \
   /* ---- Replica and routing */                                                                  \
   BUG(kAnswerBeforeSync, "the journal says durable before its fdatasync")                         \

@@ -165,7 +165,9 @@ void RaftCore::Refused(const PeerId& from, Progress& progress, const AppendRespo
   // could match, and the leader goes back to its own last slot up to that epoch.
   const Slot back = log_.LastSlotUpTo(std::min(m.hint_slot, log_.last_slot()), m.hint_epoch);
   // A follower that lacks even the base gets a snapshot: EpochAt below the base finds nothing.
-  const Slot next = m.hint_slot < log_.base_slot() ? m.hint_slot.Next() : back.Next();
+  const Slot next = Planted(PlantedBug::kBackUpOneByOne) ? m.slot
+                    : m.hint_slot < log_.base_slot()     ? m.hint_slot.Next()
+                                                         : back.Next();
   progress.BecomeProbe(std::max(std::min(next, m.slot), progress.match.Next()));
   SendAppend(from, false);
 }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "src/base/codec.h"
+
 namespace cairn::consensus::raft {
 
 Cluster::Cluster(const Options& options, std::uint64_t seed) : options_(options), random_(seed) {
@@ -58,6 +60,25 @@ void Cluster::Wipe(NodeId id) {
   node.disk.membership = first_membership_;
   node.incarnation = IncarnationId(node.incarnation.value() + 100);
   node.removed = false;
+}
+
+void Cluster::Rewrite(NodeId id, Epoch epoch, const std::vector<Epoch>& log) {
+  Crash(id);
+  Disk& disk = nodes_.at(id).disk;
+  disk.hard_state.clear();
+  Encoder hard_state(&disk.hard_state);  // As RaftCore writes it: no vote, nothing committed.
+  hard_state.U8(1);
+  hard_state.Varint(epoch.value());
+  hard_state.Varint(0);
+  hard_state.Varint(0);
+  disk.entries.clear();
+  Slot slot;
+  for (const Epoch of_slot : log) {
+    slot = slot.Next();
+    auto payload = std::make_shared<const std::string>(ToString(slot) + "/" + ToString(of_slot));
+    disk.entries[slot] = Entry{slot, of_slot, EntryKind::kCommands, std::move(payload)};
+  }
+  Start(id);
 }
 
 bool Cluster::PersistOne(NodeId id) {
@@ -253,7 +274,8 @@ void Cluster::DeliverSnapshot(std::size_t position, bool lost) {
 
 void Cluster::Settle() {
   for (int i = 0; i < 100'000 && !broken_; ++i) {
-    bool busy = false;
+    // What arrives may bring new writes.
+    bool busy = !network_.empty() || !snapshots_.empty();
     for (auto& [id, node] : nodes_) {
       busy = PersistOne(id) || busy;
       busy = FinishInstall(id) || busy;

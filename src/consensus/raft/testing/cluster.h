@@ -95,6 +95,9 @@ class Cluster {
   void Crash(NodeId id, std::size_t arrived = 0, std::optional<bool> installed = std::nullopt);
   // Crashes, empties the folder and makes a new incarnation. Start it afterwards.
   void Wipe(NodeId id);
+  // Crashes, and comes back from a disk of this epoch with a log of these epochs from slot 1 on,
+  // nothing of which is known to be committed. Equal slots of equal epochs hold the same.
+  void Rewrite(NodeId id, Epoch epoch, const std::vector<Epoch>& log);
   // The oldest write of the node becomes durable. False if there is none.
   bool PersistOne(NodeId id);
   void PersistAll(NodeId id);

@@ -14,7 +14,6 @@
 #include <variant>
 #include <vector>
 
-#include "src/base/codec.h"
 #include "src/consensus/raft/testing/random_history.h"
 
 namespace cairn::consensus::raft {
@@ -251,23 +250,11 @@ class Scenario {
   }
 
   void SetDisk(const Args& args) {
-    const NodeId id = Node(args, 0);
-    cluster_->Crash(id);
-    Cluster::Disk& disk = cluster_->node(id).disk;
-    disk.hard_state.clear();
-    Encoder hard_state(&disk.hard_state);  // As RaftCore writes it: no vote, nothing committed.
-    hard_state.U8(1);
-    hard_state.Varint(static_cast<std::uint64_t>(Number(args, 1)));
-    hard_state.Varint(0);
-    hard_state.Varint(0);
-    disk.entries.clear();
+    std::vector<Epoch> log;
     for (std::size_t i = 2; i < args.size(); ++i) {
-      const Slot slot(i - 1);
-      const Epoch epoch(static_cast<std::uint64_t>(Number(args, i)));
-      auto payload = std::make_shared<const std::string>(ToString(slot) + "/" + ToString(epoch));
-      disk.entries[slot] = Entry{slot, epoch, EntryKind::kCommands, std::move(payload)};
+      log.emplace_back(static_cast<std::uint64_t>(Number(args, i)));
     }
-    cluster_->Start(id);
+    cluster_->Rewrite(Node(args, 0), Epoch(static_cast<std::uint64_t>(Number(args, 1))), log);
   }
 
   // ---- What is shown
