@@ -55,7 +55,7 @@ cairn_external(absl absl::flat_hash_map absl::flat_hash_set absl::btree absl::an
 cairn_external(absl_synchronization absl::synchronization)
 cairn_external(rocksdb rocksdb)
 cairn_external(thrift thrift)
-cairn_external(grpcpp grpc++)
+cairn_external(grpcpp grpc++ gpr)
 cairn_external(grpcpp_reflection grpc++_reflection)
 cairn_external(google protobuf)
 
