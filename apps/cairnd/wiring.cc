@@ -130,6 +130,8 @@ consensus::raft::RaftOptions RaftOptionsOf(const NodeConfig& config, Incarnation
   options.incarnation = incarnation;
   options.election_timeout = std::chrono::milliseconds(config.consensus.election_timeout_ms);
   options.heartbeat_interval = std::chrono::milliseconds(config.consensus.heartbeat_interval_ms);
+  options.leases = config.cluster.leases;
+  options.max_clock_drift_ppm = static_cast<std::uint32_t>(config.cluster.max_clock_drift_ppm);
   return options;
 }
 

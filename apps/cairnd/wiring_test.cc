@@ -197,8 +197,9 @@ TEST(Wiring, KeysOfOurOwnPartsReachThem) {
       "34\n"
       "[storage]\nmvcc_window_seconds = 5\nsession_idle_seconds = 6\njournal_segment_mb = 7\n"
       "journal_spare_segments = 8\nmax_journal_mb = 90\nretain_journal_mb = 5\n"
-      "[cluster]\nsnapshot_mb_per_second = 4\n"
-      "[consensus]\nmax_batch_size = 10\nmax_outstanding_proposals = 11\n"
+      "[cluster]\nsnapshot_mb_per_second = 4\nleases = true\nmax_clock_drift_ppm = 5\n"
+      "[consensus]\nelection_timeout_ms = 900\nheartbeat_interval_ms = 21\nmax_batch_size = "
+      "10\nmax_outstanding_proposals = 11\n"
       "group_commit_max_delay_us = 12\n"
       "[reads]\nconsistency_level = \"read_index\"\nallow_stale_reads = false\n"
       "max_staleness_ms = 13\n"
@@ -222,6 +223,14 @@ TEST(Wiring, KeysOfOurOwnPartsReachThem) {
   EXPECT_EQ(replica.mvcc_window, std::chrono::seconds(5));
   EXPECT_EQ(replica.session_idle, std::chrono::seconds(6));
   EXPECT_EQ(replica.limits.key_bytes, 100U);
+  const auto raft = RaftOptionsOf(config, IncarnationId(18));
+  EXPECT_EQ(raft.self, NodeId(3));
+  EXPECT_EQ(raft.incarnation, IncarnationId(18));
+  EXPECT_EQ(raft.election_timeout, std::chrono::milliseconds(900));
+  EXPECT_EQ(raft.heartbeat_interval, std::chrono::milliseconds(21));
+  EXPECT_TRUE(raft.leases);
+  EXPECT_EQ(raft.max_clock_drift_ppm, 5U);
+  EXPECT_FALSE(RaftOptionsOf({}, IncarnationId(18)).leases);
   const auto routing = RoutingOptionsOf(config);
   EXPECT_EQ(routing.default_read_level, replication::ReadLevel::kReadIndex);
   EXPECT_FALSE(routing.allow_stale_reads);

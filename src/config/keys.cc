@@ -278,6 +278,14 @@ const KeySpec kKeys[] = {
                    "Bound on what a node sends to others in snapshots, so that clients keep the "
                    "rest of network "
                    "and disk; 0: none."),
+    CAIRN_BOOL_(
+        cluster, leases,
+        "A leader that a majority answered serves linearizable reads for nearly an election "
+        "timeout without asking again. Such reads then rest on clocks (docs/operations.md). The "
+        "same on all members, with the same election_timeout_ms; stop all to change it."),
+    CAIRN_INTEGER_(cluster, max_clock_drift_ppm, 0, 500'000,
+                   "With leases: by how much the rates of two members' monotonic clocks may "
+                   "differ at most, in millionths. A lease is shorter by that."),
 
     CAIRN_INTEGER_(limits, key_bytes, 16, kMiB, "Longest key."),
     CAIRN_INTEGER_(limits, value_bytes, 1024, 256 * kMiB, "Longest value."),

@@ -193,6 +193,8 @@ struct ClusterConfig {
   std::uint64_t leader_discovery_timeout_ms = 10'000;
   std::uint64_t node_timeout_ms = 5000;
   std::uint64_t snapshot_mb_per_second = 64;
+  bool leases = false;
+  std::uint64_t max_clock_drift_ppm = 50'000;
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 

@@ -54,7 +54,8 @@ struct RaftOptions {
   // Payloads kept in memory for peers that lag; older ones are fetched from the journal.
   std::uint64_t max_cached_bytes = 64 << 20;
   // A leader whose heartbeats a quorum answered serves read barriers without asking again, for an
-  // election timeout less `max_clock_drift_ppm`. All members must agree on this option.
+  // election timeout less `max_clock_drift_ppm`. All members must agree on this option, and on the
+  // election timeout: a lease is what the others promise by theirs (docs/adr/0008).
   bool leases = false;
   std::uint32_t max_clock_drift_ppm = 50'000;
   // A learner that is to vote is made a voter when it lacks at most so many committed slots.
