@@ -55,6 +55,9 @@ namespace cairn {
   BUG(kSnapshotBelievedEarly, "a snapshot counts as installed when it has arrived")               \
   BUG(kSnapshotEpochIgnored, "a log that holds the slot of a snapshot is taken to match it")      \
   BUG(kUnboundedWindow, "appends are sent ahead without bound")                                   \
+  BUG(kBackUpOneByOne, "a leader goes back one slot for each append that is refused")             \
+  BUG(kClockOfTicks,                                                                              \
+      "time passes with ticks alone, and stands still while the process is stopped")              \
   BUG(kDoubledVotesCount, "a doubled answer of one voter counts twice")                           \
   BUG(kLateVotesCount, "answers of an earlier election count in this one")                        \
   BUG(kStepDownForgetsVote, "the vote of an epoch is forgotten on stepping down in it")           \
@@ -63,9 +66,6 @@ namespace cairn {
   BUG(kLearnerCampaigns, "a learner asks for votes")                                              \
   BUG(kLeaseByQuorumCheckAlone,                                                                   \
       "a lease lasts until the leader finds out that it lost its quorum")                         \
-  BUG(kClockOfTicks,                                                                              \
-      "time passes with ticks alone, and stands still while the process is stopped")              \
-  BUG(kBackUpOneByOne, "a leader goes back one slot for each append that is refused")             \
   BUG(kSyncDoesNotCommit, "the leader does not look what is committed when its own disk is done") \
   /* ---- Replica and routing */                                                                  \
   BUG(kAnswerBeforeSync, "the journal says durable before its fdatasync")                         \
