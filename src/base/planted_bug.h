@@ -66,6 +66,7 @@ namespace cairn {
   BUG(kLearnerCampaigns, "a learner asks for votes")                                              \
   BUG(kLeaseByQuorumCheckAlone,                                                                   \
       "a lease lasts until the leader finds out that it lost its quorum")                         \
+  BUG(kLeaseIgnoresDrift, "a lease lasts as long as if all clocks ran alike")                     \
   BUG(kSyncDoesNotCommit, "the leader does not look what is committed when its own disk is done") \
   /* ---- Replica and routing */                                                                  \
   BUG(kAnswerBeforeSync, "the journal says durable before its fdatasync")                         \

@@ -92,7 +92,9 @@ bool RaftCore::LeaseIsValid() const {
   const std::uint64_t answered = RoundOfQuorum();
   if (rounds_.front().first > answered) return false;
   const auto timeout = options_.election_timeout.count();
-  const Duration lease(timeout - timeout / 1'000'000 * options_.max_clock_drift_ppm);
+  const std::uint32_t drift_ppm =
+      Planted(PlantedBug::kLeaseIgnoresDrift) ? 0 : options_.max_clock_drift_ppm;
+  const Duration lease(timeout - timeout / 1'000'000 * drift_ppm);
   if (Planted(PlantedBug::kLeaseByQuorumCheckAlone)) return true;
   return now_ < rounds_.front().second + lease;
 }

@@ -156,7 +156,7 @@ Effects Cluster::Step(NodeId id, What what) {
   if (!node.core || broken_) return {};
   Effects effects;
   try {
-    effects = node.core->Step(Event{now_ + node.clock_offset, std::move(what)});
+    effects = node.core->Step(Event{ClockOf(node), std::move(what)});
   } catch (const CheckFailure& failure) {
     Broken(Promise::kSoundness, "node " + ToString(id) + ": " + failure.what());
     return {};

@@ -77,7 +77,7 @@ class Cluster {
     std::optional<Snapshot> installing;
     bool removed = false;
     std::set<std::uint64_t> barriers;  // asked for and open
-    Duration clock_offset{0};          // its clock is ahead by so much
+    std::int64_t clock_drift_ppm = 0;  // its clock gains so many microseconds a second
   };
   struct InFlight {
     std::uint64_t id = 0;  // in the order of sending
@@ -157,6 +157,10 @@ class Cluster {
   // Whether a membership was written, or sent, that is not committed and may be yet.
   [[nodiscard]] bool ChangeMayBeUnderWay() const;
   [[nodiscard]] MonotonicTime now() const { return now_; }
+  // What the node's own clock shows.
+  [[nodiscard]] MonotonicTime ClockOf(const Node& node) const {
+    return now_ + Duration(now_.ns / 1'000'000 * node.clock_drift_ppm);
+  }
   // Told of every effect and loss, for traces.
   std::function<void(NodeId, const Effects&)> on_effects;
   std::function<void(const InFlight&, const std::string& fate)> on_message;

@@ -391,6 +391,31 @@ bool ALeaseEndsWithItsTime() {
   return cluster.opened().empty();
 }
 
+// A lease ends before anybody may vote for another leader, even by the slowest clock of a leader
+// and the fastest one of a follower: they are nearly as far apart as leases allow.
+bool ALeaseEndsByTheSlowestClock() {
+  const auto options = Of(3, 3, true);
+  Cluster cluster(options, 1);
+  const NodeId leader = Settle(&cluster);
+  const NodeId follower = After(options, leader);
+  cluster.node(leader).clock_drift_ppm = -24'000;
+  cluster.node(follower).clock_drift_ppm = 24'000;
+  cluster.Run(seconds(1));
+  cluster.Settle();
+  EXPECT_EQ(cluster.Leader(), leader);
+  // A round of heartbeats that all answer at once; then the leader is alone.
+  cluster.Advance(milliseconds(20));
+  cluster.Tick(leader);
+  cluster.Settle();
+  Isolate(&cluster, leader);
+  // So much that an election timeout is over for the follower and not for the leader.
+  cluster.Advance(milliseconds(99));
+  EXPECT_FALSE(IgnoresACandidate(&cluster, follower, After(options, leader, 2)));
+  cluster.Barrier(leader);
+  EXPECT_EQ(cluster.node(leader).core->role(), Role::kLeader);
+  return cluster.opened().empty();
+}
+
 // The last disk to finish may be the leader's own.
 bool TheLeadersOwnDiskCommits() {
   Cluster cluster(Of(1, 1), 1);
@@ -448,6 +473,7 @@ INSTANTIATE_TEST_SUITE_P(
         Safeguard{"LearnerCampaigns", PlantedBug::kLearnerCampaigns, ALearnerDoesNotCampaign},
         Safeguard{"LeaseByQuorumCheckAlone", PlantedBug::kLeaseByQuorumCheckAlone,
                   ALeaseEndsWithItsTime},
+        Safeguard{"LeaseIgnoresDrift", PlantedBug::kLeaseIgnoresDrift, ALeaseEndsByTheSlowestClock},
         Safeguard{"SyncDoesNotCommit", PlantedBug::kSyncDoesNotCommit, TheLeadersOwnDiskCommits}),
     [](const auto& test) { return std::string(test.param.name); });
 
