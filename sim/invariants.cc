@@ -334,7 +334,8 @@ void Invariants::Commits(NodeId node, Slot slot) {
     }
     const Entry& other = chosen->second.entry;
     // A core may hold entries without payload that its engine has applied.
-    const bool same = !entry.payload || !other.payload || DigestOf(other) == DigestOf(entry);
+    const bool same = other.epoch == entry.epoch &&
+                      (!entry.payload || !other.payload || DigestOf(other) == DigestOf(entry));
     if (!chosen->second.entry.payload) chosen->second.entry = entry;
     if (!same) {
       Violation(node, ViolationKind::kCommitChanges,

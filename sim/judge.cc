@@ -1,20 +1,28 @@
 #include "sim/judge.h"
 
 #include <algorithm>
-#include <cstddef>
-#include <iterator>
 #include <vector>
 
 namespace cairn::sim {
 namespace {
 
-// What each of kCheckers finds.
-constexpr ViolationKind kKinds[] = {
-    ViolationKind::kVersionsOutOfOrder, ViolationKind::kBrokenPromise,
-    ViolationKind::kSnapshotsDiffer,    ViolationKind::kStampsWrong,
-    ViolationKind::kNotSerializable,    ViolationKind::kNotLinearizable,
-};
-static_assert(std::size(kKinds) == std::size(kCheckers));
+ViolationKind KindOf(Aspect aspect) {
+  switch (aspect) {
+    case Aspect::kVersions:
+      return ViolationKind::kVersionsOutOfOrder;
+    case Aspect::kReads:
+      return ViolationKind::kBrokenPromise;
+    case Aspect::kSnapshots:
+      return ViolationKind::kSnapshotsDiffer;
+    case Aspect::kStamps:
+      return ViolationKind::kStampsWrong;
+    case Aspect::kTransactions:
+      return ViolationKind::kNotSerializable;
+    case Aspect::kLinearizability:
+      break;
+  }
+  return ViolationKind::kNotLinearizable;
+}
 
 // Answers that are awaited (`open` says what to do with the record) and those that came.
 template <class Record, class Open>
@@ -60,10 +68,12 @@ History Until(const History& history, MonotonicTime time) {
 }
 
 Verdict Judge(const History& history) {
-  for (std::size_t i = 0; i < std::size(kCheckers); ++i) {
-    const HistoryChecker check = kCheckers[i];
-    Verdict verdict{kKinds[i], check(history), {}};
+  Verdict verdict;
+  for (const HistoryChecker& checker : kCheckers) {
+    verdict.text = checker.check(history, &verdict.searches_given_up);
     if (verdict.text.empty()) continue;
+    verdict.kind = KindOf(checker.aspect);
+    const auto wrong = [&](const History& part) { return checker.check(part, nullptr); };
     std::vector<MonotonicTime> ends;
     const auto add = [&ends](const auto& records) {
       for (const auto& record : records) {
@@ -80,13 +90,13 @@ Verdict Judge(const History& history) {
     if (ends.empty()) return verdict;
     // The first end by which it was wrong already; what only the very end shows stays there.
     const auto first = std::partition_point(ends.begin(), ends.end(), [&](MonotonicTime time) {
-      return check(Until(history, time)).empty();
+      return wrong(Until(history, time)).empty();
     });
     verdict.wrong_at = first == ends.end() ? ends.back() : *first;
-    if (first != ends.end()) verdict.text = check(Until(history, *first));
+    if (first != ends.end()) verdict.text = wrong(Until(history, *first));
     return verdict;
   }
-  return {};
+  return verdict;
 }
 
 }  // namespace cairn::sim

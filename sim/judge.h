@@ -4,7 +4,7 @@
 #ifndef CAIRN_SIM_JUDGE_H_
 #define CAIRN_SIM_JUDGE_H_
 
-#include <optional>
+#include <cstdint>
 #include <string>
 
 #include "sim/check/history.h"
@@ -16,6 +16,8 @@ namespace cairn::sim {
 struct Verdict {
   ViolationKind kind = ViolationKind::kNone;  // kNone: all is well
   std::string text;
+  // Searches for an order that ended at their bound: what they looked at is not known to be right.
+  std::uint64_t searches_given_up = 0;
   // By then the same could be said of what had happened so far. Of use to a reader: everything that
   // matters is in the story before it.
   MonotonicTime wrong_at;

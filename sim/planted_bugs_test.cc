@@ -86,6 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
                 40,
                 {Kind::kBrokenPromise, Kind::kStampsWrong, Kind::kNotSerializable,
                  Kind::kNotLinearizable}},
+        Planted{"TimeoutForgotten", PlantedBug::kTimeoutForgotten, 10, {Kind::kNoAnswer}},
         Planted{
             "SnapshotFileNotSynced", PlantedBug::kSnapshotFileNotSynced, 40, {Kind::kDoesNotStart}},
         Planted{"AnswersNotPersisted",
@@ -119,7 +120,22 @@ INSTANTIATE_TEST_SUITE_P(
                 20,
                 {Kind::kNotSerializable}},
         Planted{
-            "ConflictKeyOffByOne", PlantedBug::kConflictKeyOffByOne, 20, {Kind::kNotSerializable}}),
+            "ConflictKeyOffByOne", PlantedBug::kConflictKeyOffByOne, 20, {Kind::kNotSerializable}},
+        // ---- Of the core: those that whole nodes show. src/consensus/raft/testing finds the
+        // others.
+        Planted{"VoteOutlivesEpoch", PlantedBug::kVoteOutlivesEpoch, 10, {Kind::kNoProgress}},
+        Planted{"WipedVoterVotes",
+                PlantedBug::kWipedVoterVotes,
+                40,
+                {Kind::kNoProgress, Kind::kAssertion, Kind::kCommitChanges}},
+        Planted{"SnapshotRewindsCommit",
+                PlantedBug::kSnapshotRewindsCommit,
+                20,
+                {Kind::kWrongSnapshot}},
+        Planted{"AckBeforeDurable",
+                PlantedBug::kAckBeforeDurable,
+                40,
+                {Kind::kCommitChanges, Kind::kAssertion, Kind::kNotLinearizable}}),
     [](const auto& test) { return std::string(test.param.name); });
 
 // And those of the world around it.
@@ -138,6 +154,12 @@ TEST(WorldBug, RetriesThatAreAppliedTwiceAreFound) {
   ExpectFound(options, 10,
               {Kind::kStampsWrong, Kind::kBrokenPromise, Kind::kNotLinearizable,
                Kind::kNotSerializable, Kind::kSnapshotsDiffer});
+}
+
+TEST(WorldBug, AnAnswerThatComesTwiceIsFound) {
+  SimulationOptions options;
+  options.world_bug = WorldBug::kAnswersDoubled;
+  ExpectFound(options, 2, {Kind::kTwoAnswers});
 }
 
 TEST(WorldBug, AReplayThatDiffersIsToldWithSlotAndHashes) {

@@ -29,6 +29,7 @@ enum class WorldBug : std::uint8_t {
   kNone,
   kDiskLies,
   kRetryWithoutSession,
+  kAnswersDoubled,     // one answer in a hundred comes twice
   kReplayLosesEntries  // what is replayed at the end lacks the entries of its second half
 };
 
@@ -55,6 +56,7 @@ struct SimulationReport {
   std::uint64_t transfers = 0;
   std::uint64_t elections = 0;
   std::uint64_t frames = 0;
+  std::uint64_t searches_given_up = 0;  // for an order of a key's operations: nobody knows
   Slot replayed;  // up to which a fresh state machine applied the log, with the same outcome
   // Hash of the final state and of the number of steps: equal for equal plans.
   std::uint64_t fingerprint = 0;

@@ -81,6 +81,7 @@ TEST_F(FixedSeeds, HistoriesUnderFaultsAreCorrect) {
     EXPECT_GE(reports_[i].operations, 1000u) << "seed " << i + 1;
     EXPECT_GE(reports_[i].simulated, std::chrono::seconds(60));
     EXPECT_GT(reports_[i].replayed, Slot(100)) << "seed " << i + 1;
+    EXPECT_EQ(reports_[i].searches_given_up, 0u) << "seed " << i + 1;
   }
 }
 

@@ -19,16 +19,23 @@ void Totals::Add(const SimulationReport& report) {
   voter_changes_ += report.voter_changes;
   transfers_ += report.transfers;
   elections_ += report.elections;
+  searches_given_up_ += report.searches_given_up;
   effects_.Add(report.effects);
 }
 
 std::vector<std::pair<std::string_view, std::uint64_t>> Totals::All() const {
   std::vector<std::pair<std::string_view, std::uint64_t>> all = {
-      {"seeds", seeds_},           {"simulated_us", simulated_us_},
-      {"operations", operations_}, {"faults", faults_},
-      {"restarts", restarts_},     {"snapshots", snapshots_},
-      {"wipes", wipes_},           {"voter_changes", voter_changes_},
-      {"transfers", transfers_},   {"elections", elections_},
+      {"seeds", seeds_},
+      {"simulated_us", simulated_us_},
+      {"operations", operations_},
+      {"faults", faults_},
+      {"restarts", restarts_},
+      {"snapshots", snapshots_},
+      {"wipes", wipes_},
+      {"voter_changes", voter_changes_},
+      {"transfers", transfers_},
+      {"elections", elections_},
+      {"searches_given_up", searches_given_up_},
       {"failed", failed_}};
   for (std::size_t i = 0; i < kEffects; ++i) {
     const auto effect = static_cast<Effect>(i);
@@ -47,9 +54,11 @@ std::string Totals::Line() const {
 std::string Totals::Readable() const {
   std::string text = fmt::format(
       "{} seeds, {:.2f} simulated hours, {} operations, {} faults, {} restarts, {} snapshots, {} "
-      "wiped disks, {} changes of voters, {} transfers, {} elections, {} failed",
+      "wiped disks, {} changes of voters, {} transfers, {} elections, {} searches for an order "
+      "given "
+      "up, {} failed",
       seeds_, static_cast<double>(simulated_us_) / 3.6e9, operations_, faults_, restarts_,
-      snapshots_, wipes_, voter_changes_, transfers_, elections_, failed_);
+      snapshots_, wipes_, voter_changes_, transfers_, elections_, searches_given_up_, failed_);
   for (std::size_t i = 0; i < kEffects; ++i) {
     const auto effect = static_cast<Effect>(i);
     text += fmt::format("\n{:>12}  {}", effects_.Of(effect), DescriptionOf(effect));

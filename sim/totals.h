@@ -44,6 +44,7 @@ class Totals {
   std::uint64_t voter_changes_ = 0;
   std::uint64_t transfers_ = 0;
   std::uint64_t elections_ = 0;
+  std::uint64_t searches_given_up_ = 0;
   Effects effects_;
 };
 

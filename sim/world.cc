@@ -182,8 +182,12 @@ void World::Serve(const std::shared_ptr<Pending>& pending) {
   if (bare && context.allow_forwarding && invariants_.leader() != target.id()) {
     report_.effects.Count(Effect::kBareForward);
   }
-  target.routing()->Execute(context, operation,
-                            [this, pending](Answer answer) { Reply(pending, std::move(answer)); });
+  target.routing()->Execute(context, operation, [this, pending](Answer answer) {
+    const bool twice =
+        options_.world_bug == WorldBug::kAnswersDoubled && scheduler_.random().OneIn(1, 100);
+    if (twice) Reply(pending, answer);
+    Reply(pending, std::move(answer));
+  });
 }
 
 void World::Reply(const std::shared_ptr<Pending>& pending, Answer answer) {
@@ -237,6 +241,7 @@ SimulationReport World::Run() {
     if (ok()) CheckReplay();
     if (ok()) {
       const Verdict verdict = Judge(history_);
+      report_.searches_given_up = verdict.searches_given_up;
       if (verdict.kind != ViolationKind::kNone) {
         Violation(verdict.kind, verdict.text);
         report_.violation_at = verdict.wrong_at;

@@ -251,9 +251,15 @@ int Judge(const std::string& file) {
     std::fprintf(stderr, "cairn-sim: %s\n", history.status().message().c_str());
     return 2;
   }
-  const std::string wrong = cairn::sim::CheckHistory(*history);
+  std::uint64_t given_up = 0;
+  const std::string wrong = cairn::sim::CheckHistory(*history, &given_up);
   if (!wrong.empty()) {
     std::printf("FAILED %s: %s\n", file.c_str(), wrong.c_str());
+    return 1;
+  }
+  if (given_up != 0) {
+    std::printf("%s is not known to be right: the search for an order was given up for %llu keys\n",
+                file.c_str(), static_cast<unsigned long long>(given_up));
     return 1;
   }
   std::printf("%s is right: %zu writes, %zu reads, %zu scans, %zu transactions, %zu stamps\n",

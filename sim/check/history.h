@@ -127,8 +127,11 @@ struct History {
 
 // Per key, writes and linearizable reads in some order that agrees with real time (Wing and Gong,
 // 1993, with the memory of Lowe, 2017). Writes of unknown outcome may take effect at any time after
-// they began, or never. `max_steps` bounds the search; beyond it a key counts as right.
-std::string CheckLinearizable(const History& history, std::uint64_t max_steps = 2'000'000);
+// they began, or never. `max_steps` bounds the search for each key. A key whose search was given up
+// there is not known to be wrong and says nothing here; `given_up`, if there, is raised by one for
+// each of them.
+std::string CheckLinearizable(const History& history, std::uint64_t* given_up = nullptr,
+                              std::uint64_t max_steps = 2'000'000);
 
 // Transactions serializable, and in real time where they are strict: no aborted or intermediate
 // reads, no element twice, no cycle of dependencies (Adya, 1999: G0, G1c, G-single, G2).
@@ -148,15 +151,33 @@ std::string CheckSnapshots(const History& history);
 // Appends happened exactly once, under the stamp of the version that was acknowledged.
 std::string CheckStamps(const History& history);
 
+// What a checker looks at.
+enum class Aspect : std::uint8_t {
+  kVersions,
+  kReads,
+  kSnapshots,
+  kStamps,
+  kTransactions,
+  kLinearizability
+};
+struct HistoryChecker {
+  Aspect aspect;
+  // What is wrong; counts searches that were given up.
+  std::string (*check)(const History& history, std::uint64_t* given_up);
+};
 // All of the above, in the order of their cost.
-using HistoryChecker = std::string (*)(const History& history);
 inline constexpr HistoryChecker kCheckers[] = {
-    CheckVersions,     CheckReads,
-    CheckSnapshots,    CheckStamps,
-    CheckTransactions, [](const History& history) { return CheckLinearizable(history); },
+    {Aspect::kVersions, [](const History& h, std::uint64_t*) { return CheckVersions(h); }},
+    {Aspect::kReads, [](const History& h, std::uint64_t*) { return CheckReads(h); }},
+    {Aspect::kSnapshots, [](const History& h, std::uint64_t*) { return CheckSnapshots(h); }},
+    {Aspect::kStamps, [](const History& h, std::uint64_t*) { return CheckStamps(h); }},
+    {Aspect::kTransactions, [](const History& h, std::uint64_t*) { return CheckTransactions(h); }},
+    {Aspect::kLinearizability,
+     [](const History& h, std::uint64_t* given_up) { return CheckLinearizable(h, given_up); }},
 };
 // What the first of them says that finds something; for what was recorded outside of the simulator.
-std::string CheckHistory(const History& history);
+// `given_up` as for CheckLinearizable.
+std::string CheckHistory(const History& history, std::uint64_t* given_up = nullptr);
 
 }  // namespace cairn::sim
 

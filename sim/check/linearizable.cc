@@ -39,13 +39,15 @@ class Search {
     }
   }
 
-  // True if there is an order, or if the search was given up.
-  bool Run() {
+  enum class Found : std::uint8_t { kOrder, kNone, kGaveUp };
+
+  Found Run() {
     std::vector<std::pair<std::size_t, std::uint32_t>>
         path;              // what was taken, and the value before
     std::size_t next = 0;  // where to look on
     while (true) {
-      if (must_ == 0 || steps_left_ == 0) return true;
+      if (must_ == 0) return Found::kOrder;
+      if (steps_left_ == 0) return Found::kGaveUp;
       const std::optional<std::size_t> candidate = Candidate(next);
       if (candidate) {
         --steps_left_;
@@ -65,7 +67,7 @@ class Search {
         next = 0;
         continue;
       }
-      if (path.empty()) return false;
+      if (path.empty()) return Found::kNone;
       // Take the last one back, and try what comes after it.
       Take(path.back().first, false);
       value_ = path.back().second;
@@ -136,7 +138,8 @@ struct Register {
 
 }  // namespace
 
-std::string CheckLinearizable(const History& history, std::uint64_t max_steps) {
+std::string CheckLinearizable(const History& history, std::uint64_t* given_up,
+                              std::uint64_t max_steps) {
   std::map<std::string, Register> registers;
   for (const ReadRecord& read : history.reads) {
     if (!read.promise.linearizable || read.at.value() != 0) continue;
@@ -162,7 +165,9 @@ std::string CheckLinearizable(const History& history, std::uint64_t max_steps) {
   for (auto& [key, reg] : registers) {
     if (reg.operations.empty()) continue;
     Search search(std::move(reg.operations), max_steps);
-    if (!search.Run()) {
+    const Search::Found found = search.Run();
+    if (found == Search::Found::kGaveUp && given_up != nullptr) ++*given_up;
+    if (found == Search::Found::kNone) {
       return "not linearizable: key " + key + ", no order has a place for: " + search.Stuck().text;
     }
   }

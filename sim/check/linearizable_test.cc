@@ -137,5 +137,17 @@ TEST_F(LinearizableTest, ManyConcurrentWritesAreSearchedQuickly) {
   ExpectRight();
 }
 
+// A search that ends at its bound says so.
+TEST_F(LinearizableTest, ASearchThatIsGivenUpIsCounted) {
+  Write("a", 1, 2);
+  Write("b", 3, 4);
+  Read("a", 5, 6);
+  std::uint64_t given_up = 0;
+  EXPECT_EQ(CheckLinearizable(history_, &given_up, 1), "");
+  EXPECT_EQ(given_up, 1u);
+  EXPECT_NE(CheckLinearizable(history_, &given_up), "");
+  EXPECT_EQ(given_up, 1u);
+}
+
 }  // namespace
 }  // namespace cairn::sim

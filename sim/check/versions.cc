@@ -319,9 +319,9 @@ std::string CheckStamps(const History& history) {
   return {};
 }
 
-std::string CheckHistory(const History& history) {
-  for (const HistoryChecker check : kCheckers) {
-    if (std::string wrong = check(history); !wrong.empty()) return wrong;
+std::string CheckHistory(const History& history, std::uint64_t* given_up) {
+  for (const HistoryChecker& checker : kCheckers) {
+    if (std::string wrong = checker.check(history, given_up); !wrong.empty()) return wrong;
   }
   return {};
 }

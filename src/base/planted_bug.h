@@ -78,6 +78,7 @@ namespace cairn {
   BUG(kJournalCutTooFar, "the journal is cut beyond what the engine has flushed")                 \
   BUG(kReadBeforeApplied, "a read does not wait until what its barrier names is applied")         \
   BUG(kTimeoutDeniesWrite, "a write in the log that timed out is said not to have been applied")  \
+  BUG(kTimeoutForgotten, "a write in the log is not answered when its deadline passes")           \
   BUG(kForwardTwice, "a write without a session is forwarded bare, to each leader anew")          \
   BUG(kSnapshotFileNotSynced, "a received snapshot is installed without being synced")            \
   /* ---- State machine */                                                                        \

@@ -212,6 +212,7 @@ bool Waiters::Expire(MonotonicTime now) {
     MutexLock lock(&mutex_);
     for (auto& [id, write] : writes_) {
       if (!write.done || write.deadline > now) continue;
+      if (write.in_log && Planted(PlantedBug::kTimeoutForgotten)) continue;
       writes.emplace_back(std::exchange(write.done, nullptr), write.in_log);
       ++given_up_;
     }
