@@ -154,6 +154,9 @@ transport::TcpTransportOptions TransportOptionsOf(const NodeConfig& config,
   options.bind_address = config.server.bind;
   options.port = config::PeerPort(config);
   options.tls = config::PeerTlsOf(config);
+  // A living node reports several times within node_timeout_ms, and once a second at least.
+  options.alive_window = std::min<Duration>(
+      options.alive_window, std::chrono::milliseconds(config.cluster.node_timeout_ms));
   options.seed = SystemEntropy();
   return options;
 }

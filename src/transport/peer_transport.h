@@ -5,8 +5,12 @@
 // lost is sent again by whoever needs it. What frames hold is the business of their users
 // (src/replication/peer_frame.h).
 //
-// Implementations: in-process (here), TCP (asio/), and the simulator's network. All of them pass
-// the suite in testing/.
+// A node's number stands for one process: while it is there, a second one that uses its number is
+// turned away.
+//
+// Implementations: in_process/, and TCP with and without TLS (asio/). All of them pass the suite in
+// testing/. The simulator has a network of its own (sim/), which loses, doubles, delays and
+// reorders on purpose.
 #ifndef CAIRN_SRC_TRANSPORT_PEER_TRANSPORT_H_
 #define CAIRN_SRC_TRANSPORT_PEER_TRANSPORT_H_
 

@@ -119,7 +119,7 @@ Status CheckHello(const PeerIdentity& self, const Hello& hello) {
 }
 
 Status CheckAnswer(const PeerIdentity& self, NodeId dialled, const HelloAnswer& answer) {
-  if (!answer.refusal.empty()) return UnavailableError("it refused: " + answer.refusal);
+  if (!answer.refusal.empty()) return UnavailableError(std::string(kTurnedAway) + answer.refusal);
   if (answer.from.node != dialled) {
     return InvalidArgumentError(fmt::format("it says that it is node {}, not node {}",
                                             answer.from.node.value(), dialled.value()));

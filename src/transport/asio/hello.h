@@ -61,6 +61,8 @@ struct HelloAnswer {
 // another one, and from no other cluster. A node without a cluster may talk to anybody: that is how
 // clusters form and grow.
 Status CheckHello(const PeerIdentity& self, const Hello& hello);
+// How the message of CheckAnswer begins if the node that answered turned this one away.
+inline constexpr std::string_view kTurnedAway = "it turned this node away: ";
 // Whether the node that answered is the one that was dialled, of the same cluster.
 Status CheckAnswer(const PeerIdentity& self, NodeId dialled, const HelloAnswer& answer);
 

@@ -67,7 +67,7 @@ TEST(HelloTest, TheOneWhoAnswersMustBeTheOneDialled) {
   EXPECT_THAT(CheckAnswer(kOne, NodeId(3), HelloAnswer{kTwo, ""}).message(),
               HasSubstr("it says that it is node 2, not node 3"));
   EXPECT_THAT(CheckAnswer(kOne, NodeId(2), HelloAnswer{kTwo, "no room"}).message(),
-              HasSubstr("it refused: no room"));
+              HasSubstr("it turned this node away: no room"));
 }
 
 TEST(FramesTest, HoweverTheStreamIsCut) {

@@ -97,7 +97,7 @@ class OutgoingLink : public std::enable_shared_from_this<OutgoingLink> {
   std::deque<std::string> sending_;  // and whole ones
   char scratch_[64];
   Duration backoff_{0};
-  bool complained_ = false;  // the present problem is in the log
+  std::string complaint_;  // what the log says about the present problem
 
   mutable Mutex mutex_;
   std::deque<std::string> queue_ ABSL_GUARDED_BY(mutex_);

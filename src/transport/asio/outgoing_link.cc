@@ -137,7 +137,7 @@ void OutgoingLink::Established(const std::shared_ptr<Stream>& stream, const Peer
   backoff_ = Duration(0);
   CAIRN_LOG(kInfo, "peers: connected to node {} at {} ({})", peer_.value(), endpoint_.ToString(),
             NameOf(lane_));
-  complained_ = false;
+  complaint_.clear();
   {
     MutexLock lock(&mutex_);
     reachable_ = true;
@@ -203,7 +203,9 @@ void OutgoingLink::Fail(const std::string& why) {
   if (closed_) return;
   if (stream_ != nullptr) std::exchange(stream_, nullptr)->Close();
   met_.reset();
-  if (!std::exchange(complained_, true)) {
+  // Once a problem; what a peer says when it turns this node away is news even so.
+  if (complaint_.empty() || (why.starts_with(kTurnedAway) && why != complaint_)) {
+    complaint_ = why;
     CAIRN_LOG(kWarn, "peers: no connection to node {} at {} ({}): {}; trying again", peer_.value(),
               endpoint_.ToString(), NameOf(lane_), why);
   }

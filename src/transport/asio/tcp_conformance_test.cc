@@ -23,21 +23,32 @@ class TcpNetwork : public TestNetwork {
     Begin(id);
     transports_.at(id)->SetPeers(endpoints_);
   }
+  void End(NodeId id) override { transports_.erase(id); }
+  std::unique_ptr<PeerTransport> Rival(NodeId id) override {
+    auto rival = Start(id, IncarnationId(id.value() + 100), 0);
+    rival->SetPeers(endpoints_);
+    return rival;
+  }
 
  private:
   void Begin(NodeId id) {
+    const auto known = endpoints_.find(id);
+    auto started = Start(id, IncarnationId(id.value() + 1),
+                         known != endpoints_.end() ? known->second.port : std::uint16_t{0});
+    endpoints_[id] = {"127.0.0.1", started->port()};
+    transports_[id] = std::move(started);
+  }
+  std::unique_ptr<TcpTransport> Start(NodeId id, IncarnationId incarnation, std::uint16_t port) {
     TcpTransportOptions options;
-    options.self = {id, IncarnationId(id.value() + 1), 7};
+    options.self = {id, incarnation, 7};
+    options.port = port;
     options.tls = tls_;
     options.min_backoff = std::chrono::milliseconds(1);
     options.max_backoff = std::chrono::milliseconds(5);
-    if (const auto known = endpoints_.find(id); known != endpoints_.end()) {
-      options.port = known->second.port;
-    }
+    options.alive_window = std::chrono::minutes(10);  // Only its end makes room for a successor.
     auto started = TcpTransport::Start(options, &clock_);
     CAIRN_CHECK(started.ok(), started.status().ToString());
-    endpoints_[id] = {"127.0.0.1", (*started)->port()};
-    transports_[id] = *std::move(started);
+    return *std::move(started);
   }
 
   const std::optional<TlsFiles> tls_;

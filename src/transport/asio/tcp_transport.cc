@@ -1,5 +1,8 @@
 #include "src/transport/asio/tcp_transport.h"
 
+#include <fmt/core.h>
+
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -34,13 +37,17 @@ class TcpTransport::Impl {
   };
   struct Arrivals {
     LinkFigures figures;
-    std::optional<MonotonicTime> last;
+    std::optional<MonotonicTime> last;  // frame
+    MonotonicTime admitted;             // the newest connection
   };
 
   // Opens a link that is not open yet.
   void EnsureOpen(const std::shared_ptr<OutgoingLink>& link);
   void Accepted(Result<std::shared_ptr<Stream>> stream);
   Status Admit(const std::shared_ptr<IncomingLink>& link, const Hello& hello);
+  // Refuses another incarnation of a node that is here and alive; ends the connections of one that
+  // is not alive any more.
+  Status CheckIncarnation(const PeerIdentity& from);
   void Arrived(const Hello& hello, std::string frame);
   void Ended(const std::shared_ptr<IncomingLink>& link, const Status& why);
   // Says in the log that a stranger was turned away; the same words not more than once in a while.
@@ -209,15 +216,44 @@ void TcpTransport::Impl::Accepted(Result<std::shared_ptr<Stream>> stream) {
   link->Open();
 }
 
+Status TcpTransport::Impl::CheckIncarnation(const PeerIdentity& from) {
+  std::vector<std::shared_ptr<IncomingLink>> others;
+  for (const auto& [place, link] : admitted_) {
+    if (place.first != from.node || link->hello()->from.incarnation == from.incarnation) continue;
+    others.push_back(link);
+  }
+  if (others.empty()) return Status::Ok();
+  MonotonicTime heard;
+  {
+    MutexLock lock(&mutex_);
+    const Arrivals& arrivals = arrivals_[from.node];
+    heard = std::max(arrivals.admitted, arrivals.last.value_or(arrivals.admitted));
+  }
+  const std::uint64_t present = others.front()->hello()->from.incarnation.value();
+  if (clock_->Now() - heard <= options_.alive_window) {
+    return InvalidArgumentError(
+        fmt::format("node {} is here already and alive, with data folder {:016x}; a second process "
+                    "under its number, with data folder {:016x}, may not come in: end one of the "
+                    "two, or give it an instance_id of its own",
+                    from.node.value(), present, from.incarnation.value()));
+  }
+  for (const auto& link : others) {
+    link->Close(UnavailableError("another incarnation took the place of one that was silent"));
+  }
+  return Status::Ok();
+}
+
 Status TcpTransport::Impl::Admit(const std::shared_ptr<IncomingLink>& link, const Hello& hello) {
+  CAIRN_RETURN_IF_ERROR(CheckIncarnation(hello.from));
   // A peer that dials again has lost its earlier connection, whether or not this end has noticed.
   auto& place = admitted_[{hello.from.node, hello.lane}];
   const auto earlier = std::exchange(place, link);
   if (earlier != nullptr) earlier->Close(UnavailableError("the peer connected anew"));
   MutexLock lock(&mutex_);
-  LinkFigures& figures = arrivals_[hello.from.node].figures;
-  figures.connected = true;
-  ++figures.connects;
+  Arrivals& arrivals = arrivals_[hello.from.node];
+  arrivals.admitted = clock_->Now();
+  arrivals.figures.connected = true;
+  ++arrivals.figures.connects;
   return Status::Ok();
 }
 

@@ -3,9 +3,11 @@
 // A node dials each of its peers twice: once for what consensus says (heartbeats must not wait)
 // and, when it is first needed, once for bulk (snapshots). It receives on the connections that its
 // peers dialled. A connection begins with a hello (hello.h): nodes of another cluster, of another
-// version, or that mean somebody else are turned away, and the log says why. A broken connection is
-// dialled again with growing, random pauses; frames for a peer that is known to be out of reach are
-// dropped at once, and so are those above the bound of its queue.
+// version, or that mean somebody else are turned away, and the log says why. So is a second process
+// under the number of a node that is alive, told from it by the incarnation of its data folder;
+// once the first is gone, or silent for `alive_window`, whoever has its number next is let in. A
+// broken connection is dialled again with growing, random pauses; frames for a peer that is known
+// to be out of reach are dropped at once, and so are those above the bound of its queue.
 //
 // Threads: one thread of its own, which ends in Stop. All methods from any other thread.
 #ifndef CAIRN_SRC_TRANSPORT_ASIO_TCP_TRANSPORT_H_
@@ -42,6 +44,10 @@ struct TcpTransportOptions {
   std::size_t max_strangers = 64;
   Duration min_backoff = std::chrono::milliseconds(20);
   Duration max_backoff = std::chrono::milliseconds(500);
+  // For so long after a node's last frame, while its connection stands, nobody else may come under
+  // its number. Longer than a living node is ever silent (reports go to everybody once a second),
+  // shorter than an operator waits for the replacement of a machine that lost its power.
+  Duration alive_window = std::chrono::seconds(5);
   std::uint64_t seed = 0;  // of the pauses' randomness
 };
 

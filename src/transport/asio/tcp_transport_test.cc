@@ -24,6 +24,7 @@
 namespace cairn::transport {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 // What a node has received. Thread safe.
@@ -228,6 +229,77 @@ TEST(TcpTransportTest, AClusterThatFormsKeepsItsMembersOnly) {
   EXPECT_THAT(a.ProblemWith(2), HasSubstr("cluster"));
   EXPECT_THAT(b.ProblemWith(1), HasSubstr("c"));
   Await([&] { return !b.To(1).incoming.connected; });
+}
+
+// Another process under the number of node 1, with a folder of its own.
+TestNode RivalOfNode1() {
+  return TestNode(
+      1, [](TcpTransportOptions* options) { options->self.incarnation = IncarnationId(0xF0); });
+}
+
+TEST(TcpTransportTest, ASecondProcessOfOneNumberIsTurnedAway) {
+  const auto window = [](TcpTransportOptions* options) {
+    options->alive_window = std::chrono::minutes(10);
+  };
+  TestNode a(1);
+  TestNode b(2, window);
+  Introduce(&a, &b);
+  a.transport->Send(NodeId(2), Lane::kConsensus, "first");
+  b.inbox.At(0);
+  testing::internal::CaptureStderr();
+  TestNode rival = RivalOfNode1();
+  rival.transport->SetPeers({{NodeId(2), b.endpoint()}});
+  const std::string why =
+      "node 1 is here already and alive, with data folder 0000000000000065; a second process under "
+      "its number, with data folder 00000000000000f0, may not come in";
+  EXPECT_THAT(rival.ProblemWith(2), HasSubstr("it turned this node away: " + why));
+  rival.transport->Send(NodeId(2), Lane::kBulk, "on the other lane");
+  Await([&] { return !rival.To(2).outgoing[1].problem.empty(); });
+  // Both ends say so in their logs.
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, ContainsRegex("peers: turned 127.0.0.1:[0-9]+ away: " + why));
+  EXPECT_THAT(log, HasSubstr("(bulk): it turned this node away: " + why));
+  // The first is undisturbed: it was not made to dial anew.
+  a.transport->Send(NodeId(2), Lane::kConsensus, "second");
+  EXPECT_EQ(b.inbox.At(1).second, "second");
+  EXPECT_EQ(a.To(2).outgoing[0].connects, 1U);
+  EXPECT_EQ(rival.To(2).outgoing[0].connects + rival.To(2).outgoing[1].connects, 0U);
+  // Once it has ended, whoever is next may come.
+  a.transport->Stop();
+  Await([&] { return rival.To(2).outgoing[0].connected; });
+  rival.transport->Send(NodeId(2), Lane::kConsensus, "successor");
+  EXPECT_EQ(b.inbox.At(2), std::make_pair(NodeId(1), std::string("successor")));
+}
+
+TEST(TcpTransportTest, ANodeThatDialsAnewIsNoSecondProcess) {
+  TestNode a(1);
+  TestNode b(2);
+  Introduce(&a, &b);
+  a.transport->Send(NodeId(2), Lane::kConsensus, "first");
+  b.inbox.At(0);
+  // The connection is lost at one end only, as when a machine starts again.
+  RawConnection again(b.endpoint());
+  again.Say(Framed(Hello{a.options.self, NodeId(2), Lane::kConsensus}.Encode()) + Framed("anew"));
+  EXPECT_EQ(b.inbox.At(1), std::make_pair(NodeId(1), std::string("anew")));
+}
+
+TEST(TcpTransportTest, ANodeThatIsSilentMakesRoomForItsSuccessor) {
+  TestNode b(2, [](TcpTransportOptions* options) {
+    options->alive_window = std::chrono::milliseconds(200);
+  });
+  TestNode rival = RivalOfNode1();
+  b.transport->SetPeers({{NodeId(1), rival.endpoint()}});
+  // Stands for a machine that lost its power: its connections stand, and nothing comes.
+  RawConnection silent(b.endpoint());
+  silent.Say(
+      Framed(Hello{{NodeId(1), IncarnationId(9), 0xC1}, NodeId(2), Lane::kConsensus}.Encode()));
+  Await([&] { return b.To(1).incoming.connects == 1; });
+  rival.transport->SetPeers({{NodeId(2), b.endpoint()}});
+  Await([&] { return rival.To(2).outgoing[0].connected; });
+  EXPECT_EQ(b.To(1).incoming.connects, 2U);
+  silent.ReadToEnd();  // It is ended.
+  rival.transport->Send(NodeId(2), Lane::kConsensus, "successor");
+  EXPECT_EQ(b.inbox.At(0).second, "successor");
 }
 
 TEST(TcpTransportTest, SomebodyElseAtTheAddressIsNoticed) {

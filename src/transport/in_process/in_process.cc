@@ -10,12 +10,11 @@ class InProcessNetwork::Transport final : public PeerTransport {
       : state_(std::move(state)), node_(node), end_(std::move(end)) {}
   ~Transport() override {
     MutexLock lock(&state_->mutex);
-    const auto it = state_->ends.find(node_);
-    if (it != state_->ends.end() && it->second == end_) state_->ends.erase(it);
+    std::erase(state_->ends[node_], end_);
   }
 
   void Send(NodeId to, Lane /*lane*/, std::string frame) override {
-    Deliver(state_, node_, to, std::move(frame));
+    Deliver(state_, end_, node_, to, std::move(frame));
   }
   void SetReceiver(Receiver receiver) override {
     MutexLock lock(&state_->mutex);
@@ -32,24 +31,27 @@ std::unique_ptr<PeerTransport> InProcessNetwork::Attach(NodeId node, SerialExecu
   auto end = std::make_shared<End>();
   end->executor = executor;
   MutexLock lock(&state_->mutex);
-  state_->ends[node] = end;
+  state_->ends[node].push_back(end);
   return std::make_unique<Transport>(state_, node, std::move(end));
 }
 
-void InProcessNetwork::Deliver(const std::shared_ptr<State>& state, NodeId from, NodeId to,
+void InProcessNetwork::Deliver(const std::shared_ptr<State>& state,
+                               const std::shared_ptr<End>& sender, NodeId from, NodeId to,
                                std::string frame) {
   // Posted under the lock: the end, and so its executor, is there until it is taken out.
   MutexLock lock(&state->mutex);
+  if (state->ends[from].front() != sender) return;
   const auto it = state->ends.find(to);
-  if (it == state->ends.end() || it->second->receiver == nullptr) return;
+  if (it == state->ends.end() || it->second.empty()) return;
+  const End& end = *it->second.front();
+  if (end.receiver == nullptr) return;
   if (state->cuts.count({from, to}) != 0) return;
   if (state->isolated.count(from) != 0 || state->isolated.count(to) != 0) return;
   if (state->random.OneIn(state->loss_percent, 100)) return;
   const auto post = [&](std::string bytes) {
-    it->second->executor->Post(
-        [receiver = it->second->receiver, from, bytes = std::move(bytes)]() mutable {
-          (*receiver)(from, std::move(bytes));
-        });
+    end.executor->Post([receiver = end.receiver, from, bytes = std::move(bytes)]() mutable {
+      (*receiver)(from, std::move(bytes));
+    });
   };
   if (state->random.OneIn(state->double_percent, 100)) post(frame);
   post(std::move(frame));

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "src/base/clock.h"
 #include "src/base/executor.h"
@@ -25,7 +26,8 @@ class InProcessNetwork {
   explicit InProcessNetwork(std::uint64_t seed = 1) : state_(std::make_shared<State>(seed)) {}
 
   // A node's end of the network. What arrives is handed to its receiver on `executor`, which must
-  // live until the end is destroyed. A later end of the same node replaces the earlier one.
+  // live until the end is destroyed. While an earlier end of the same node lives, a later one is
+  // turned away, as over TCP: it neither sends nor receives.
   std::unique_ptr<PeerTransport> Attach(NodeId node, SerialExecutor* executor);
 
   // Drops what `from` sends to `to` from now on; the other direction stays.
@@ -45,7 +47,8 @@ class InProcessNetwork {
     explicit State(std::uint64_t seed) : random(seed) {}
     Mutex mutex;
     SeededRandom random ABSL_GUARDED_BY(mutex);
-    std::map<NodeId, std::shared_ptr<End>> ends ABSL_GUARDED_BY(mutex);
+    // In the order in which they came; the first of each node is let in.
+    std::map<NodeId, std::vector<std::shared_ptr<End>>> ends ABSL_GUARDED_BY(mutex);
     std::set<std::pair<NodeId, NodeId>> cuts ABSL_GUARDED_BY(mutex);
     std::set<NodeId> isolated ABSL_GUARDED_BY(mutex);
     std::uint32_t loss_percent ABSL_GUARDED_BY(mutex) = 0;
@@ -53,8 +56,9 @@ class InProcessNetwork {
   };
   class Transport;
 
-  static void Deliver(const std::shared_ptr<State>& state, NodeId from, NodeId to,
-                      std::string frame);
+  // Hands a frame of `sender`, an end of node `from`, to the node `to`.
+  static void Deliver(const std::shared_ptr<State>& state, const std::shared_ptr<End>& sender,
+                      NodeId from, NodeId to, std::string frame);
 
   const std::shared_ptr<State> state_;
 };

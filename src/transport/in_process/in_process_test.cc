@@ -27,6 +27,10 @@ class ThreadedNetwork final : public TestNetwork {
     ends_.erase(id);
     ends_[id] = network_.Attach(id, &executor_);
   }
+  void End(NodeId id) override { ends_.erase(id); }
+  std::unique_ptr<PeerTransport> Rival(NodeId id) override {
+    return network_.Attach(id, &executor_);
+  }
 
  private:
   SystemClock clock_;

@@ -115,6 +115,25 @@ TEST_P(TransportConformance, ANodeThatRestartsIsReachedAgain) {
       SendUntilArrived(network_->node(NodeId(1)), NodeId(0), Lane::kConsensus, "back", back.get()));
 }
 
+TEST_P(TransportConformance, ASecondProcessOfOneNumberComesInOnceTheFirstIsGone) {
+  const auto inbox = std::make_shared<Inbox>();
+  network_->node(NodeId(1))->SetReceiver(Inbox::ReceiverOf(inbox));
+  const auto send = [&](PeerTransport* from, const std::string& frame) {
+    return SendUntilArrived(from, NodeId(1), Lane::kConsensus, frame, inbox.get());
+  };
+  ASSERT_TRUE(send(network_->node(NodeId(0)), "begin"));
+  const std::unique_ptr<PeerTransport> rival = network_->Rival(NodeId(0));
+  for (int i = 0; i < 20; ++i) {
+    for (const Lane lane : {Lane::kConsensus, Lane::kBulk}) {
+      rival->Send(NodeId(1), lane, "of the rival");
+    }
+    EXPECT_TRUE(send(network_->node(NodeId(0)), "of the first " + std::to_string(i)));
+  }
+  EXPECT_EQ(inbox->Distinct().count("of the rival"), 0U);
+  network_->End(NodeId(0));
+  EXPECT_TRUE(send(rival.get(), "of the successor"));
+}
+
 TEST_P(TransportConformance, SendingNeverCallsAReceiverInsideTheCall) {
   const auto inbox = std::make_shared<Inbox>();
   Mutex mutex;

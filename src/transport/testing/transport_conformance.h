@@ -23,6 +23,11 @@ class TestNetwork {
   virtual PeerTransport* node(NodeId id) = 0;
   // Ends the node and starts it again, without a receiver.
   virtual void Restart(NodeId id) = 0;
+  // Ends the node for good.
+  virtual void End(NodeId id) = 0;
+  // Another process under the number of a node, with a data folder of its own, that knows the other
+  // nodes. It must end before the network does.
+  virtual std::unique_ptr<PeerTransport> Rival(NodeId id) = 0;
 };
 
 using TestNetworkMaker = std::function<std::unique_ptr<TestNetwork>()>;
