@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A pool of three nodes in network namespaces, the link between two of which is cut: operations over
-it end within their deadlines, the others go on, and it heals by itself.
+"""A pool of three nodes of one host in network namespaces: they can't share memory and use TCP. The link
+between two of them is cut: operations over it end within their deadlines, the others go on, and it heals
+by itself.
 
 Needs root, ip (iproute2) and nft (nftables); skipped where one of them is missing, and with what the
 system said where namespaces are not allowed (in a chroot, say).
@@ -128,6 +129,21 @@ class PartitionTest(unittest.TestCase):
             if accept(results):
                 return
         self.fail(f"not within {seconds} s: {what}; last: {results}")
+
+    def figures(self, node):
+        """What node 2 tells a client in the namespace of `node` of its connections, that one included."""
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.spaces[node - 1], str(BIN / "cairn"), "--json", "dram", "stat",
+             "--remote", ADDRESSES[1]], check=True, timeout=60, capture_output=True, text=True)
+        found = json.loads(done.stdout)["servers"][0]
+        return found["connections"], found["shared_memory_connections"]
+
+    def test_another_namespace_is_reached_over_tcp(self):
+        self.await_results(lambda results: results == ["OK", "OK"], "both nodes are reached")
+        connections, shared = self.figures(1)
+        self.assertGreaterEqual(connections, 2, "node 1, and who asks")
+        self.assertEqual(0, shared)
+        self.assertEqual(1, self.figures(2)[1], "who asks from the same namespace")
 
     def test_a_link_is_cut_and_heals(self):
         self.await_results(lambda results: results == ["OK", "OK"], "both nodes are reached")

@@ -2,13 +2,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -26,6 +30,8 @@ using std::chrono::steady_clock;
 constexpr const char* kSpecVariable = "CAIRN_TEST_DRAM_SPEC";
 constexpr const char* kFdVariable = "CAIRN_TEST_DRAM_FD";
 constexpr const char* kRoleVariable = "CAIRN_TEST_DRAM_ROLE";
+// The role of a server that may open so many descriptors more: "poor 40".
+constexpr std::string_view kPoor = "poor ";
 constexpr std::size_t kLarge = 64 << 20;
 
 std::unique_ptr<RemoteDram> Open(const std::string& spec) {
@@ -36,6 +42,18 @@ std::unique_ptr<RemoteDram> Open(const std::string& spec) {
 
 Deadline In(milliseconds time) { return steady_clock::now() + time; }
 
+void LimitDescriptors(std::size_t more) {
+  std::size_t open = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    (void)entry;
+    ++open;
+  }
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = open - 1 + more;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+
 // What a child process does: see Child.
 TEST(DramChild, Runs) {
   const char* const spec = std::getenv(kSpecVariable);
@@ -43,8 +61,10 @@ TEST(DramChild, Runs) {
   const auto store = Open(spec);
   const std::string address = store->listen_address() + "\n";
   const int fd = std::atoi(std::getenv(kFdVariable));
+  const std::string role = std::getenv(kRoleVariable);
+  if (role.rfind(kPoor, 0) == 0) LimitDescriptors(std::stoul(role.substr(kPoor.size())));
   ASSERT_EQ(::write(fd, address.data(), address.size()), static_cast<ssize_t>(address.size()));
-  if (std::string(std::getenv(kRoleVariable)) == "writer") {
+  if (role == "writer") {
     const std::string value = Bytes(kLarge, 1);
     while (true) (void)Put(*store, "large", value);
   }
@@ -78,6 +98,14 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   [[nodiscard]] const std::string& address() const { return address_; }
+  // Processor time of all its threads so far.
+  [[nodiscard]] std::chrono::nanoseconds CpuTime() const {
+    clockid_t clock{};
+    timespec time{};
+    EXPECT_EQ(::clock_getcpuclockid(pid_, &clock), 0);
+    EXPECT_EQ(::clock_gettime(clock, &time), 0);
+    return seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  }
   void Signal(int number) const { EXPECT_EQ(::kill(pid_, number), 0); }
   void Kill() {
     Signal(SIGKILL);
@@ -199,6 +227,41 @@ TEST_P(RemoteDramFaultTest, AClientKilledWhileItWritesLeavesNothingBehind) {
   }
 }
 
+// Passes a time in which nothing happens.
+void WaitFor(milliseconds time) {
+  const Promise<int> never;
+  (void)Promise<int>(never).GetFuture().WaitFor(time);
+}
+
+// Those who find no place are turned away; those who have one go on, and nobody spins. Which
+// descriptor is the first that is missing depends on how many there are.
+TEST_P(RemoteDramFaultTest, AServerShortOfDescriptorsServesThoseItHas) {
+  for (const std::string more : {"40", "41", "42"}) {
+    const Child server(ServerSpec("127.0.0.1:0"), std::string(kPoor) + more);
+    const auto first = Open(Client(server.address()));
+    ASSERT_TRUE(Put(*first, "k", "v").ok());
+    std::vector<std::unique_ptr<RemoteDram>> others;
+    Status refused;
+    while (refused.ok() && others.size() < 40) {
+      others.push_back(Open(Client(server.address())));
+      refused =
+          others.back()->Write("k", Buffer::Copy("v"), {{}, In(milliseconds(400))}).Get().status();
+    }
+    EXPECT_GE(others.size(), 2u);
+    EXPECT_THAT(refused.code(), testing::AnyOf(StatusCode::kUnavailable, StatusCode::kTimeout));
+    const auto before = server.CpuTime();
+    WaitFor(milliseconds(200));
+    EXPECT_LT(server.CpuTime() - before, milliseconds(kSanitized ? 150 : 50));
+    const std::string large = Bytes(1 << 20, 7);
+    EXPECT_TRUE(Put(*first, "large", large).ok());
+    EXPECT_TRUE(Value(*first, "large") == large);
+    others.clear();
+    const auto late = Open(Client(server.address()));
+    const auto taken = UntilWritten(*late, seconds(20));
+    EXPECT_TRUE(taken.ok()) << taken.status().ToString();
+  }
+}
+
 // A server and clients that nobody uses cost next to nothing.
 TEST_P(RemoteDramFaultTest, NobodyWorksAtRest) {
   const auto server = Open(ServerSpec("127.0.0.1:0"));
@@ -212,12 +275,10 @@ TEST_P(RemoteDramFaultTest, NobodyWorksAtRest) {
     ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
     return seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
   };
-  const Promise<int> never;
-  const Future<int> nothing = Promise<int>(never).GetFuture();
   // What the last operations left behind is not rest.
-  (void)nothing.WaitFor(milliseconds(200));
+  WaitFor(milliseconds(200));
   const auto before = cpu();
-  (void)nothing.WaitFor(seconds(1));
+  WaitFor(seconds(1));
   // bench/dram measures a server alone, on a quiet machine, with a bound of 1 %.
   EXPECT_LT(cpu() - before, milliseconds(kSanitized ? 200 : 30));
 }

@@ -108,10 +108,13 @@ Door::Door(Engine* engine, int fd, DoorUser* user) : engine_(engine), fd_(fd), u
   last_heard_ = engine_->Now();
   const Status watched =
       engine_->AddFd(fd_, EPOLLIN | EPOLLOUT, [this](std::uint32_t events) { OnReady(events); });
-  if (watched.ok()) return;
-  CAIRN_LOG(kWarn, "dram: a connection is closed: {}", watched.message());
-  engine_->Post([this, alive = alive_, watched] {
-    if (*alive) Fail(watched);
+  if (!watched.ok()) FailSoon(watched);
+}
+
+void Door::FailSoon(const Status& why) {
+  CAIRN_LOG(kWarn, "dram: a connection is closed: {}", why.message());
+  engine_->Post([this, alive = alive_, why] {
+    if (*alive) Fail(why);
   });
 }
 
@@ -138,7 +141,8 @@ void Door::Flush() {
   const bool wants_write = !out_.empty();
   if (wants_write != wants_write_) {
     wants_write_ = wants_write;
-    engine_->ModifyFd(fd_, EPOLLIN | (wants_write ? EPOLLOUT : 0U));
+    const Status waits = engine_->ModifyFd(fd_, EPOLLIN | (wants_write ? EPOLLOUT : 0U));
+    if (!waits.ok()) FailSoon(waits);
   }
 }
 

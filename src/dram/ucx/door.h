@@ -82,6 +82,8 @@ class Door {
   void Flush();
   void TakeInput();
   void Fail(const Status& why);
+  // Says why to the log, and fails soon, not inside the call.
+  void FailSoon(const Status& why);
 
   Engine* const engine_;
   const int fd_;

@@ -60,6 +60,13 @@ void Silence(int event_fd) {
   (void)!::read(event_fd, &count, sizeof(count));
 }
 
+// What the kernel said to epoll_ctl.
+Status Refused(int error) {
+  const std::string hint = error == ENOSPC ? " (raise the sysctl fs.epoll.max_user_watches)" : "";
+  return UnavailableError("a descriptor can't be waited for: " + std::string(std::strerror(error)) +
+                          hint);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<Context> context, bool busy_poll) {
@@ -409,23 +416,23 @@ bool Engine::Control(int operation, int fd, std::uint32_t events) const {
 }
 
 Status Engine::AddFd(int fd, std::uint32_t events, FdHandler handler) {
-  if (!Control(EPOLL_CTL_ADD, fd, events)) {
-    const std::string hint = errno == ENOSPC ? " (raise the sysctl fs.epoll.max_user_watches)" : "";
-    return UnavailableError(
-        "a descriptor can't be waited for: " + std::string(std::strerror(errno)) + hint);
-  }
+  if (!Control(EPOLL_CTL_ADD, fd, events)) return Refused(errno);
   fds_[fd] = std::make_shared<FdHandler>(std::move(handler));
   return {};
 }
 
-void Engine::ModifyFd(int fd, std::uint32_t events) {
-  CAIRN_CHECK(Control(EPOLL_CTL_MOD, fd, events));
+Status Engine::ModifyFd(int fd, std::uint32_t events) {
+  return Control(EPOLL_CTL_MOD, fd, events) ? Status() : Refused(errno);
 }
 
 void Engine::PauseFd(int fd, std::uint32_t events, Duration pause) {
-  ModifyFd(fd, 0);
-  RunAt(Now() + pause, [this, fd, events, same = std::weak_ptr<FdHandler>(fds_.at(fd))] {
-    if (!same.expired()) ModifyFd(fd, events);
+  // If that is refused, its handler runs again and finds the same.
+  if (ModifyFd(fd, 0).ok()) ResumeFd(fd, events, pause);
+}
+
+void Engine::ResumeFd(int fd, std::uint32_t events, Duration pause) {
+  RunAt(Now() + pause, [this, fd, events, pause, same = std::weak_ptr<FdHandler>(fds_.at(fd))] {
+    if (!same.expired() && !ModifyFd(fd, events).ok()) ResumeFd(fd, events, pause);
   });
 }
 

@@ -104,7 +104,8 @@ class Engine {
   // descriptor stays the caller's. kUnavailable if the kernel watches no more descriptors
   // (fs.epoll.max_user_watches), or not such a one.
   Status AddFd(int fd, std::uint32_t events, FdHandler handler);
-  void ModifyFd(int fd, std::uint32_t events);
+  // Waits for other events from now on. kUnavailable if the kernel refuses.
+  Status ModifyFd(int fd, std::uint32_t events);
   // Stops looking for a while, then looks for `events` again, unless the descriptor was removed.
   void PauseFd(int fd, std::uint32_t events, Duration pause);
   void RemoveFd(int fd);
@@ -121,6 +122,7 @@ class Engine {
   bool RunTasks();
   bool RunTimers();
   bool CheckFds(int timeout_ms);
+  void ResumeFd(int fd, std::uint32_t events, Duration pause);
   // epoll_ctl. False: errno says why.
   [[nodiscard]] bool Control(int operation, int fd, std::uint32_t events) const;
   void Sleep(const std::function<bool()>* done);

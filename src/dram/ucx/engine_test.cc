@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -155,6 +157,35 @@ TEST(EngineTest, ADescriptorThatCantBeWatchedIsAnErrorOfItsOwn) {
   ASSERT_EQ(closed.wait_for(kPatience), std::future_status::ready);
   EXPECT_EQ(closed.get().code(), StatusCode::kUnavailable);
   engine->RunAndWait([&] { door.reset(); });
+}
+
+// A descriptor that was taken out of the epoll behind the engine's back stands for the refusals.
+TEST(EngineTest, ADescriptorWhoseEventsCantChangeIsAnErrorOfItsOwn) {
+  const auto engine = MakeEngine();
+  int sockets[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sockets), 0);
+  ClosedDoor user;
+  std::future<Status> closed = user.closed.get_future();
+  std::unique_ptr<Door> door;
+  engine->RunAndWait([&] {
+    EXPECT_EQ(engine->ModifyFd(sockets[0], EPOLLIN).code(), StatusCode::kUnavailable);
+    door = std::make_unique<Door>(engine.get(), sockets[0], &user);
+    door->Send("x");
+  });
+  // Here it has been sent, and the door waits for input alone.
+  pollfd readable{sockets[1], POLLIN, 0};
+  ASSERT_EQ(::poll(&readable, 1, 20'000), 1);
+  engine->RunAndWait([&] {
+    EXPECT_EQ(::epoll_ctl(engine->worker().epoll_fd(), EPOLL_CTL_DEL, sockets[0], nullptr), 0);
+    // Until the socket is full, and the door wants to know when it is not.
+    const std::string words(4096, 'x');
+    for (int i = 0; i < 1000; ++i) door->Send(words);
+    EXPECT_EQ(closed.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  });
+  ASSERT_EQ(closed.wait_for(kPatience), std::future_status::ready);
+  EXPECT_EQ(closed.get().code(), StatusCode::kUnavailable);
+  engine->RunAndWait([&] { door.reset(); });
+  ::close(sockets[1]);
 }
 
 }  // namespace

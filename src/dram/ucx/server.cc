@@ -236,9 +236,13 @@ void Server::OpenLocally() {
 
 void Server::OnKnock() {
   while (true) {
+    if (!descriptors_.Take(expected_.size() + strangers_.size(), core_->engine().Now())) {
+      PauseKnocks("too few descriptors are left (raise the limit of open files, ulimit -n)");
+      return;
+    }
     const int fd = ::accept4(knock_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-      if (OutOfDescriptors(errno)) PauseKnocks();
+      if (OutOfDescriptors(errno)) PauseKnocks(std::strerror(errno));
       return;
     }
     if (expected_.size() >= kMaxStrangers) {
@@ -247,6 +251,7 @@ void Server::OnKnock() {
       ::close(fd);
       continue;
     }
+    short_of_descriptors_ = false;
     auto peer = std::make_shared<Peer>(this, next_id_++, RandomToken());
     peers_.emplace(peer->id(), peer);
     expected_.emplace(peer->token(), peer.get());
@@ -254,9 +259,11 @@ void Server::OnKnock() {
   }
 }
 
-void Server::PauseKnocks() {
-  CAIRN_LOG(kWarn, "dram: {} takes no connections for now: {}", address_.ToString(),
-            std::strerror(errno));
+// Those who knock meanwhile wait in the kernel.
+void Server::PauseKnocks(const std::string& why) {
+  if (!std::exchange(short_of_descriptors_, true)) {
+    CAIRN_LOG(kWarn, "dram: {} takes no connections for now: {}", address_.ToString(), why);
+  }
   core_->engine().PauseFd(knock_fd_, EPOLLIN, kKnockPause);
 }
 

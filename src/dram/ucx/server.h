@@ -11,6 +11,7 @@
 #include <string>
 
 #include "src/dram/ucx/core.h"
+#include "src/dram/ucx/descriptor_budget.h"
 #include "src/dram/ucx/local_door.h"
 
 namespace cairn::dram::ucx {
@@ -78,13 +79,16 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   // A link shows a token: it belongs to the peer that was given it.
   void Attach(const std::string& token, const std::shared_ptr<Link>& link);
   void OpenLocally();
-  void PauseKnocks();
+  void PauseKnocks(const std::string& why);
   void Forget(Peer* peer, bool attached, bool had_requests);
 
   Core* const core_;
   RequestHandler* const handler_;
   Endpoint address_;
   int knock_fd_ = -1;
+  DescriptorBudget descriptors_;
+  // Nobody has been let in since the log said so.
+  bool short_of_descriptors_ = false;
   std::unique_ptr<ConnectionListener> listener_;
   // For clients on the same host; null if there is none.
   std::unique_ptr<LocalListener> local_;

@@ -10,11 +10,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 
+#include "src/base/clock.h"
 #include "src/base/log.h"
 
 // Exported by libucs, though no header declares it: gives every signal that UCX took back to whom
@@ -24,10 +27,31 @@ extern "C" void ucs_debug_disable_signals(void);
 namespace cairn::dram::ucx {
 namespace {
 
+// UCX says the same over and over when it can't get on. So many lines a second are enough.
+constexpr unsigned kLinesASecond = 20;
+
+// Nothing if a line is one too many; else how many were left out since the last that was not. UCX's
+// own thread logs too.
+std::optional<unsigned> MayLog() {
+  static std::atomic<std::int64_t> second{-1};
+  static std::atomic<unsigned> lines{0};
+  const std::int64_t now = SystemClock().Now().ns / 1'000'000'000;
+  unsigned left_out = 0;
+  if (second.exchange(now) != now) {
+    const unsigned before = lines.exchange(0);
+    left_out = before > kLinesASecond ? before - kLinesASecond : 0;
+  }
+  if (lines.fetch_add(1) >= kLinesASecond) return std::nullopt;
+  return left_out;
+}
+
 // UCX's own lines go to our log instead of standard output.
 ucs_log_func_rc_t LogHandler(const char* file, unsigned line, const char* function,
                              ucs_log_level_t level, const ucs_log_component_config_t* component,
                              const char* message, va_list arguments) {
+  const std::optional<unsigned> left_out = MayLog();
+  if (!left_out.has_value()) return UCS_LOG_FUNC_RC_STOP;
+  if (*left_out > 0) CAIRN_LOG(kWarn, "ucx: {} lines more like the last ones", *left_out);
   std::array<char, 1024> text{};
   std::vsnprintf(text.data(), text.size(), message, arguments);
   if (level <= UCS_LOG_LEVEL_ERROR) {
