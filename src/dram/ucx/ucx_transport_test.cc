@@ -185,7 +185,7 @@ TEST_P(UcxConnectionsTest, ComingAndGoingLeaksNothing) {
   const std::size_t rounds = given != nullptr ? std::strtoull(given, nullptr, 10)
                              : kSanitized     ? 20
                              : GetParam()     ? 10'000
-                                              : 1000;
+                                              : 300;
   const auto transport = MakeUcx(Options());
   TestServer server(transport.get(), {"127.0.0.1", 0});
   std::size_t gone = 0;
