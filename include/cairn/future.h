@@ -40,6 +40,8 @@ class FutureHelper {
   virtual void Help(const std::function<bool()>& done) = 0;
   // What somebody waits for inside Help has come from elsewhere: have it look.
   virtual void Nudge() = 0;
+  // Somebody waits for the result, and not inside Help.
+  virtual void Expect() = 0;
 };
 
 // What a Future and its Promise share. Not for use by applications.
@@ -102,6 +104,12 @@ class [[nodiscard]] Future {
   // Waits for the result, for up to `limit`. True if it is there.
   [[nodiscard]] bool WaitFor(std::chrono::nanoseconds limit) const {
     std::unique_lock<std::mutex> lock(Need().mutex);
+    if (!state_->fulfilled && state_->helper != nullptr) {
+      const std::shared_ptr<internal::FutureHelper> helper = state_->helper;
+      lock.unlock();
+      helper->Expect();
+      lock.lock();
+    }
     return state_->changed.wait_for(lock, limit, [this] { return state_->fulfilled; });
   }
 
@@ -131,14 +139,18 @@ class [[nodiscard]] Future {
   // not valid afterwards. The callback must not throw.
   void OnReady(std::function<void(Result<T>)> callback) {
     const std::shared_ptr<internal::FutureState<T>> state = Take();
+    std::shared_ptr<internal::FutureHelper> helper;
+    bool waits = false;
     {
       const std::lock_guard<std::mutex> lock(state->mutex);
       if (!state->fulfilled) {
         state->callback = std::move(callback);
-        return;
+        helper = state->helper;
+        waits = true;
       }
     }
-    callback(std::move(*state->result));
+    if (helper != nullptr) helper->Expect();
+    if (!waits) callback(std::move(*state->result));
   }
 
   // Asks the operation to end. If it has not ended yet, the result is kCancelled, soon; a write may

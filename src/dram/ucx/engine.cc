@@ -16,6 +16,7 @@
 #include <cstring>
 #include <future>
 #include <string>
+#include <utility>
 
 #include "src/base/check.h"
 
@@ -24,9 +25,13 @@ namespace {
 
 // A busy engine looks at the descriptors (doors, not data) this often.
 constexpr std::chrono::microseconds kFdInterval{500};
-// How long after a caller's turn the thread leaves the driving to callers, and how long it dozes.
-constexpr std::chrono::milliseconds kStandBack{2};
-constexpr int kStandBackMs = 1;
+// How long after a caller's turn the thread leaves the driving to callers; with busy polling, they
+// never stay away for long.
+constexpr std::chrono::milliseconds kStandBack{20};
+constexpr std::chrono::milliseconds kStandBackPolling{2};
+// How long it dozes meanwhile: longer and longer while callers drive.
+constexpr int kMinDozeMs = 1;
+constexpr int kMaxDozeMs = 8;
 // How long the thread drives after callers got into each other's way.
 constexpr std::chrono::milliseconds kCrowded{10};
 // How long after an endpoint came or went UCX may have something to do that no descriptor shows.
@@ -254,6 +259,10 @@ void Engine::Nudge() {
   if (!OnEngine() && sleeping_.exchange(false)) Ring(wake_fd_);
 }
 
+void Engine::Expect() {
+  if (!driven_.load()) WakeThread();
+}
+
 void Engine::Loop() {
   pthread_setname_np(pthread_self(), "dram-ucx");
   while (!stopping_.load(std::memory_order_relaxed) || has_posted_.load()) {
@@ -277,24 +286,31 @@ bool Engine::MayStandBack() {
   if (has_posted_.load()) return false;
   const std::int64_t now = clock_.Now().ns;
   const std::int64_t last = last_poll_ns_.load(std::memory_order_relaxed);
-  const bool lately = now - last < std::chrono::nanoseconds(kStandBack).count();
+  const Duration limit = busy_poll_ ? kStandBackPolling : kStandBack;
+  const bool lately = now - last < limit.count();
   if (busy_poll_) return lately;
   if (calls_.load() != 0) return false;
   const bool waited = caller_waited_.exchange(false);
   return (lately || waited) && now >= crowded_until_ns_.load();
 }
 
-// Callers drive. A doze at a time, so that what nobody waits for is not noticed too late; without
-// an end while one and the same caller drives on.
+// Callers drive. A doze at a time, so that what nobody waits for is not noticed too late (Expect
+// ends one); without an end while one and the same caller drives on. A thread that is woken for
+// every call would take the drive from the next caller.
 void Engine::StandBack() {
   standing_back_.store(true);
   const std::uint64_t drives = drives_.load();
-  int timeout_ms = kStandBackMs;
-  if (!busy_poll_ && drives == seen_drives_) {
+  const bool others_drove = std::exchange(seen_drives_, drives) != drives;
+  doze_ms_ = others_drove && !busy_poll_ ? std::min(2 * doze_ms_, kMaxDozeMs) : kMinDozeMs;
+  int timeout_ms = doze_ms_;
+  if (!busy_poll_ && !others_drove) {
     parked_.store(true);
-    if (driven_.load()) timeout_ms = -1;
+    if (driven_.load()) {
+      timeout_ms = -1;
+    } else {
+      parked_.store(false);
+    }
   }
-  seen_drives_ = drives;
   pollfd wake{thread_fd_, POLLIN, 0};
   // In one order with Post, which looks whether anybody drives after it has posted.
   if (driven_.load() || !has_posted_.load()) (void)::poll(&wake, 1, timeout_ms);

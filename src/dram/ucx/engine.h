@@ -73,6 +73,9 @@ class Engine {
   void Help(const std::function<bool()>& done);
   // Has a caller inside Help look at its `done`. (any thread)
   void Nudge();
+  // Somebody waits outside of Help for what a call brings: the thread looks out for it, if nobody
+  // drives. (any thread)
+  void Expect();
   // Operations that UCX has begun and not ended. While there are any, its progress is called until
   // nothing happens before anybody sleeps. (on the engine)
   void CountUcx(int change) {
@@ -171,8 +174,9 @@ class Engine {
   std::vector<Task> posted_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> has_posted_{false};
 
-  // On the thread only: drives_ when it last stood back.
+  // On the thread only: drives_ when it last stood back, and for how long.
   std::uint64_t seen_drives_ = 0;
+  int doze_ms_ = 1;
 
   // On the engine only.
   std::vector<Task> running_;

@@ -68,6 +68,10 @@ class Helper final : public internal::FutureHelper {
     MutexLock lock(&mutex_);
     if (engine_ != nullptr) engine_->Nudge();
   }
+  void Expect() override {
+    MutexLock lock(&mutex_);
+    if (engine_ != nullptr) engine_->Expect();
+  }
   // Waits for those inside, whose calls have ended.
   void Detach() {
     MutexLock lock(&mutex_);
