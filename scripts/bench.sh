@@ -10,8 +10,9 @@
 #   scripts/bench.sh --cluster ...      three nodes beside three etcd nodes; with --only: writes, reads,
 #                                       syncs, failover, catch_up or memory. Takes half an hour.
 #   scripts/bench.sh --dram ...         the memory plane beside UCX itself, Redis and memcached; with
-#                                       --only: small, large, streams, round_trips, zarr, rest,
-#                                       overhead, fragmentation or nodes. Takes about 40 minutes.
+#                                       --only: small, crowd, large, streams, round_trips, zarr, rest,
+#                                       overhead, fragmentation or nodes. Takes about 40 minutes; a part
+#                                       with --rounds 5 --seconds 2 at most four.
 #   scripts/bench.sh --join --only ...  measures one part, takes the others from the last run of the same
 #                                       commit, and writes all of them: a run in pieces
 #   scripts/bench.sh --rounds 3 --seconds 5     shorter (default: 5 rounds of 10 s)

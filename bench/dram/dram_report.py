@@ -33,8 +33,16 @@ def _ways(rounds):
 
 
 def _small(results, targets):
+    return _short_values(results["small"], targets)
+
+
+def _crowd(results, targets):
+    return _short_values(results["crowd"], targets)
+
+
+def _short_values(found, targets):
     body = []
-    for name, rounds in results["small"].items():
+    for name, rounds in found.items():
         kind, clients = name.split()
         who = "one client" if clients == "1" else f"{clients} clients"
         for way, ours in _ways(rounds):
@@ -138,6 +146,7 @@ def _nodes(results, targets):
             "quota), the client is not limited.", "", *table(("pool", "reads per second"), rows)]
 
 
-SECTIONS = {"small": _small, "large": _large, "streams": _streams, "round_trips": _round_trips,
+SECTIONS = {"small": _small, "crowd": _crowd, "large": _large, "streams": _streams,
+            "round_trips": _round_trips,
             "zarr": _zarr, "rest": _rest, "overhead": _overhead, "fragmentation": _fragmentation,
             "nodes": _nodes}

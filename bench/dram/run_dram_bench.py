@@ -4,7 +4,9 @@
     bench/dram/run_dram_bench.py --bin build/bin --scratch build/bench-run --docs docs/benchmarks.md
 
 The same way as bench/run_bench.py: rounds interleaved, medians with the lowest and the highest. Busy
-polling is off unless a line says on. scripts/bench.sh --dram builds what this needs and calls it.
+polling is off unless a line says on. scripts/bench.sh --dram builds what this needs and calls it. With
+--rounds 5 --seconds 2 each part takes at most four minutes, so that --only and --join can measure them one
+at a time when the machine is quiet.
 """
 import contextlib
 import json
@@ -29,6 +31,7 @@ POLLING = {"busy_poll": True}
 # How a client reaches a server of the same machine: the spec's members for it.
 WAYS = {"TCP": {"shared_memory": False}, "shared memory": {}}
 NODES, NODE_PERCENT, LANES_PER_NODE = 10, 2, 48
+WARMUP_S = 0.5
 IDLE_S = 5
 ENTRIES, ENTRY_VALUE_BYTES = 500_000, 64
 ZARR_MIB = 1024
@@ -53,6 +56,10 @@ class DramBench(run_bench.Bench):
                 yield "TCP", {}
                 return
             yield name, members
+
+    def load(self, server, *flags, **options):
+        # In memory, nothing takes long to warm up.
+        return super().load(server, "--warmup", WARMUP_S, *flags, **options)
 
     def load_dram(self, server, members, *flags, **options):
         spec = json.dumps({"remote_addr": server.address, **members})
@@ -93,17 +100,24 @@ class DramBench(run_bench.Bench):
     # ---- What is measured
 
     def small(self):
-        """Reads and writes of 256 bytes by one client and by 16."""
-        self.say("values of 256 bytes")
-        self.results["small"] = {}
+        """Reads and writes of 256 bytes by one client."""
+        self.results["small"] = self.short_values(1)
+
+    def crowd(self):
+        """Reads and writes of 256 bytes by 16 clients."""
+        self.results["crowd"] = self.short_values(16)
+
+    def short_values(self, clients):
+        self.say(f"values of 256 bytes, clients: {clients}")
+        options = {"clients": clients, "keys": SMALL_KEYS, "value_bytes": SMALL}
+        found = {}
         with self.systems("small") as systems:
-            for clients in (1, 16):
-                options = {"clients": clients, "keys": SMALL_KEYS, "value_bytes": SMALL}
-                for system in systems:
-                    self.fill(system, **options)
-                for kind, percent in (("writes", 0), ("reads", 100)):
-                    self.results["small"][f"{kind} {clients}"] = self.interleave(
-                        self.runs(systems, "--read-percent", percent, **options))
+            for system in systems:
+                self.fill(system, **options)
+            for kind, percent in (("writes", 0), ("reads", 100)):
+                found[f"{kind} {clients}"] = self.interleave(
+                    self.runs(systems, "--read-percent", percent, **options))
+        return found
 
     def large(self):
         """Reads of 1 MiB by one client."""
@@ -264,7 +278,7 @@ class DramBench(run_bench.Bench):
             return self.lanes(spec, SMALL, 20_000, LANES_PER_NODE * count)["read"]
 
 
-PARTS = ("small", "large", "streams", "round_trips", "zarr", "rest", "overhead", "fragmentation",
+PARTS = ("small", "crowd", "large", "streams", "round_trips", "zarr", "rest", "overhead", "fragmentation",
          "nodes")
 
 if __name__ == "__main__":
