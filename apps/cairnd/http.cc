@@ -30,10 +30,19 @@ std::vector<server::WireFigures> FiguresOf(const HttpPort::Servers& servers,
                    thrift.calls,
                    thrift.protocol_errors,
                    {},
+                   {},
                    {}});
   if (servers.grpc != nullptr) {
     const server::GrpcServerFigures grpc = servers.grpc->figures();
-    wires.push_back({"grpc", {}, {}, {}, grpc.calls, {}, grpc.scans_open, grpc.scan_bytes});
+    wires.push_back({"grpc",
+                     {},
+                     {},
+                     {},
+                     grpc.calls,
+                     {},
+                     grpc.scans_open,
+                     grpc.scan_bytes,
+                     grpc.pipelines_open});
   }
   wires.push_back(server::HttpWire(http.figures()));
   return wires;

@@ -35,6 +35,7 @@ constexpr const char* kMethods[] = {
     "/cairn.v1.KV/SetVersionstampedKey",
     "/cairn.v1.KV/SetVersionstampedValue",
     "/cairn.v1.KV/Commit",
+    "/cairn.v1.KV/Pipeline",
     "/cairn.v1.KV/OpenSession",
     "/cairn.v1.KV/CloseSession",
     "/cairn.v1.KV/Ping",
@@ -53,8 +54,14 @@ constexpr const char* kMethods[] = {
 };
 
 // Field 1 as "k", as a selector or range of it, and fields 1 and 2 as bytes: most requests' own.
-const std::string kHeads[] = {"", "\x0a\x01k", "\x0a\x03\x0a\x01k", "\x0a\x05\x0a\x03\x0a\x01k",
-                              "\x0a\x01k\x12\x01v"};
+// Then a Get and a Set as operations 1 and 2 of a pipeline.
+const std::string kHeads[] = {"",
+                              "\x0a\x01k",
+                              "\x0a\x03\x0a\x01k",
+                              "\x0a\x05\x0a\x03\x0a\x01k",
+                              "\x0a\x01k\x12\x01v",
+                              "\x0a\x07\x08\x01\x1a\x03\x0a\x01k",
+                              "\x0a\x0a\x08\x02\x2a\x06\x0a\x01k\x12\x01v"};
 
 class Fixture {
  public:

@@ -54,17 +54,21 @@ grpc::StatusCode CodeOf(StatusCode code) {
 
 }  // namespace
 
-grpc::Status ToGrpc(const Status& status) {
-  if (status.ok()) return grpc::Status::OK;
+void FillError(const Status& status, v1::RpcStatus* to) {
   v1::ErrorDetail detail;
   detail.set_reason(static_cast<v1::Reason>(status.code()));
   if (status.code() == StatusCode::kNotLeader) detail.set_leader_endpoint(status.leader_hint());
   if (status.code() == StatusCode::kInjectedFault) detail.set_fault_name(status.fault_name());
   detail.set_maybe_applied(status.maybe_applied());
+  to->set_code(static_cast<int>(CodeOf(status.code())));
+  to->set_message(status.message());
+  to->add_details()->PackFrom(detail);
+}
+
+grpc::Status ToGrpc(const Status& status) {
+  if (status.ok()) return grpc::Status::OK;
   v1::RpcStatus wire;
-  wire.set_code(static_cast<int>(CodeOf(status.code())));
-  wire.set_message(status.message());
-  wire.add_details()->PackFrom(detail);
+  FillError(status, &wire);
   return {CodeOf(status.code()), status.message(), wire.SerializeAsString()};
 }
 

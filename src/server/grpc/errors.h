@@ -12,11 +12,17 @@ namespace grpc {
 class Status;
 }
 
+namespace cairn::v1 {
+class RpcStatus;
+}
+
 namespace cairn::server {
 
 // The status of a call that ended with `status`: code, message, and an ErrorDetail with the reason
 // in its details. OK for OK.
 grpc::Status ToGrpc(const Status& status);
+// The same as a message, of a status that is not OK.
+void FillError(const Status& status, v1::RpcStatus* to);
 
 // The text of kvstore.KVStore's `error` fields: "CODE: what was wrong".
 std::string LegacyErrorText(const Status& status);

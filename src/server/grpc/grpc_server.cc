@@ -14,6 +14,7 @@
 
 #include "src/base/endpoint.h"
 #include "src/server/grpc/backend.h"
+#include "src/server/grpc/pipeline.h"
 #include "src/server/grpc/scan.h"
 #include "src/server/grpc/services.h"
 
@@ -27,7 +28,7 @@ constexpr int kSyncThreads = 4;
 // A client that is silent for so long is asked whether it lives, and has so long to answer.
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
-// How often stalled scans are looked for, and whether the node is ready.
+// How often stalled streams are looked for, and whether the node is ready.
 constexpr Duration kSweep = std::chrono::seconds(1);
 
 void PrepareLibrary() {
@@ -45,8 +46,9 @@ class GrpcServer::Impl {
   Impl(const GrpcServerOptions& options, NodeService* node)
       : backend_(options, node),
         scans_(options.max_scans),
+        pipelines_(options.max_pipelines),
         sweeper_("cairn-grpc-sweep", &node->clock()) {
-    services_.push_back(MakeKvService(&backend_, &scans_));
+    services_.push_back(MakeKvService(&backend_, &scans_, &pipelines_));
     services_.push_back(MakeAdminService(&backend_));
     services_.push_back(MakeLegacyService(&backend_));
   }
@@ -97,6 +99,8 @@ class GrpcServer::Impl {
     if (server_ != nullptr && !stopped_) {
       stopped_ = true;
       server_->GetHealthCheckService()->Shutdown();
+      // These would last for ever.
+      pipelines_.EndAll();
       server_->Shutdown(std::chrono::system_clock::now() + grace);
     }
     return backend_.AwaitIdle(Duration(0));
@@ -104,7 +108,7 @@ class GrpcServer::Impl {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] GrpcServerFigures figures() const {
-    return {backend_.calls(), scans_.open(), scans_.bytes.Value()};
+    return {backend_.calls(), scans_.open(), scans_.bytes.Value(), pipelines_.open()};
   }
 
  private:
@@ -112,6 +116,7 @@ class GrpcServer::Impl {
   void Sweep() {
     const MonotonicTime now = backend_.node().clock().Now();
     scans_.EndStalled(now + -backend_.options().scan_stall);
+    pipelines_.EndStalled(now + -backend_.options().scan_stall);
     TellHealth(backend_.node().Ready().ok());
     sweeper_.PostAt(now + kSweep, [this] { Sweep(); });
   }
@@ -127,6 +132,7 @@ class GrpcServer::Impl {
 
   Backend backend_;
   ScanTable scans_;
+  PipelineTable pipelines_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
   std::uint16_t port_ = 0;

@@ -7,7 +7,8 @@
 //
 // Memory. A message is bounded by message_bytes, all of them that are being received together by
 // receive_memory_bytes. A scan holds one batch while its client takes it; scans are bounded by
-// max_scans, and one whose client takes nothing for scan_stall is ended.
+// max_scans, and one whose client takes nothing for scan_stall is ended. Pipelines likewise
+// (pipeline.h).
 //
 // Thread safety: all methods from any thread.
 #ifndef CAIRN_SRC_SERVER_GRPC_GRPC_SERVER_H_
@@ -38,16 +39,20 @@ struct GrpcServerOptions {
   // Bounds on scans. A batch is of about `scan_batch_bytes` unless the client asks for less.
   std::uint32_t max_scans = 64;
   std::size_t scan_batch_bytes = 512 << 10;
+  // Of pipelines too.
   Duration scan_stall = std::chrono::seconds(60);
+  // Calls of KV.Pipeline at once; each has bounds of its own (pipeline.h).
+  std::uint32_t max_pipelines = 1000;
   // Told by Admin.GetNodeStatus.
   std::string software_version;
 };
 
-// Counters since start, but for scans_open.
+// Counters since start, but for what is open.
 struct GrpcServerFigures {
   std::uint64_t calls = 0;  // of our services
   std::uint64_t scans_open = 0;
   std::uint64_t scan_bytes = 0;  // keys and values handed to clients
+  std::uint64_t pipelines_open = 0;
 };
 
 class GrpcServer {

@@ -1,4 +1,6 @@
 #include "api/cairn.grpc.pb.h"
+#include "src/server/grpc/pipeline.h"
+#include "src/server/grpc/requests.h"
 #include "src/server/grpc/scan.h"
 #include "src/server/grpc/services.h"
 #include "src/server/grpc/unary_call.h"
@@ -11,19 +13,13 @@ using Reactor = grpc::ServerUnaryReactor;
 
 class KvService final : public v1::KV::CallbackService {
  public:
-  KvService(Backend* backend, ScanTable* scans) : backend_(backend), scans_(scans) {}
+  KvService(Backend* backend, ScanTable* scans, PipelineTable* pipelines)
+      : backend_(backend), scans_(scans), pipelines_(pipelines) {}
 
   // ---- Reads
 
   Reactor* Get(Call* call, const v1::GetRequest* request, v1::GetResponse* response) override {
-    return Read<kv::GetResult>(call, request->read(), response,
-                               MakeGet(Take(request->key()), Take(request->column_family()),
-                                       Version(request->read().at_version())),
-                               [](kv::GetResult answer, v1::GetResponse* to) {
-                                 to->set_found(answer.found);
-                                 to->set_value(std::move(answer.value));
-                                 to->set_version(answer.version.value());
-                               });
+    return Point<kv::GetResult>(call, *request, response);
   }
 
   Reactor* GetRange(Call* call, const v1::GetRangeRequest* request,
@@ -69,10 +65,7 @@ class KvService final : public v1::KV::CallbackService {
 
   Reactor* GetReadVersion(Call* call, const v1::GetReadVersionRequest* request,
                           v1::GetReadVersionResponse* response) override {
-    return Read<kv::VersionResult>(call, request->read(), response, kv::GetReadVersion{},
-                                   [](kv::VersionResult answer, v1::GetReadVersionResponse* to) {
-                                     to->set_version(answer.version.value());
-                                   });
+    return Point<kv::VersionResult>(call, *request, response);
   }
 
   Reactor* GetCommittedVersion(Call* call, const v1::GetCommittedVersionRequest* request,
@@ -87,41 +80,34 @@ class KvService final : public v1::KV::CallbackService {
   // ---- Writes
 
   Reactor* Set(Call* call, const v1::SetRequest* request, v1::WriteResponse* response) override {
-    return Write(
-        call, request->write(), response,
-        kv::Set{Take(request->key()), Take(request->value()), Take(request->column_family())},
-        FillVersion<v1::WriteResponse>);
+    return Point<kv::WriteResult>(call, *request, response);
   }
 
   Reactor* Delete(Call* call, const v1::DeleteRequest* request,
                   v1::WriteResponse* response) override {
-    return Write(call, request->write(), response,
-                 kv::Delete{Take(request->key()), Take(request->column_family())},
-                 FillVersion<v1::WriteResponse>);
+    return Point<kv::WriteResult>(call, *request, response);
   }
 
   Reactor* SetVersionstampedKey(Call* call, const v1::SetVersionstampedKeyRequest* request,
                                 v1::VersionstampedResponse* response) override {
-    return Write(call, request->write(), response,
-                 kv::SetVersionstampedKey{Take(request->key_template()), Take(request->value()),
-                                          Take(request->column_family())},
-                 FillGenerated);
+    return Point<kv::WriteResult>(call, *request, response);
   }
 
   Reactor* SetVersionstampedValue(Call* call, const v1::SetVersionstampedValueRequest* request,
                                   v1::VersionstampedResponse* response) override {
-    return Write(call, request->write(), response,
-                 kv::SetVersionstampedValue{Take(request->key()), Take(request->value_template()),
-                                            Take(request->column_family())},
-                 FillGenerated);
+    return Point<kv::WriteResult>(call, *request, response);
   }
 
   Reactor* Commit(Call* call, const v1::CommitRequest* request,
                   v1::CommitResponse* response) override {
-    auto commit = TakeCommit(*request);
-    if (!commit.ok()) return Refuse(call, commit.status());
-    return Write(call, request->write(), response, *std::move(commit),
-                 FillVersion<v1::CommitResponse>);
+    return Point<kv::WriteResult>(call, *request, response);
+  }
+
+  // ---- Many at once
+
+  grpc::ServerBidiReactor<v1::PipelineRequest, v1::PipelineResponse>* Pipeline(
+      Call* call) override {
+    return StartPipeline(backend_, pipelines_, call);
   }
 
   // ---- Sessions
@@ -138,9 +124,9 @@ class KvService final : public v1::KV::CallbackService {
   Reactor* CloseSession(Call* call, const v1::CloseSessionRequest* request,
                         v1::WriteResponse* response) override {
     if (request->write().has_session()) return Refuse(call, SessionInSession());
-    return Write(call, request->write(), response,
-                 kv::CloseSession{SessionId(request->session_id())},
-                 FillVersion<v1::WriteResponse>);
+    return Write(
+        call, request->write(), response, kv::CloseSession{SessionId(request->session_id())},
+        [](const kv::WriteResult& answer, v1::WriteResponse* to) { FillAnswer(answer, to); });
   }
 
   Reactor* Ping(Call* call, const v1::PingRequest* request, v1::PingResponse* response) override {
@@ -155,18 +141,24 @@ class KvService final : public v1::KV::CallbackService {
     return InvalidArgumentError(
         "a session is opened and closed outside of one: leave session unset");
   }
-  template <class Response>
-  static void FillVersion(const kv::WriteResult& answer, Response* to) {
-    to->set_version(answer.version.value());
-  }
-  static void FillGenerated(kv::WriteResult answer, v1::VersionstampedResponse* to) {
-    to->set_version(answer.version.value());
-    to->set_generated(std::move(answer.generated));
-  }
-
   Reactor* Refuse(Call* call, const Status& status) {
     backend_->CountCall();
     return Answered(call, status);
+  }
+
+  // A point operation, answered by an Answer.
+  template <class Answer, class Request, class Response>
+  Reactor* Point(Call* call, const Request& request, Response* response) {
+    backend_->CountCall();
+    replication::RequestContext context;
+    context.deadline = DeadlineOf(*call, backend_->node().clock().Now());
+    if (Status status = ReadOptionsOf(request, &context); !status.ok()) {
+      return Answered(call, status);
+    }
+    auto operation = TakeOperation(request);
+    if (!operation.ok()) return Answered(call, operation.status());
+    return RunUnary<Answer>(backend_, std::move(context), *std::move(operation), response,
+                            [](Answer answer, Response* to) { FillAnswer(std::move(answer), to); });
   }
 
   template <class Answer, class Response, class Fill>
@@ -197,12 +189,14 @@ class KvService final : public v1::KV::CallbackService {
 
   Backend* const backend_;
   ScanTable* const scans_;
+  PipelineTable* const pipelines_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeKvService(Backend* backend, ScanTable* scans) {
-  return std::make_unique<KvService>(backend, scans);
+std::unique_ptr<grpc::Service> MakeKvService(Backend* backend, ScanTable* scans,
+                                             PipelineTable* pipelines) {
+  return std::make_unique<KvService>(backend, scans, pipelines);
 }
 
 }  // namespace cairn::server

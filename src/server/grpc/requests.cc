@@ -9,18 +9,26 @@
 #include "api/cairn.pb.h"
 
 namespace cairn::server {
+namespace {
+
+// A deadline far in the future must not overflow into the past.
+constexpr Duration kLongest = std::chrono::hours(24 * 365);
+
+}  // namespace
 
 MonotonicTime DeadlineOf(const grpc::ServerContextBase& call, MonotonicTime now) {
   using std::chrono::system_clock;
   const system_clock::time_point deadline = call.deadline();
   if (deadline == system_clock::time_point::max()) return MonotonicTime::Max();
-  // A deadline far in the future must not overflow into the past.
-  constexpr Duration kLongest = std::chrono::hours(24 * 365);
-  const Duration left = std::min<Duration>(deadline - system_clock::now(), kLongest);
-  // The client's own clock ends the call at the deadline; the verdict must be on its way before.
+  return DeadlineAfter(deadline - system_clock::now(), now);
+}
+
+MonotonicTime DeadlineAfter(Duration left, MonotonicTime now) {
+  const Duration bounded = std::min(left, kLongest);
+  // The client's own clock ends the wait at the deadline; the verdict must be on its way before.
   const Duration margin =
-      std::clamp<Duration>(left / 10, Duration::zero(), std::chrono::milliseconds(20));
-  return now + (left - margin);
+      std::clamp<Duration>(bounded / 10, Duration::zero(), std::chrono::milliseconds(20));
+  return now + (bounded - margin);
 }
 
 Status ReadReadOptions(const v1::ReadOptions& options, replication::RequestContext* context) {
@@ -106,6 +114,62 @@ Result<kv::AtomicCommit> TakeCommit(const v1::CommitRequest& request) {
         {Take(wire.begin()), Take(wire.end()), Take(wire.column_family())});
   }
   return commit;
+}
+
+Result<kv::KvOperation> TakeOperation(const v1::GetRequest& request) {
+  return MakeGet(Take(request.key()), Take(request.column_family()),
+                 Version(request.read().at_version()));
+}
+
+Result<kv::KvOperation> TakeOperation(const v1::GetReadVersionRequest&) {
+  return kv::KvOperation(kv::GetReadVersion{});
+}
+
+Result<kv::KvOperation> TakeOperation(const v1::SetRequest& request) {
+  return kv::KvOperation(
+      kv::Set{Take(request.key()), Take(request.value()), Take(request.column_family())});
+}
+
+Result<kv::KvOperation> TakeOperation(const v1::DeleteRequest& request) {
+  return kv::KvOperation(kv::Delete{Take(request.key()), Take(request.column_family())});
+}
+
+Result<kv::KvOperation> TakeOperation(const v1::SetVersionstampedKeyRequest& request) {
+  return kv::KvOperation(kv::SetVersionstampedKey{
+      Take(request.key_template()), Take(request.value()), Take(request.column_family())});
+}
+
+Result<kv::KvOperation> TakeOperation(const v1::SetVersionstampedValueRequest& request) {
+  return kv::KvOperation(kv::SetVersionstampedValue{
+      Take(request.key()), Take(request.value_template()), Take(request.column_family())});
+}
+
+Result<kv::KvOperation> TakeOperation(const v1::CommitRequest& request) {
+  CAIRN_ASSIGN_OR_RETURN(kv::AtomicCommit commit, TakeCommit(request));
+  return kv::KvOperation(std::move(commit));
+}
+
+void FillAnswer(kv::GetResult answer, v1::GetResponse* to) {
+  to->set_found(answer.found);
+  to->set_value(std::move(answer.value));
+  to->set_version(answer.version.value());
+}
+
+void FillAnswer(const kv::VersionResult& answer, v1::GetReadVersionResponse* to) {
+  to->set_version(answer.version.value());
+}
+
+void FillAnswer(const kv::WriteResult& answer, v1::WriteResponse* to) {
+  to->set_version(answer.version.value());
+}
+
+void FillAnswer(const kv::WriteResult& answer, v1::CommitResponse* to) {
+  to->set_version(answer.version.value());
+}
+
+void FillAnswer(kv::WriteResult answer, v1::VersionstampedResponse* to) {
+  to->set_version(answer.version.value());
+  to->set_generated(std::move(answer.generated));
 }
 
 kv::KvOperation MakeGet(std::string key, std::string column_family, Version at) {

@@ -14,10 +14,12 @@ class Service;
 namespace cairn::server {
 
 class Backend;
+class PipelineTable;
 class ScanTable;
 
 // cairn.v1.KV. All pointers must outlive the service and the server it is registered with.
-std::unique_ptr<grpc::Service> MakeKvService(Backend* backend, ScanTable* scans);
+std::unique_ptr<grpc::Service> MakeKvService(Backend* backend, ScanTable* scans,
+                                             PipelineTable* pipelines);
 // cairn.v1.Admin.
 std::unique_ptr<grpc::Service> MakeAdminService(Backend* backend);
 // kvstore.KVStore, for the clients of the earlier service.

@@ -28,6 +28,7 @@ WireFigures HttpWire(const HttpServerFigures& figures) {
           figures.requests,
           figures.bad_requests,
           {},
+          {},
           {}};
 }
 
@@ -47,6 +48,8 @@ void AppendWireFamilies(const std::vector<WireFigures>& wires, Exposition* page)
              "Streamed scans that are under way.", page);
   WireFamily(wires, &WireFigures::scan_bytes, "cairn_scan_bytes_total", Kind::kCounter,
              "Bytes of keys and values that streamed scans handed to clients.", page);
+  WireFamily(wires, &WireFigures::pipelines_open, "cairn_pipelines_open", Kind::kGauge,
+             "Calls that carry a client's operations, many each, that are open.", page);
 }
 
 }  // namespace cairn::server

@@ -24,6 +24,7 @@ struct WireFigures {
   std::optional<std::uint64_t> errors;
   std::optional<std::uint64_t> scans_open;
   std::optional<std::uint64_t> scan_bytes;
+  std::optional<std::uint64_t> pipelines_open;
 };
 
 // Of the HTTP port itself.
