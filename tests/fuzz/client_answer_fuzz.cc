@@ -82,7 +82,7 @@ void CheckMessage(std::string_view bytes, bool (*is)(const Answer&)) {
 }
 
 void CheckGrpc(std::uint8_t choice, std::string_view bytes) {
-  switch (choice % 14) {
+  switch (choice % 15) {
     case 0:
       return CheckMessage<v1::GetResponse>(bytes, Is<kv::GetResult>);
     case 1:
@@ -115,6 +115,22 @@ void CheckGrpc(std::uint8_t choice, std::string_view bytes) {
       }
       return;
     }
+    case 13: {
+      v1::PipelinedAnswer message;
+      if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
+      if (message.has_error()) {
+        for (const bool is_write : {false, true}) {
+          CAIRN_CHECK(!client::FromGrpc(message.error(), is_write, "node").status.ok());
+        }
+      } else if (message.answer_case() != v1::PipelinedAnswer::ANSWER_NOT_SET) {
+        const bool get = message.has_get();
+        const bool version = message.has_get_read_version();
+        CAIRN_CHECK((get       ? Is<kv::GetResult>
+                     : version ? Is<kv::VersionResult>
+                               : Is<kv::WriteResult>)(client::Take(&message)));
+      }
+      return;
+    }
     default: {
       // The end of a call: one of gRPC's codes, and what comes with it.
       if (bytes.empty()) return;
@@ -122,7 +138,7 @@ void CheckGrpc(std::uint8_t choice, std::string_view bytes) {
       if (code == grpc::StatusCode::OK) return;
       const grpc::Status status(code, "said by the node", std::string(bytes.substr(1)));
       for (const bool is_write : {false, true}) {
-        const client::CallError error = client::FromGrpc(status, is_write, "node");
+        const client::CallError error = client::FromGrpc(status, is_write, "node", false);
         CAIRN_CHECK(!error.status.ok());
         CAIRN_CHECK(is_write || !error.status.maybe_applied() || error.answered);
       }

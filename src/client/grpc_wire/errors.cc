@@ -74,18 +74,25 @@ bool NeverLeft(const grpc::Status& status) {
 
 }  // namespace
 
-CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string& node) {
+CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string& node,
+                   bool closed) {
   if (const auto detail = DetailOf(status)) {
     return {FromDetail(*detail, status.error_message()), true};
   }
   const std::string message = node + ": " + status.error_message();
   if (const auto code = OfRequest(status)) return {Status(*code, message), true};
   StatusCode code = StatusCode::kUnavailable;
-  if (status.error_code() == grpc::StatusCode::CANCELLED) code = StatusCode::kCancelled;
+  if (closed && status.error_code() == grpc::StatusCode::CANCELLED) code = StatusCode::kCancelled;
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) code = StatusCode::kTimeout;
   Status cut(code, message);
   if (is_write && !NeverLeft(status)) cut = std::move(cut).WithMaybeApplied();
   return {std::move(cut), false};
+}
+
+CallError FromGrpc(const v1::RpcStatus& error, bool is_write, const std::string& node) {
+  return FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(error.code()), error.message(),
+                               error.SerializeAsString()),
+                  is_write, node, /*closed=*/false);
 }
 
 }  // namespace cairn::client

@@ -13,6 +13,10 @@ namespace grpc {
 class Status;
 }
 
+namespace cairn::v1 {
+class RpcStatus;
+}
+
 namespace cairn::client {
 
 // An error of a call, which is not OK. `answered`: the node said it, in an ErrorDetail or by a code
@@ -23,7 +27,11 @@ struct CallError {
   Status status;
   bool answered = false;
 };
-CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string& node);
+// A call that was cancelled was cut by the node, which stops, unless this client is `closed`.
+CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string& node,
+                   bool closed = false);
+// The same of an error that the node has put into an answer.
+CallError FromGrpc(const v1::RpcStatus& error, bool is_write, const std::string& node);
 
 }  // namespace cairn::client
 

@@ -14,6 +14,7 @@
 #include "src/client/grpc_wire/errors.h"
 #include "src/client/grpc_wire/grpc_stream.h"
 #include "src/client/grpc_wire/messages.h"
+#include "src/client/grpc_wire/pipeline.h"
 #include "src/client/grpc_wire/running_calls.h"
 
 namespace cairn::client {
@@ -168,7 +169,7 @@ class Starter {
           } else if (status.ok()) {
             (*done)({Take(&call->response), true});
           } else {
-            CallError error = FromGrpc(status, is_write, shared->node);
+            CallError error = FromGrpc(status, is_write, shared->node, shared->running->closed());
             (*done)({std::move(error.status), error.answered});
           }
           *done = nullptr;
@@ -185,10 +186,19 @@ class Starter {
 
 class GrpcChannel final : public NodeChannel {
  public:
-  explicit GrpcChannel(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+  GrpcChannel(std::shared_ptr<Shared> shared, const GrpcChannelOptions& options)
+      : shared_(std::move(shared)) {
+    if (options.scheduler == nullptr) return;
+    pipeline_ = std::make_unique<Pipeline>(
+        PipelineOptions{shared_->channel, shared_->running, options.scheduler,
+                        options.max_message_bytes, shared_->node});
+  }
 
   std::shared_ptr<Call> Start(std::shared_ptr<const Request> request, const CallContext& context,
                               Done done) override {
+    if (pipeline_ != nullptr && !context.driven) {
+      if (auto call = pipeline_->TryStart(*request, context, &done)) return call;
+    }
     Starter starter(shared_, context, IsWrite(*request), std::move(done));
     return std::visit([&](const auto& one) { return starter(one); }, *request);
   }
@@ -206,6 +216,7 @@ class GrpcChannel final : public NodeChannel {
 
  private:
   const std::shared_ptr<Shared> shared_;
+  std::unique_ptr<Pipeline> pipeline_;  // null: there is none
 };
 
 }  // namespace
@@ -235,7 +246,7 @@ std::shared_ptr<NodeChannel> MakeGrpcChannel(const Endpoint& endpoint,
                                               grpc::InsecureChannelCredentials(), arguments);
   shared->kv = v1::KV::NewStub(shared->channel);
   shared->admin = v1::Admin::NewStub(shared->channel);
-  return std::make_shared<GrpcChannel>(shared);
+  return std::make_shared<GrpcChannel>(shared, options);
 }
 
 }  // namespace cairn::client

@@ -75,7 +75,7 @@ class Reader final : public grpc::ClientReadReactor<v1::ScanResponse>,
     if (status.ok()) {
       return {UnavailableError(node_ + ": the scan ended before its last batch"), false};
     }
-    CallError error = FromGrpc(status, /*is_write=*/false, node_);
+    CallError error = FromGrpc(status, /*is_write=*/false, node_, running_->closed());
     return {std::move(error.status), error.answered};
   }
 

@@ -1,6 +1,8 @@
 #include "src/client/grpc_wire/messages.h"
 
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "api/cairn.pb.h"
 #include "src/text/utf8.h"
@@ -236,6 +238,48 @@ Status Fill(const GetNodeInfo&, const CallContext&, v1::GetNodeStatusRequest*) {
   return Status::Ok();
 }
 
+namespace {
+
+// The place of an operation in a pipeline's message; void for what has none.
+struct PlaceOf {
+  v1::PipelinedOperation* to;
+  auto* operator()(const kv::Get&) const { return to->mutable_get(); }
+  auto* operator()(const kv::SnapshotRead&) const { return to->mutable_get(); }
+  auto* operator()(const kv::GetReadVersion&) const { return to->mutable_get_read_version(); }
+  auto* operator()(const kv::Set&) const { return to->mutable_set(); }
+  auto* operator()(const kv::Delete&) const { return to->mutable_delete_(); }
+  auto* operator()(const kv::SetVersionstampedKey&) const {
+    return to->mutable_set_versionstamped_key();
+  }
+  auto* operator()(const kv::SetVersionstampedValue&) const {
+    return to->mutable_set_versionstamped_value();
+  }
+  auto* operator()(const kv::AtomicCommit&) const { return to->mutable_commit(); }
+};
+
+template <class Op>
+constexpr bool kIsPoint = std::is_invocable_v<PlaceOf, const Op&>;
+
+}  // namespace
+
+bool IsPointOperation(const Request& request) {
+  const auto* operation = std::get_if<kv::KvOperation>(&request);
+  if (operation == nullptr) return false;
+  return std::visit([]<class Op>(const Op&) { return kIsPoint<Op>; }, *operation);
+}
+
+Status Fill(const Request& request, const CallContext& context, v1::PipelinedOperation* to) {
+  return std::visit(
+      [&]<class Op>(const Op& op) -> Status {
+        if constexpr (kIsPoint<Op>) {
+          return Fill(op, context, PlaceOf{to}(op));
+        } else {
+          return UnimplementedError("no operation of a pipeline");
+        }
+      },
+      std::get<kv::KvOperation>(request));
+}
+
 Status Fill(const StreamRequest& request, const CallContext& context, v1::ScanRequest* to) {
   to->set_limit(request.range.limit);
   to->set_batch_bytes(request.range.max_bytes);
@@ -277,6 +321,19 @@ Answer Take(v1::OpenSessionResponse* from) { return Written(from->session_id());
 
 Answer Take(v1::ListColumnFamiliesResponse* from) {
   return FamilyNames(from->names().begin(), from->names().end());
+}
+
+Answer Take(v1::PipelinedAnswer* from) {
+  switch (from->answer_case()) {
+    case v1::PipelinedAnswer::kGet:
+      return Take(from->mutable_get());
+    case v1::PipelinedAnswer::kGetReadVersion:
+      return Take(from->mutable_get_read_version());
+    case v1::PipelinedAnswer::kVersionstamped:
+      return Take(from->mutable_versionstamped());
+    default:
+      return Take(from->mutable_write());
+  }
 }
 
 Answer Take(v1::PingResponse*) { return Pong(); }

@@ -31,6 +31,8 @@ class OpenSessionRequest;
 class OpenSessionResponse;
 class PingRequest;
 class PingResponse;
+class PipelinedAnswer;
+class PipelinedOperation;
 class ScanRequest;
 class ScanResponse;
 class SetRequest;
@@ -73,6 +75,11 @@ Status Fill(const GetClusterInfo& request, const CallContext& context,
 Status Fill(const GetNodeInfo& request, const CallContext& context, v1::GetNodeStatusRequest* to);
 Status Fill(const StreamRequest& request, const CallContext& context, v1::ScanRequest* to);
 
+// Whether a request is one of those that a pipeline carries.
+bool IsPointOperation(const Request& request);
+// One of those. As above, but for its id and its time.
+Status Fill(const Request& request, const CallContext& context, v1::PipelinedOperation* to);
+
 // Takes an answer out of its message.
 Answer Take(v1::GetResponse* from);
 Answer Take(v1::GetRangeResponse* from);
@@ -84,6 +91,8 @@ Answer Take(v1::CommitResponse* from);
 Answer Take(v1::OpenSessionResponse* from);
 Answer Take(v1::ListColumnFamiliesResponse* from);
 Answer Take(v1::PingResponse* from);
+// One that is no error, and set.
+Answer Take(v1::PipelinedAnswer* from);
 Answer Take(v1::GetClusterStatusResponse* from);
 Answer Take(v1::GetNodeStatusResponse* from);
 RangeStream::Batch Take(v1::ScanResponse* from);

@@ -22,11 +22,15 @@ class RunningCalls {
   bool Add(const std::shared_ptr<grpc::ClientContext>& call);
   // The call is over; nothing of it runs any more.
   void Remove(const std::shared_ptr<grpc::ClientContext>& call);
+  [[nodiscard]] bool closed() const {
+    MutexLock lock(&mutex_);
+    return closed_;
+  }
   // Cancels all calls, and waits until they are removed. Not from the callback of one.
   void Close();
 
  private:
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_set<std::shared_ptr<grpc::ClientContext>> calls_ ABSL_GUARDED_BY(mutex_);

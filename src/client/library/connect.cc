@@ -37,6 +37,7 @@ client::ChannelFactory MakeFactory(const ClientOptions& options,
   client::GrpcChannelOptions grpc;
   grpc.connect_timeout = options.connect_timeout;
   grpc.max_message_bytes = options.max_message_bytes;
+  grpc.scheduler = runtime->loop;
   return [pool, grpc, loop = runtime->loop, resolver = runtime->resolver](
              const std::string& text) -> std::shared_ptr<client::NodeChannel> {
     const client::Address address = client::ParseAddress(text).value();
