@@ -4,6 +4,7 @@
 //   cairn-load --system cairn --port 9090 --clients 64 --seconds 10 --read-percent 0
 //   cairn-load --system cairn --port 9090,9091,9092 --read-percent 100 --read-level read_index
 //   cairn-load --system cairn-grpc --port 50051 --read-percent 100 --read-level leader
+//   cairn-load --system cairn-pipeline --port 50051 --channels 1
 //   cairn-load --system etcd --port 2379 --fill --keys 100000
 //   cairn-load --system cairn --port 9090 --scan       reads every key, page by page;
 //                                                   with cairn-grpc as one stream
@@ -38,6 +39,7 @@ struct Flags {
   bool fill = false;
   bool scan = false;
   bool serializable_reads = false;
+  bool ping = false;
   std::size_t channels = 0;
   std::string unix_path;
   cairn::bench::DramDriverOptions dram;
@@ -47,8 +49,10 @@ struct Flags {
 void Declare(CLI::App& app, Flags& flags) {
   app.add_option(
          "--system", flags.system,
-         "cairn (or any TransactionalKV server), cairn-grpc, etcd, dram, redis or memcached")
-      ->check(CLI::IsMember({"cairn", "cairn-grpc", "etcd", "dram", "redis", "memcached"}));
+         "cairn (or any TransactionalKV server), cairn-grpc (a call an operation), cairn-pipeline "
+         "(gRPC by the C++ client's pipelines), etcd, dram, redis or memcached")
+      ->check(CLI::IsMember(
+          {"cairn", "cairn-grpc", "cairn-pipeline", "etcd", "dram", "redis", "memcached"}));
   app.add_option("--host", flags.host, "loopback address of the server");
   app.add_option("--port", flags.ports, "ports of the servers; connections take turns")
       ->delimiter(',');
@@ -60,8 +64,9 @@ void Declare(CLI::App& app, Flags& flags) {
       ->check(CLI::IsMember({"local", "leader", "read_index"}));
   app.add_option("--clients", flags.load.clients, "threads, each with its own connection")
       ->check(CLI::Range(1, 4096));
-  app.add_option("--channels", flags.channels,
-                 "cairn-grpc, etcd: channels that all clients share; 0: one a client");
+  app.add_option(
+      "--channels", flags.channels,
+      "cairn-grpc, cairn-pipeline, etcd: channels that all clients share; 0: one a client");
   app.add_option("--seconds", flags.load.measure_s, "length of the measured part");
   app.add_option("--warmup", flags.load.warmup_s, "seconds before it");
   app.add_option("--keys", flags.load.keys, "size of the key space")->check(CLI::PositiveNumber);
@@ -71,6 +76,7 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--seed", flags.load.seed, "of the keys and values");
   app.add_flag("--fill", flags.fill, "set every key once instead");
   app.add_flag("--scan", flags.scan, "read every key instead (cairn, cairn-grpc)");
+  app.add_flag("--ping", flags.ping, "cairn-grpc: send Sets as Pings: what gRPC does by itself");
   app.add_flag("--serializable-reads", flags.serializable_reads,
                "etcd: Gets that its node answers alone");
 }
@@ -121,7 +127,10 @@ cairn::Result<std::unique_ptr<cairn::bench::Driver>> MakeDriver(const Flags& fla
     return cairn::bench::MakeEtcdDriver(endpoints, flags.channels, flags.serializable_reads);
   }
   if (flags.system == "cairn-grpc") {
-    return cairn::bench::MakeGrpcDriver(endpoints, flags.channels, flags.read_level);
+    return cairn::bench::MakeGrpcDriver(endpoints, flags.channels, flags.read_level, flags.ping);
+  }
+  if (flags.system == "cairn-pipeline") {
+    return cairn::bench::MakePipelineDriver(endpoints, flags.channels, flags.read_level);
   }
   return cairn::bench::MakeThriftDriver(endpoints, flags.read_level);
 }

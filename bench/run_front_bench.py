@@ -33,10 +33,12 @@ class FrontBench(run_bench.Bench):
         with self.cairnd("sets") as cairn, servers.etcd(self.folder("etcd-sets")) as etcd, \
                 servers.redis(self.folder("redis-always"), "always") as always, \
                 servers.redis(self.folder("redis-no"), "no") as unsynced:
-            grpc = cairn.over_grpc()
+            grpc, pipeline = cairn.over_grpc(), cairn.by_pipeline()
             self.results["sets"] = self.interleave({
                 "etcd, one channel": self.run_of(etcd, *ONE),
+                "cairn, gRPC pipeline": self.run_of(pipeline, *ONE),
                 "cairn, gRPC, one channel": self.run_of(grpc, *ONE),
+                "echo (Ping), gRPC, one channel": self.run_of(grpc, "--ping", *ONE),
                 "etcd, 64 channels": self.run_of(etcd),
                 "cairn, gRPC, 64 channels": self.run_of(grpc),
                 "cairn, Thrift": self.run_of(cairn),
@@ -51,9 +53,10 @@ class FrontBench(run_bench.Bench):
             for server in (cairn, etcd, redis):
                 self.load(server, "--fill")
             read, leader = ("--read-percent", 100), ("--read-level", "leader")
-            grpc = cairn.over_grpc()
+            grpc, pipeline = cairn.over_grpc(), cairn.by_pipeline()
             self.results["gets"] = self.interleave({
                 "etcd, one channel": self.run_of(etcd, *read, *ONE),
+                "cairn, gRPC pipeline": self.run_of(pipeline, *read, *leader, *ONE),
                 "cairn, gRPC, one channel": self.run_of(grpc, *read, *leader, *ONE),
                 "etcd, 64 channels": self.run_of(etcd, *read),
                 "cairn, gRPC, 64 channels": self.run_of(grpc, *read, *leader),

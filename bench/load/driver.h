@@ -40,9 +40,14 @@ class Driver {
 std::unique_ptr<Driver> MakeThriftDriver(std::vector<Endpoint> endpoints, std::string read_level);
 
 // The same by Cairn's own gRPC service cairn.v1.KV. All connections share `channels` channels; 0:
-// each has its own.
+// each has its own. `ping`: its Sets are Pings, which touch no data.
 std::unique_ptr<Driver> MakeGrpcDriver(std::vector<Endpoint> endpoints, std::size_t channels,
-                                       std::string_view read_level);
+                                       std::string_view read_level, bool ping);
+
+// The same by the pipelines of Cairn's C++ client, over gRPC. All connections share `clients`
+// clients; 0: each has its own.
+std::unique_ptr<Driver> MakePipelineDriver(std::vector<Endpoint> endpoints, std::size_t clients,
+                                           std::string_view read_level);
 
 // etcd's v3 KV service over gRPC, with channels alike. Gets are serializable (served by the node
 // itself) if `serializable_reads`, else linearizable.

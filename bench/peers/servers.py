@@ -128,6 +128,10 @@ class CairnServer(Server):
         """The same node as it is driven over gRPC."""
         return At("cairn-grpc", self.grpc_port)
 
+    def by_pipeline(self):
+        """And by the pipelines of the C++ client."""
+        return At("cairn-pipeline", self.grpc_port)
+
 
 def cairnd(binaries, folder, config="", tracer=()):
     """A standalone node. `config` is TOML on top of the defaults."""
