@@ -70,7 +70,8 @@ MaybeFailure Gather(Context* context, ordered_json* document) {
   }
   if (auto failure = FailureOf(stats)) return failure;
   thrift_api::GetCommittedVersionResponse version;
-  if (auto failure = context->Call([&](auto& node) { node.getCommittedVersion(version, {}); })) {
+  if (auto failure = context->Call(
+          [&](auto& node) { node.getCommittedVersion(version, OwnVersionRequest()); })) {
     return failure;
   }
   if (auto failure = FailureOf(version)) return failure;

@@ -24,8 +24,6 @@ struct Sight {
   std::int64_t version = 0;     // what it has applied
 };
 
-// Versions are asked for at level `local`: a member that lags or is cut off is to say how far it
-// is.
 Status Ask(Sight* sight, std::chrono::milliseconds timeout) {
   CAIRN_ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(sight->endpoint));
   CAIRN_ASSIGN_OR_RETURN(auto connection, NodeConnection::Connect(endpoint, timeout));
@@ -33,13 +31,9 @@ Status Ask(Sight* sight, std::chrono::milliseconds timeout) {
   CAIRN_RETURN_IF_ERROR(connection->Call([&](auto& node) { node.getNodeInfo(info, {}); }));
   if (info.__isset.error) return UnavailableError(info.error);
   sight->node = info.node_info;
-  thrift_api::GetCommittedVersionRequest request;
-  if constexpr (requires { request.__set_read_level(std::string()); }) {
-    request.__set_read_level("local");
-  }
   thrift_api::GetCommittedVersionResponse version;
-  CAIRN_RETURN_IF_ERROR(
-      connection->Call([&](auto& node) { node.getCommittedVersion(version, request); }));
+  CAIRN_RETURN_IF_ERROR(connection->Call(
+      [&](auto& node) { node.getCommittedVersion(version, OwnVersionRequest()); }));
   if (version.__isset.error) return UnavailableError(version.error);
   sight->version = version.version;
   return Status::Ok();

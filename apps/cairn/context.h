@@ -31,6 +31,14 @@ struct Failure {
 };
 using MaybeFailure = std::optional<Failure>;
 
+// Asks how far the node itself is: at level `local`, whatever the node's default is, so that one
+// that lags, or that has no majority, answers too.
+inline thrift_api::GetCommittedVersionRequest OwnVersionRequest() {
+  thrift_api::GetCommittedVersionRequest request;
+  request.__set_read_level("local");
+  return request;
+}
+
 // Wrong words or input.
 inline Failure UsageFailure(const Status& status) { return {kUsage, "USAGE", status.message()}; }
 inline Failure UsageFailure(std::string message) { return {kUsage, "USAGE", std::move(message)}; }

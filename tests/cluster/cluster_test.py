@@ -95,6 +95,40 @@ class ClusterTest(ClusterTestCase):
             lines = cairn("cluster", "status", endpoints=endpoint).stdout.decode().splitlines()
             self.assertEqual(1, sum(" leader " in line for line in lines), lines)
 
+    def test_without_a_majority_it_says_so_whatever_the_read_level(self):
+        with self.cluster(config='[reads]\nconsistency_level = "leader"\n') as cluster:
+            leader = cluster.leader()
+            left = cluster.follower()
+            other = next(number for number in range(3) if number not in (leader, left))
+            with cluster.nodes[leader].client() as client:
+                version = client.set(b"k", b"v")
+            cluster.wait_together()
+            cluster.nodes[leader].kill()
+            cluster.nodes[other].kill()
+            endpoint = cluster.nodes[left].endpoint
+            self.assertNotEqual(0, cairn("--timeout-ms", "1000", "get", "k",
+                                         endpoints=endpoint).returncode)
+
+            def status():
+                done = cairn("--json", "--timeout-ms", "1000", "status", endpoints=endpoint)
+                self.assertEqual(0, done.returncode, done.stderr)
+                return json.loads(done.stdout)
+            wait_until(lambda: status()["cluster"]["status"] == "unhealthy",
+                       "a node without a majority does not say so")
+            self.assertGreaterEqual(status()["committed_version"], version)
+
+            def rows():
+                done = cairn("--timeout-ms", "1000", "cluster", "members", endpoints=endpoint)
+                self.assertEqual(0, done.returncode, done.stderr)
+                return done.stdout.decode().splitlines()[1:]
+            wait_until(lambda: sum(f"silent: node {left} heard of it" in row for row in rows()) == 2,
+                       "the silent nodes are not named")
+            seen = {row.split()[0]: row for row in rows()[:3]}
+            self.assertIn("silent", seen[str(leader)])
+            self.assertIn("silent", seen[str(other)])
+            self.assertTrue(seen[str(left)].endswith("answers"), seen)
+            self.assertEqual("nobody is known to lead", rows()[3])
+
     def test_killed_leaders_lose_nothing(self):
         with self.cluster() as cluster, Writers(cluster) as writers:
             for _ in range(4):
