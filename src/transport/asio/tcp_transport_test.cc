@@ -156,6 +156,75 @@ TEST(TcpTransportTest, FramesArriveWholeAndInTheirOrder) {
   EXPECT_TRUE(connection.last_received.has_value());
 }
 
+// Stands for node 2: takes connections, says that the dialler is welcome, and reads what it must.
+class StubPeer {
+ public:
+  StubPeer() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address);
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    CAIRN_CHECK(bind(listener_, generic, length) == 0 && listen(listener_, 4) == 0);
+    getsockname(listener_, generic, &length);
+    port_ = ntohs(address.sin_port);
+  }
+  ~StubPeer() {
+    for (const int fd : accepted_) close(fd);
+    close(listener_);
+  }
+  [[nodiscard]] Endpoint endpoint() const { return {"127.0.0.1", port_}; }
+  // The next connection.
+  int Welcome() {
+    const int fd = accept(listener_, nullptr, nullptr);
+    accepted_.push_back(fd);
+    const std::string welcome =
+        Framed(HelloAnswer{{NodeId(2), IncarnationId(5), 0xC1}, ""}.Encode());
+    CAIRN_CHECK(write(fd, welcome.data(), welcome.size()) == static_cast<ssize_t>(welcome.size()));
+    return fd;
+  }
+  // Reads from a connection until `wanted` has come.
+  static std::string ReadUntil(int fd, const std::string& wanted) {
+    std::string all;
+    char buffer[4096];
+    while (all.find(wanted) == std::string::npos) {
+      const ssize_t n = read(fd, buffer, sizeof(buffer));
+      CAIRN_CHECK(n > 0);
+      all.append(buffer, static_cast<std::size_t>(n));
+    }
+    return all;
+  }
+
+ private:
+  const int listener_;
+  std::uint16_t port_ = 0;
+  std::vector<int> accepted_;
+};
+
+TEST(TcpTransportTest, ABlockedSnapshotDelaysNoHeartbeat) {
+  TestNode a(1, [](TcpTransportOptions* options) { options->max_queue_bytes = 1 << 20; });
+  StubPeer b;
+  a.transport->SetPeers({{NodeId(2), b.endpoint()}});
+  const int consensus = b.Welcome();
+  Await([&] { return a.To(2).outgoing[0].connected; });
+  a.transport->Send(NodeId(2), Lane::kBulk, "snapshot");
+  b.Welcome();  // And never reads from it.
+  Await([&] { return a.To(2).outgoing[1].connected; });
+  const std::string chunk(256 << 10, 'x');
+  Await([&] {
+    a.transport->Send(NodeId(2), Lane::kBulk, chunk);
+    return a.To(2).outgoing[1].dropped > 0;
+  });
+  // Nothing more of the snapshot gets through, and each heartbeat does.
+  for (int i = 0; i < 100; ++i) {
+    const std::string heartbeat = "heartbeat " + std::to_string(i) + ".";
+    a.transport->Send(NodeId(2), Lane::kConsensus, heartbeat);
+    const std::string got = StubPeer::ReadUntil(consensus, heartbeat);
+    EXPECT_EQ(got.find("xxxx"), std::string::npos);
+  }
+  EXPECT_GT(a.To(2).outgoing[1].queued_bytes, 0U);
+}
+
 TEST(TcpTransportTest, LanesDoNotWaitForEachOther) {
   TestNode a(1);
   TestNode b(2);
@@ -187,19 +256,9 @@ TEST(TcpTransportTest, APeerThatComesBackIsFoundAgain) {
 
 TEST(TcpTransportTest, ADeafPeerHoldsBoundedMemory) {
   TestNode a(1, [](TcpTransportOptions* options) { options->max_queue_bytes = 1 << 20; });
-  // Stands for node 2: it says that it is welcome, and then never reads.
-  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  ASSERT_EQ(listen(listener, 4), 0);
-  socklen_t length = sizeof(address);
-  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
-  a.transport->SetPeers({{NodeId(2), {"127.0.0.1", ntohs(address.sin_port)}}});
-  const int deaf = accept(listener, nullptr, nullptr);
-  const std::string welcome = Framed(HelloAnswer{{NodeId(2), IncarnationId(5), 0xC1}, ""}.Encode());
-  ASSERT_EQ(write(deaf, welcome.data(), welcome.size()), static_cast<ssize_t>(welcome.size()));
+  StubPeer deaf;
+  a.transport->SetPeers({{NodeId(2), deaf.endpoint()}});
+  deaf.Welcome();  // And never reads.
   Await([&] { return a.To(2).outgoing[0].connected; });
   const std::string frame(256 << 10, 'x');
   Await([&] {
@@ -207,8 +266,6 @@ TEST(TcpTransportTest, ADeafPeerHoldsBoundedMemory) {
     return a.To(2).outgoing[0].dropped > 10;
   });
   EXPECT_LE(a.To(2).outgoing[0].queued_bytes, 1U << 20);
-  close(deaf);
-  close(listener);
 }
 
 TEST(TcpTransportTest, NodesOfAnotherClusterAreTurnedAway) {
