@@ -11,6 +11,7 @@ import small_disk
 from cairn_process import ttypes, wait_until
 from cluster import ClusterTestCase, Writers
 from cut_network import NetworkTestCase
+from history import History
 
 DISK_MEGABYTES = 192
 
@@ -44,8 +45,8 @@ class FullDiskTest(ClusterTestCase):
 
     def test_a_follower_without_room_is_left_behind_and_comes_back(self):
         cluster = self.on_disks()
-        with Writers(cluster) as writers:
-            writers.wait_for_more()
+        with History(cluster) as history:
+            history.wait_for_more()
             full = cluster.follower()
             ballast = self.fill(cluster, full)
             acknowledged = []
@@ -58,19 +59,19 @@ class FullDiskTest(ClusterTestCase):
                 sights = [cluster.status(number) for number in (full, cluster.leader())]
                 return sights[1]["committed_version"] - sights[0]["committed_version"] > 200
             wait_until(behind, "a follower without room keeps up", 60)
-            writers.wait_for_more()
+            history.wait_for_more()
             self.assertTrue(cluster.nodes[full].running)
             ballast.unlink()
-            writers.stop()
-            self.check_history(cluster, writers)
+            history.stop()
+            history.judge(self)
             with cluster.nodes[full].client() as client:
                 stored = client.all(b"full/", b"full0")
             self.assertEqual(set(acknowledged), set(stored))
 
     def test_a_leader_without_room_refuses_or_hands_over_and_comes_back(self):
         cluster = self.on_disks()
-        with Writers(cluster) as writers:
-            writers.wait_for_more()
+        with History(cluster) as history:
+            history.wait_for_more()
             full = cluster.leader()
             ballast = self.fill(cluster, full)
             codes = set()
@@ -84,9 +85,9 @@ class FullDiskTest(ClusterTestCase):
             self.assertTrue(cluster.nodes[full].running)
             self.assertLessEqual(codes, {None, "RESOURCE_EXHAUSTED", "TIMEOUT", "UNAVAILABLE"})
             ballast.unlink()
-            writers.wait_for_more()
-            writers.stop()
-            self.check_history(cluster, writers)
+            history.wait_for_more()
+            history.stop()
+            history.judge(self)
 
 
 class CutNetworkTest(NetworkTestCase):

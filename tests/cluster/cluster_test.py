@@ -11,6 +11,7 @@ from cairn_process import cairn, ttypes, wait_until  # and the path of the modul
 import cairn_pb2 as pb
 import cairn_pb2_grpc as rpc
 from cluster import ClusterTestCase, Writers
+from history import History
 
 
 class ClusterTest(ClusterTestCase):
@@ -130,16 +131,16 @@ class ClusterTest(ClusterTestCase):
             self.assertEqual("nobody is known to lead", rows()[3])
 
     def test_killed_leaders_lose_nothing(self):
-        with self.cluster() as cluster, Writers(cluster) as writers:
+        with self.cluster() as cluster, History(cluster) as history:
             for _ in range(4):
-                writers.wait_for_more()
+                history.wait_for_more()
                 leader = cluster.leader()
                 cluster.nodes[leader].kill()
-                writers.wait_for_more()
+                history.wait_for_more()
                 cluster.nodes[leader].start(port=None)
-            writers.wait_for_more()
-            writers.stop()
-            self.check_history(cluster, writers)
+            history.wait_for_more()
+            history.stop()
+            history.judge(self)
 
     def test_without_a_session_nothing_is_applied_twice(self):
         with self.cluster() as cluster, Writers(cluster, session=False) as writers:
@@ -192,15 +193,15 @@ class ClusterTest(ClusterTestCase):
             self.check_history(cluster, writers)
 
     def test_a_wiped_follower_is_taken_in_again(self):
-        with self.cluster() as cluster, Writers(cluster) as writers:
-            writers.wait_for_more()
+        with self.cluster() as cluster, History(cluster) as history:
+            history.wait_for_more()
             wiped = cluster.follower()
             cluster.nodes[wiped].kill()
             shutil.rmtree(cluster.folder(wiped))
             cluster.nodes[wiped].start(port=None)
-            writers.wait_for_more()
-            writers.stop()
-            self.check_history(cluster, writers)
+            history.wait_for_more()
+            history.stop()
+            history.judge(self)
             # It votes again: with one of the others gone the two of them are a majority.
             cluster.nodes[cluster.leader()].kill()
             with cluster.nodes[wiped].client() as client:

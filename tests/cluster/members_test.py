@@ -7,6 +7,7 @@ import urllib.request
 
 from cairn_process import cairn, wait_until
 from cluster import ClusterTestCase, Writers
+from history import History
 
 
 class MembersTest(ClusterTestCase):
@@ -50,30 +51,30 @@ class MembersTest(ClusterTestCase):
             self.assertIn("silent for", lines[1 + follower])
 
     def test_three_nodes_to_five_and_back_under_load(self):
-        with self.cluster() as cluster, Writers(cluster) as writers:
-            writers.wait_for_more()
+        with self.cluster() as cluster, History(cluster) as history:
+            history.wait_for_more()
             for number in (self.add(cluster), self.add(cluster)):
-                writers.wait_for_more()
+                history.wait_for_more()
                 self.assertEqual("voter", cluster.members()[number]["kind"])
             # Five survive the loss of two.
             down = [number for number in range(5) if number != cluster.leader()][:2]
             for number in down:
                 cluster.nodes[number].kill()
-            writers.wait_for_more()
+            history.wait_for_more()
             for number in down:
                 cluster.nodes[number].start(port=None)
             # Back to three; the first nodes go, so that nothing rests on the first configuration.
             for number in (0, 1):
                 cluster.run("remove", number)
-                writers.wait_for_more()
+                history.wait_for_more()
                 cluster.nodes[number].kill()
             self.assertEqual([2, 3, 4], sorted(cluster.members()))
             for number in (2, 3, 4):
                 cluster.nodes[number].kill()
                 cluster.nodes[number].start(port=None)
-                writers.wait_for_more()
-            writers.stop()
-            self.check_history(cluster, writers)
+                history.wait_for_more()
+            history.stop()
+            history.judge(self)
             status = cluster.status(2)["cluster"]
             self.assertEqual([2, 3, 4], [node["node_id"] for node in status["nodes"]])
 
