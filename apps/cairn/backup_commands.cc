@@ -99,12 +99,40 @@ class WholeFile {
   bool done_ = false;
 };
 
+// Whether a backup can begin. One of a single node's own state is of one named node; any other one
+// begins when a majority has said what is committed, which is not waited for longer than for any
+// other answer.
+MaybeFailure CheckBegin(Context* context, bool local) {
+  if (local) {
+    if (context->options().endpoints.size() == 1) return std::nullopt;
+    return UsageFailure(fmt::format(
+        "--local saves what one node has, and --endpoints (or CAIRN_ENDPOINTS) names {}: "
+        "name that node alone, and save each node to a file of its own",
+        context->options().endpoints.size()));
+  }
+  thrift_api::GetReadVersionRequest request;
+  request.__set_read_level("read_index");
+  request.__set_deadline_ms(context->options().timeout.count());
+  thrift_api::GetReadVersionResponse version;
+  MaybeFailure failure = context->Call([&](auto& node) { node.getReadVersion(version, request); });
+  if (!failure) failure = FailureOf(version);
+  if (failure) {
+    failure->message = fmt::format(
+        "a backup begins when a majority of the voters has said what is committed, which it did "
+        "not within --timeout-ms {}: {}; where no majority is left, --local saves what one node "
+        "has",
+        context->options().timeout.count(), failure->message);
+  }
+  return failure;
+}
+
 ExitCode RunBackup(Context& context, const Invocation& in) {
   const std::string path = in.Required("FILE");
   const Status free = PosixFileSystem()->Exists(path) && !in.Has("replace")
                           ? AlreadyExistsError("'" + path + "' exists; --replace replaces it")
                           : Status::Ok();
   if (!free.ok()) return context.Fail(FailureOf(free));
+  if (const auto failure = CheckBegin(&context, in.Has("local"))) return context.Fail(*failure);
   WholeFile file(path);
   if (const Status status = file.Open(); !status.ok()) return context.Fail(FailureOf(status));
   AdminChannel channel(&context);
@@ -329,11 +357,12 @@ CommandDef BackupDef() {
           .description =
               {"All of it is of one version, and holds every write that was acknowledged before "
                "the command began. The file appears when it is whole (FILE.part before), and was "
-               "read and checked by then."},
+               "read and checked by then. Without --local it begins once a majority has said what "
+               "is committed, and fails if that takes longer than --timeout-ms."},
           .arguments = {{.name = "FILE", .kind = ValueKind::kFile, .help = "The backup"}},
           .options = {{.name = "local",
                        .help = "What the node has applied, without asking the leader: also where "
-                               "no majority is left"},
+                               "no majority is left. Of one node, which --endpoints names alone"},
                       {.name = "replace", .help = "Replaces FILE if it exists"},
                       {.name = "wait-ms",
                        .kind = ValueKind::kNumber,
@@ -343,7 +372,9 @@ CommandDef BackupDef() {
                        .min = 1,
                        .max = 8'640'000'000}},
           .common = kNodeOptions,
-          .examples = {{"cairn --endpoints b:9090 backup monday.cairn", "From node b"}}};
+          .examples = {{"cairn --endpoints b:9090 backup monday.cairn", "From node b"},
+                       {"cairn --endpoints b:9090 backup --local b.cairn",
+                        "What node b has, where no majority is left"}}};
 }
 
 CommandDef RestoreDef() {

@@ -99,6 +99,31 @@ class BackupTest(ClusterTestCase):
             self.assertTrue(made.run("verify")["same"])
             self.check_history(made, writers)
 
+    def test_without_a_majority_one_node_is_saved_by_itself(self):
+        with self.cluster() as cluster:
+            last = cluster.follower()
+            with cluster.nodes[cluster.leader()].client() as client:
+                stamped = client.set(b"k", b"v")
+            cluster.wait_together()
+            for number in {0, 1, 2} - {last}:
+                cluster.nodes[number].kill()
+            endpoint = cluster.nodes[last].endpoint
+            error = self.backup(endpoint, "--timeout-ms", "500", code=5)["error"]
+            self.assertEqual("TIMEOUT", error["code"])
+            self.assertIn("--local saves what one node has", error["message"])
+            error = self.backup(cluster.endpoints, "--local", code=2)["error"]
+            self.assertIn("name that node alone", error["message"])
+            self.assertEqual([], list(self.scratch.glob("backup*")))
+            made = self.backup(endpoint, "--local")
+            self.assertEqual(last, made["node_id"])
+            self.assertGreaterEqual(made["version"], stamped)
+        config = self.scratch / "alone.toml"
+        config.write_text(f'[database]\nbase_path = "{self.scratch}/alone"\n')
+        self.restore("--config", config)
+        node = self.node("--config", config, folder=self.scratch / "alone").start()
+        with node.client() as copy:
+            self.assertEqual(b"v", copy.value(b"k"))
+
     def test_damaged_and_cut_backups_leave_nothing(self):
         node = self.node().start()
         with node.client() as client:
