@@ -63,21 +63,28 @@ def _large(results, targets):
     return ["### Reads of 1 MiB, one client", "", *table(LOAD_HEADER, load_rows(rounds, "reads"))]
 
 
+def _better(rounds, system):
+    """Round by round, a system's better way to wait."""
+    ways = [found for name, found in rounds.items() if name.startswith(system)]
+    return [max(each, key=lambda one: one["mib_per_second"]) for each in zip(*ways)]
+
+
 def _streams(results, targets):
     rows = []
     for size, rounds in results["streams"].items():
         for way, wanted, raw in (("TCP", 0.85, "active-message"), ("shared memory", 0.7, "tag")):
             if f"cairn, {way}" not in rounds:
                 continue
-            share = _ratio(rounds[f"cairn, {way}"], rounds[f"UCX, {way}"], "mib_per_second")
+            share = _ratio(rounds[f"cairn, {way}"], _better(rounds, f"UCX, {way}"), "mib_per_second")
             _at_least(targets, f"reads of {int(size) // MIB} MiB, {way}, beside UCX's {raw} bandwidth",
                       share, wanted)
         for system, found in sorted(rounds.items()):
             speed = Series(one["mib_per_second"] for one in found)
             rows.append((f"{int(size) // MIB} MiB, {system}", speed.text()))
     return ["### Large reads beside UCX itself", "",
-            "UCX's figures are those of ucx_perftest, which polls; Cairn's server and client sleep "
-            "when there is nothing to do. Both keep four messages on their way.", "",
+            "UCX's figures are those of ucx_perftest, which polls, over TCP also with its option to sleep; "
+            "Cairn's server and client sleep when there is nothing to do. All keep four messages on their "
+            "way. The targets are about UCX's better way of each round.", "",
             *table(("what", "MiB/s"), rows)]
 
 
