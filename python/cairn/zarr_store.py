@@ -1,6 +1,53 @@
 """RemoteDram as a store of zarr 2: chunks of one read or write travel together."""
+from collections.abc import Mapping
+
 from zarr.storage import Store
 from zarr.util import normalize_storage_path
+
+
+class FetchedChunks(Mapping):
+    """Values of keys that are asked for in about their order, as zarr does. So many at once are on their
+    way as make FETCH_BYTES; those before are let go, so that the next ones come into their memory: fresh
+    memory costs more than the network."""
+
+    FETCH_BYTES = 32 << 20
+    FETCH_MIN, FETCH_MAX = 32, 4096
+
+    def __init__(self, dram, keys):
+        self._dram = dram
+        self._keys = list(keys)
+        self._places = {key: place for place, key in enumerate(self._keys)}
+        self._many = self.FETCH_MIN
+        self._asked = range(0)
+        self._found = {}
+
+    def _fetch(self, key):
+        """Has the key's value, if there is one."""
+        place = self._places[key]
+        if place in self._asked:
+            return
+        if self._found:
+            mean = sum(map(len, self._found.values())) // len(self._found) + 1
+            self._many = min(max(self.FETCH_BYTES // mean, self.FETCH_MIN), self.FETCH_MAX)
+        self._found = {}
+        self._asked = range(place, min(place + self._many, len(self._keys)))
+        self._found = self._dram.get_many(self._keys[place:self._asked.stop])
+
+    def __getitem__(self, key):
+        self._fetch(key)
+        return self._found[key]
+
+    def __contains__(self, key):
+        if key not in self._places:
+            return False
+        self._fetch(key)
+        return key in self._found
+
+    def __iter__(self):
+        return (key for key in self._keys if key in self)
+
+    def __len__(self):
+        return sum(1 for _ in self)
 
 
 class DramStore(Store):
@@ -31,8 +78,8 @@ class DramStore(Store):
         return isinstance(other, DramStore) and self.dram is other.dram
 
     def getitems(self, keys, on_error="omit"):
-        """Chunks that are there, by key."""
-        return self.dram.get_many(keys)
+        """Chunks that are there, by key: fetched as they are asked for, many at once."""
+        return FetchedChunks(self.dram, keys)
 
     def setitems(self, values):
         """Writes chunks."""

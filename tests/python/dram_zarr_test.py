@@ -144,5 +144,31 @@ class ZarrOnDramStore(ZarrOnTheMapping):
         self.assertEqual([".zgroup"], list(self.store))
 
 
+class ChunksAreFetched(PoolTestCase):
+    def test_in_any_order_and_some_missing(self):
+        keys = [f"c/{i}" for i in range(300)]
+        self.store.set_many({key: key.encode() * 10 for key in keys[::3]})
+        chunks = self.store.zarr().getitems(keys)
+        self.assertEqual(100, len(chunks))
+        self.assertEqual(keys[::3], list(chunks))
+        for key in [*keys, *keys[::-1], keys[150], keys[0], keys[299]]:
+            there = keys.index(key) % 3 == 0
+            self.assertEqual(there, key in chunks, key)
+            if there:
+                self.assertEqual(key.encode() * 10, bytes(chunks[key]))
+        self.assertNotIn("c/300", chunks)
+        with self.assertRaises(KeyError):
+            _ = chunks["c/1"]
+
+    def test_what_one_holds_stays_when_the_next_come(self):
+        keys = [f"c/{i}" for i in range(100)]
+        values = [numpy.full(200_000, i, dtype="u1") for i in range(100)]
+        self.store.set_many(dict(zip(keys, values)))
+        chunks = self.store.zarr().getitems(keys)
+        held = [chunks[key] for key in keys]
+        for value, found in zip(values, held):
+            numpy.testing.assert_array_equal(value, numpy.frombuffer(found, dtype="u1"))
+
+
 if __name__ == "__main__":
     unittest.main()
