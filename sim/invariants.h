@@ -1,4 +1,4 @@
-// What must hold at every step, seen from outside the replicas: around each core and each journal
+// What must hold at every step (of states: whenever they are looked at), seen from outside the replicas: around each core and each journal
 // stands a watcher that passes everything on and reports it to the one ledger of the world.
 //
 //   * one leader an epoch at most

@@ -51,7 +51,7 @@ TEST_P(ShrinkTest, WhatIsLeftIsSmallAndFailsInTheSameWay) {
   EXPECT_LE(small.clients.size(), 2u) << full.clients.size();
   EXPECT_LT(small.duration, full.duration / 2);
   if (small.operations) {
-    EXPECT_LE(small.operations->size(), 20u);
+    EXPECT_LE(small.operations->size(), 40u);  // of more than a thousand
   }
 
   // What is printed is what was found, and says the same each time.
