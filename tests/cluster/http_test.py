@@ -289,6 +289,10 @@ class ThreeNodes(ClusterTestCase):
                 self.assertEqual(1, metrics.value("cairn_replica_role", role=role))
                 self.assertEqual(1, metrics.value("cairn_replica_leader", node=str(leader)))
                 self.assertEqual(3, metrics.value("cairn_replica_members", kind="voter"))
+                self.assertEqual(cluster.status(number)["cluster"]["term"],
+                                 metrics.value("cairn_replica_epoch"))
+                # Each write took a slot, and this node has applied them all.
+                self.assertLess(25, metrics.value("cairn_replica_slot", position="applied"))
                 self.assertEqual(25 if number == leader else 0,
                                  metrics.total(COUNT, operation="set", outcome="OK"))
                 for peer in {0, 1, 2} - {number}:
@@ -357,6 +361,44 @@ class ThreeNodes(ClusterTestCase):
         first.await_serving()
         wait_until(lambda: fetch(endpoint, "/readyz").status == 200, "it does not become ready")
         self.assertEqual(1, scrape(endpoint).value("cairn_serving"))
+
+    def test_what_a_stopped_follower_lacks_shows_on_the_others(self):
+        with self.cluster() as cluster:
+            leader, stopped = cluster.leader(), cluster.follower()
+            other = next(n for n in range(3) if n not in (leader, stopped))
+            # Its first report is there, on which the lag rests.
+            for number in (leader, other):
+                wait_until(lambda number=number: ("cairn_peer_lag_slots", frozenset(
+                    {("peer", str(stopped))})) in scrape(
+                        cluster.nodes[number].http_endpoint).samples, "no report has come")
+            cluster.nodes[stopped].process.send_signal(signal.SIGSTOP)
+            try:
+                with cluster.nodes[leader].client() as client:
+                    for number in range(60):
+                        client.set(b"k%d" % number, b"v" * 200_000)
+                for number in (leader, other):
+                    metrics = scrape(cluster.nodes[number].http_endpoint)
+                    # Each set is a slot; a batch takes several only if they wait together.
+                    self.assertLessEqual(60, metrics.value("cairn_peer_lag_slots",
+                                                           peer=str(stopped)))
+                    self.assertLessEqual(60, metrics.value("cairn_replica_slot",
+                                                           position="committed"))
+                # What was sent and is not taken waits in the leader's queue to that peer alone.
+                page = cluster.nodes[leader].http_endpoint
+
+                def queued(peer):
+                    return scrape(page).value("cairn_peer_queued_bytes", peer=str(peer),
+                                              lane="consensus")
+                wait_until(lambda: queued(stopped) > 0, "nothing waits for the stopped peer")
+                wait_until(lambda: queued(other) == 0, "the peer that runs has a queue")
+                wait_until(lambda: scrape(page).value("cairn_peer_last_contact_seconds",
+                                                      peer=str(stopped)) > 1, "it is heard of")
+            finally:
+                cluster.nodes[stopped].process.send_signal(signal.SIGCONT)
+            for number in (leader, other):
+                wait_until(lambda number=number: scrape(cluster.nodes[number].http_endpoint).value(
+                    "cairn_peer_lag_slots", peer=str(stopped)) == 0, "the peer lags on")
+            wait_until(lambda: queued(stopped) == 0, "the queue does not drain")
 
     def test_a_leader_that_was_stopped_for_a_while(self):
         with self.cluster() as cluster:
