@@ -96,10 +96,16 @@ void SnapshotSender::OnAck(NodeId from, const SnapshotAck& ack, MonotonicTime no
       break;
   }
   if (ack.have.file > transfer.offer.files.size()) return;
-  if (!transfer.accepted || ack.have > transfer.acked) {
+  // A receiver that started anew knows nothing of the transfer and takes it from its begin. If this
+  // is an old answer that was late, what follows is sent twice, and the next answer mends it.
+  const bool anew =
+      transfer.offered_again && ack.have == SnapshotPosition{} && transfer.acked > ack.have;
+  if (anew) CAIRN_LOG(kInfo, "snapshot: node {} takes it from its begin again", from.value());
+  if (!transfer.accepted || anew || ack.have > transfer.acked) {
     // The first answer may say that the receiver has much already.
-    if (!transfer.accepted || ack.have > transfer.next) transfer.next = ack.have;
+    if (!transfer.accepted || anew || ack.have > transfer.next) transfer.next = ack.have;
     transfer.accepted = true;
+    transfer.offered_again = false;
     transfer.acked = ack.have;
     transfer.heard = now;
     transfer.sent = now;
@@ -138,10 +144,9 @@ void SnapshotSender::Tick(MonotonicTime now) {
       transfer.next = transfer.acked;
       transfer.in_flight = 0;
       transfer.sent = now;
-      // Also when all was sent: the answer to this says whether it arrived.
-      if (!transfer.accepted || transfer.next.file == transfer.offer.files.size()) {
-        hooks_.send(node, Encode(transfer.offer));
-      }
+      // The answer says how far the receiver is, whether all arrived, and whether it still knows.
+      transfer.offered_again = true;
+      hooks_.send(node, Encode(transfer.offer));
     }
     SendWindow(&transfer, now);
   }

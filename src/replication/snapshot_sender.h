@@ -76,7 +76,8 @@ class SnapshotSender {
     SnapshotOffer offer;
     Slot slot;
     std::string directory;
-    bool accepted = false;  // the offer was answered
+    bool accepted = false;       // the offer was answered
+    bool offered_again = false;  // since the last answer that said something new
     SnapshotPosition acked;
     SnapshotPosition next;
     std::uint64_t in_flight = 0;  // bytes between acked and next
