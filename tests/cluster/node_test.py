@@ -12,7 +12,7 @@ import unittest
 
 from cairn_process import ROOT, Client, NodeTestCase, cairn, pause, ttypes, wait_until
 from load import Load
-from ports import free_ports
+from ports import free_ports, free_run
 
 SEED_CONFIGS = pathlib.Path(__file__).parent / "seed_configs"
 
@@ -96,6 +96,36 @@ class ConfigurationTest(NodeTestCase):
             code, said = self.run_to_end("--config", path, "--check-config")
             self.assertEqual(0, code, f"{path}: {said}")
             self.assertNotIn("can't be run", said, str(path))
+
+    def test_files_of_the_earlier_service_start_a_cluster_that_serves(self):
+        # As they are, but for ports that are free and the number of a third node.
+        first = free_run(3, 2000)
+        files = {0: "replicated_node0", 1: "replicated_node1", 2: "replicated_full"}
+        nodes = []
+        for number, name in files.items():
+            text = (SEED_CONFIGS / f"{name}.toml").read_text()
+            if number == 2:
+                text = text.replace("instance_id = 0", "instance_id = 2")
+            path = self.scratch / f"{name}.toml"
+            path.write_text(re.sub(r"localhost:909(\d)",
+                                   lambda found: f"localhost:{first + int(found[1])}", text))
+            nodes.append(self.node("--config", path, "--grpc-port", 0, "--http-port", 0))
+        for node in nodes:
+            node.launch(port=None)
+        for number, node in enumerate(nodes):
+            node.await_serving()
+            self.assertEqual(first + number, node.port)
+        for number, node in enumerate(nodes):
+            with node.client() as client:
+                client.set(b"k%d" % number, b"v%d" % number)
+        for node in nodes:
+            done = cairn("--read-level", "read_index", "range", endpoints=node.endpoint)
+            self.assertEqual(b"k0\tv0\nk1\tv1\nk2\tv2\n", done.stdout, done.stderr)
+        alone = self.node("--config", SEED_CONFIGS / "standalone.toml",
+                          folder=self.scratch / "alone").start()
+        with alone.client() as client:
+            client.set(b"k", b"v")
+            self.assertEqual(b"v", client.value(b"k"))
 
     def test_paxos_is_refused_at_start_with_a_reason(self):
         path = self.scratch / "paxos.toml"

@@ -18,3 +18,18 @@ def free_ports(count):
         if port not in ports:
             ports.append(port)
     return ports
+
+
+def free_run(count, distance):
+    """The first of so many ports in a row that nobody has, and that have none `distance` below them
+    either: where the peers of a cluster's node are."""
+    while True:
+        first = random.randrange(10_240 + distance, 32_000 - count)
+        try:
+            for port in range(first, first + count):
+                for one in (port, port - distance):
+                    with socket.socket() as probe:
+                        probe.bind(("127.0.0.1", one))
+        except OSError:
+            continue
+        return first
