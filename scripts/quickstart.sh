@@ -7,15 +7,16 @@
 #   scripts/quickstart.sh --port N     the first node's port, and N + 1, N + 2 (default: 9090, or the
 #                                      next three that are free)
 #   scripts/quickstart.sh --no-setup   does not look for missing packages
+#   scripts/quickstart.sh --no-build   takes the programs as they are, without setup or build
+#   scripts/quickstart.sh --folder DIR data, logs and process ids (default: build/run/quickstart)
 #   scripts/quickstart.sh --stop       ends the nodes; their data stays
 #
-# Everything it makes lies under build/: programs in bin/, data, logs and process ids in
-# run/quickstart. scripts/cluster.sh does the work with the nodes.
+# Everything it makes lies under build/, programs in bin/. scripts/cluster.sh does the work with the
+# nodes.
 source "$(dirname "$0")/common.sh"
 
 cd "$CAIRN_ROOT"
 folder=build/run/quickstart
-port_file=$folder/first_port
 peer_distance=2000
 
 # Members know each other by their ports: each first port has a cluster and a folder of its own.
@@ -92,15 +93,18 @@ fail_over() {
 }
 
 setup=true
+build=true
+stop=false
 wanted_port=
 while [ $# -gt 0 ]; do
   case "$1" in
-    --stop)
-      first_port=$(cat "$port_file" 2>/dev/null) || die "no nodes were started from here"
-      cluster stop
-      exit 0
-      ;;
+    --stop) stop=true ;;
     --no-setup) setup=false ;;
+    --no-build) build=false ;;
+    --folder)
+      shift
+      folder=${1:?--folder needs a path}
+      ;;
     --port)
       shift
       wanted_port=${1:?--port needs a number}
@@ -114,10 +118,18 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-if $setup; then scripts/setup.sh; fi
-say "building build/bin/cairnd and build/bin/cairn (a few minutes the first time)"
-cmake --preset release >/dev/null
-cmake --build --preset release -j "$(jobs_default)" --target cairnd cairn
+port_file=$folder/first_port
+if $stop; then
+  first_port=$(cat "$port_file" 2>/dev/null) || die "no nodes were started from here"
+  cluster stop
+  exit 0
+fi
+if $build; then
+  if $setup; then scripts/setup.sh; fi
+  say "building build/bin/cairnd and build/bin/cairn (a few minutes the first time)"
+  cmake --preset release >/dev/null
+  cmake --build --preset release -j "$(jobs_default)" --target cairnd cairn
+fi
 mkdir -p "$folder"
 first_port=$(cat "$port_file" 2>/dev/null || true)
 if [ -n "$first_port" ] && cluster leader >/dev/null 2>&1; then

@@ -1,9 +1,9 @@
-"""scripts/cluster.sh does what its help says."""
-import os
+"""scripts/cluster.sh and scripts/quickstart.sh do what their help says."""
 import subprocess
 import unittest
 
 from cairn_process import BIN, ROOT, NodeTestCase, cairn, wait_until
+from ports import free_run
 
 
 @unittest.skipUnless(BIN.resolve() == (ROOT / "build/bin").resolve(),
@@ -11,8 +11,7 @@ from cairn_process import BIN, ROOT, NodeTestCase, cairn, wait_until
 class ClusterScriptTest(NodeTestCase):
     def setUp(self):
         super().setUp()
-        # Three ports of our own, and those of the peers below; another process may not have them.
-        self.first_port = 20000 + os.getpid() % 9000 // 3 * 3
+        self.first_port = free_run(3, 2000)
 
     def run_script(self, *arguments, code=0):
         done = subprocess.run(
@@ -44,6 +43,29 @@ class ClusterScriptTest(NodeTestCase):
         self.assertIn("start, status", self.run_script("nonsense", code=1))
         self.assertIn("the nodes are 0, 1 and 2", self.run_script("kill", "7", code=1))
         self.assertIn("does not run", self.run_script("kill", "1", code=1))
+
+
+@unittest.skipUnless(BIN.resolve() == (ROOT / "build/bin").resolve(),
+                     "the script runs the programs in build/bin")
+class QuickstartTest(NodeTestCase):
+    def run_script(self, *arguments):
+        done = subprocess.run([ROOT / "scripts/quickstart.sh", "--folder", self.scratch / "quick",
+                               *arguments], capture_output=True, text=True, timeout=180, check=False)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_it_tells_its_whole_story(self):
+        first = free_run(3, 2000)
+        self.addCleanup(self.run_script, "--stop")
+        said = self.run_script("--no-build", "--port", str(first))
+        self.assertRegex(said, r"node (\d) \(process \d+\) was killed")
+        for line in ("hello from Cairn", "after-the-kill\twritten while node", "counter\t11",
+                     f"export CAIRN_ENDPOINTS=127.0.0.1:{first},"):
+            self.assertIn(line, said)
+        # It left three nodes running, which hold what it wrote.
+        endpoints = ",".join(f"127.0.0.1:{first + n}" for n in range(3))
+        done = cairn("--read-level", "leader", "get", "counter", endpoints=endpoints)
+        self.assertEqual(b"11\n", done.stdout, done.stderr)
 
 
 if __name__ == "__main__":
