@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What cairn writes for others to read: manual pages that lint clean, and completion files that work
-in the shells they are for."""
+in the shells they are for; and what the page of operations tells them to type."""
 import os
 import pathlib
 import re
@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("CAIRN_BIN", "build/bin")).resolve()
 
 
@@ -48,6 +49,60 @@ class ManualTest(unittest.TestCase):
     def test_folders_that_do_not_exist(self):
         self.assertEqual(3, run(BIN / "cairn", "man", "--all", "/nonexistent")[0])
         self.assertEqual(2, run(BIN / "cairn", "man", "nonsense")[0])
+
+
+class OperationsPageTest(unittest.TestCase):
+    """Every command line in docs/operations.md is one that the programs take."""
+
+    PAGE = (ROOT / "docs/operations.md").read_text()
+    USAGE, UNREACHABLE = 2, 4
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        for number in range(4):
+            text = (ROOT / "configs/cluster/node0.toml").read_text()
+            text = text.replace("instance_id = 0", f"instance_id = {number}")
+            text = text.replace('"localhost:9092"', '"localhost:9092", "localhost:9093"')
+            (self.folder / f"node{number}.toml").write_text(text)
+
+    def code(self, line):
+        """The exit code of a line. Nobody is at any endpoint, and cairnd checks its configuration
+        alone."""
+        line = re.sub(r"--endpoints \S+", "--endpoints 127.0.0.1:1", line)
+        program, *words = line.split()
+        words += ["--check-config"] if program == "cairnd" else []
+        if program == "cairn" and words[0] != "restore" and words[:2] != ["cluster", "recover"]:
+            words = ["--timeout-ms", "50", *words]
+        done = subprocess.run([BIN / program, *words], cwd=self.folder, check=False, timeout=60,
+                              env={**os.environ, "CAIRN_ENDPOINTS": "127.0.0.1:1"},
+                              capture_output=True)
+        return done.returncode
+
+    def test_lines_to_type_are_taken(self):
+        lines = re.findall(r"^ {4,}(cairnd? .*)$", self.PAGE, re.MULTILINE)
+        self.assertGreater(len(lines), 15)
+        for line in lines:
+            with self.subTest(line):
+                if line.startswith("cairnd"):
+                    self.assertEqual(0, self.code(line))
+                elif " restore " in line or " recover " in line:
+                    # Without the backup, or the folder, that they speak of.
+                    self.assertNotIn(self.code(line), (0, self.USAGE))
+                else:
+                    self.assertEqual(self.UNREACHABLE, self.code(line))
+
+    def test_a_line_that_is_wrong_is_found(self):
+        for line in ("cairn cluster grow 3", "cairn backup --locally x", "cairn cluster add 3",
+                     "cairnd --configuration node0.toml", "cairn restore --check x --config y"):
+            self.assertEqual(self.USAGE, self.code(line), line)
+
+    def test_commands_in_the_text_exist(self):
+        named = set(re.findall(r"`cairn ((?:cluster )?[a-z-]+)", self.PAGE))
+        self.assertGreater(len(named), 3)
+        known = {name.replace("\\", "") for name in commands()}  # troff escapes a hyphen
+        self.assertLessEqual({name.replace(" ", "-") for name in named}, known)
 
 
 class CompletionTest(unittest.TestCase):
