@@ -162,9 +162,11 @@ class SingleNode(Process):
 
 class Member(Process):
     """One of three nodes; the two others run beside it. Reads are at the default level, `local`: what
-    was written through a node is there when it is asked, and versions hold on all of them."""
+    was written through a node is there when it is asked, and versions hold on all of them. Tests
+    that write through one node and read at another set another level."""
 
     members = 3
+    level = "local"
     leads = None  # set by subclasses: which of the three
 
     def __init__(self, *flags):
@@ -184,7 +186,8 @@ class Member(Process):
                 f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
                 f"replica_endpoints = {self.quoted(ports[:self.members])}\n"
                 f"[consensus]\nendpoints = {self.quoted(ports[self.members:])}\n"
-                "election_timeout_ms = 1000\nheartbeat_interval_ms = 100\n", encoding="ascii")
+                "election_timeout_ms = 1000\nheartbeat_interval_ms = 100\n"
+                f'[reads]\nconsistency_level = "{self.level}"\n', encoding="ascii")
         try:
             for node in self.all:
                 node.launch("--config", "node.toml", *flags)

@@ -257,9 +257,13 @@ class LeaderClient(Worker):
             self.leave()
 
 
+class Group(Follower):
+    level = "read_index"
+
+
 class FailoverContractTest(unittest.TestCase):
     def setUp(self):
-        self.cluster = Follower()
+        self.cluster = Group()
         self.addCleanup(self.cluster.remove)
 
     def await_steps(self, workers):
