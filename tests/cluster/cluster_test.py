@@ -1,5 +1,6 @@
 """Three cairnd processes are one store: they form, replicate, forward, fail over and heal."""
 import json
+import os
 import re
 import shutil
 import signal
@@ -232,6 +233,58 @@ class ClusterTest(ClusterTestCase):
             with cluster.nodes[behind].client() as client:
                 client.set(b"k", b"v")
                 self.assertEqual(value, client.value(b"big/050"))
+
+    def test_a_snapshot_is_begun_anew_after_a_kill_and_both_ends_serve_meanwhile(self):
+        config = ("[storage]\nmax_journal_mb = 8\njournal_segment_mb = 4\nretain_journal_mb = 1\n"
+                  "[cluster]\nsnapshot_mb_per_second = 6\n")
+        with self.cluster(config=config) as cluster:
+            leader, behind = cluster.leader(), cluster.follower()
+            taker = cluster.nodes[behind]
+            with cluster.nodes[leader].client() as client:
+                client.set(b"old", b"v")
+                cluster.wait_together()
+                # In its database too: what the journal alone has is applied once a leader says that
+                # it is committed, and this leader sends a snapshot first.
+                wait_until(lambda: all(member["grpc_endpoint"] for member in
+                                       cluster.members().values()), "gRPC endpoints are not known")
+                cluster.run("snapshot")
+                taker.kill()
+                value = os.urandom(1 << 20)
+                for number in range(24):
+                    client.set(b"big/%02d" % number, value)
+                taker.start(port=None)
+
+                def arrived():
+                    return sum(file.stat().st_size for file in cluster.folder(behind).rglob("in.*/*"))
+                wait_until(lambda: arrived() > 5 << 20, "no snapshot is taken")
+                self.check_both_serve(cluster, client, behind)
+                self.assertLess(arrived(), 22 << 20, "all was there before the questions were over")
+                taker.kill()
+                taker.start(port=None)
+                # The sender gives a silent receiver up after 15 s; a new leader begins anew anyhow.
+                again = f"snapshot: node {behind} takes it from its begin again"
+                wait_until(lambda: again in cluster.nodes[leader].read_output() or
+                           cluster.leader_of(leader) != leader, "the restart is not noticed", 10)
+                client.set(b"after", b"v")
+            cluster.wait_together()
+            with taker.client() as client:
+                self.assertEqual(value, client.value(b"big/23"))
+                self.assertEqual([b"v"] * 3, [client.value(key) for key in
+                                              (b"old", b"during", b"after")])
+
+    def check_both_serve(self, cluster, leader, behind):
+        """While a snapshot is on its way the leader takes writes; the node that takes it serves what
+        it has, and says why it can't serve more."""
+        leader.set(b"during", b"v")
+        wait_until(lambda: cluster.members()[behind].get("needs_snapshot"),
+                   "members does not tell of the snapshot", 3)
+        endpoint = cluster.nodes[behind].endpoint
+        done = cairn("--read-level", "local", "get", "old", endpoints=endpoint)
+        self.assertEqual(b"v\n", done.stdout, done.stderr)
+        done = cairn("--timeout-ms", "300", "--read-level", "read_index", "get", "during",
+                     endpoints=endpoint)
+        self.assertEqual((5, b""), (done.returncode, done.stdout))
+        self.assertIn(b"TIMEOUT", done.stderr)
 
     def test_the_first_start_takes_all_and_later_ones_a_majority(self):
         cluster = self.cluster()
