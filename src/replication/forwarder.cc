@@ -239,7 +239,7 @@ void Forwarder::Finish(Items::iterator it, Result<kv::WriteResult> result) {
   const Waiters::Id waiter = it->second.waiter;
   const MonotonicTime until = it->second.deadline + -kAnswerBeforeDeadline;
   items_.erase(it);
-  if (!result.ok()) return waiters_->AnswerWrite(waiter, std::move(result));
+  if (!result.ok() || !hooks_.applies()) return waiters_->AnswerWrite(waiter, std::move(result));
   const Version version = result->version;
   waiters_->AddVersion(version, until,
                        [waiters = waiters_, waiter, result = std::move(result)](Status) mutable {

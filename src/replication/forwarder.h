@@ -53,6 +53,8 @@ class Forwarder {
     std::function<void(NodeId to, const ForwardRequest&)> send;
     // Proposes here, on the leader; the answer comes later, on the core executor.
     std::function<void(kv::Command, MonotonicTime deadline, LocalAnswer)> propose;
+    // False while this node's disk takes nothing: then nothing new is applied here.
+    std::function<bool()> applies;
   };
 
   Forwarder(const ForwarderOptions& options, Hooks hooks, Waiters* waiters)
@@ -96,8 +98,8 @@ class Forwarder {
   // Back to the start, for the next leader.
   void Retry(Items::iterator it, MonotonicTime now, bool may_be_applied);
   // Answers the client. A write is answered when it is applied here too, so that whoever wrote
-  // through this node finds it here, at any read level; if that takes too long, shortly before the
-  // deadline.
+  // through this node finds it here, at any read level. At once on a node that applies nothing, and
+  // if it takes too long, shortly before the deadline.
   void Finish(Items::iterator it, Result<kv::WriteResult> result);
 
   const ForwarderOptions options_;

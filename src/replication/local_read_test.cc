@@ -56,6 +56,11 @@ TEST_F(LocalReadTest, AWriteThatCanNotBeAppliedHereIsAnsweredBeforeItsDeadline) 
   const Group::Answer answer = group_.Execute(other_, kv::Set{"k", "v", ""}, context);
   EXPECT_TRUE(answer.ok()) << answer.status().ToString();
   EXPECT_EQ(group_.Get(third_, "k", ReadLevel::kReadIndex), "v");
+  // By now the node knows that it applies nothing, and keeps nobody waiting.
+  const MonotonicTime asked = group_.time.Now();
+  EXPECT_TRUE(group_.Set(other_, "k", "w").ok());
+  EXPECT_LT(group_.time.Now() - asked, seconds(1));
+  EXPECT_EQ(group_.Get(third_, "k", ReadLevel::kReadIndex), "w");
 }
 
 TEST_F(LocalReadTest, AVersionIsNoOlderThanWhatAnyNodeCommitted) {

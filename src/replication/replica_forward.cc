@@ -29,6 +29,10 @@ Forwarder::Hooks Replica::MakeForwarderHooks() {
               });
             });
   };
+  hooks.applies = [this] {
+    MutexLock lock(&intake_mutex_);
+    return journal_health_.ok() && engine_health_.ok();
+  };
   return hooks;
 }
 
