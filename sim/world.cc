@@ -347,10 +347,10 @@ void World::Watchdog() {
     Tell(StoryLine::Kind::kNode, static_cast<int>(n->id().value()), "the process ended");
     Down(n->id(), CrashMode::kRandom, scheduler_.Between(milliseconds(1), milliseconds(300)));
   }
-  if (scheduler_.now().ns / 5'000'000 % 20 == 0) {
-    CompareStates();
-    TakeIn();
-  }
+  if (scheduler_.now() < look_at_) return;
+  look_at_ = scheduler_.now() + std::chrono::milliseconds(100);
+  CompareStates();
+  TakeIn();
 }
 
 // Replicas that have applied the same slot hold the same state. They are looked at every 100 ms.

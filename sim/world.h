@@ -119,6 +119,7 @@ class World final : public Door {
   const Fault* forward_fate_ = nullptr;  // of the next write that is forwarded
   // The last message of each kind from one node to another, for those who tell the story.
   std::map<std::tuple<int, int, std::string>, std::string> last_messages_;
+  MonotonicTime look_at_;          // when states are compared next, and new lives taken in
   MonotonicTime members_changed_;  // when a change of members was last asked for
 };
 
