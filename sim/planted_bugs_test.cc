@@ -132,10 +132,11 @@ INSTANTIATE_TEST_SUITE_P(
                 PlantedBug::kSnapshotRewindsCommit,
                 20,
                 {Kind::kWrongSnapshot}},
-        Planted{"AckBeforeDurable",
-                PlantedBug::kAckBeforeDurable,
-                40,
-                {Kind::kCommitChanges, Kind::kAssertion, Kind::kNotLinearizable}}),
+        Planted{
+            "AckBeforeDurable",
+            PlantedBug::kAckBeforeDurable,
+            40,
+            {Kind::kCommitChanges, Kind::kAssertion, Kind::kNotLinearizable, Kind::kNoProgress}}),
     [](const auto& test) { return std::string(test.param.name); });
 
 // And those of the world around it.
