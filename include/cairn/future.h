@@ -139,18 +139,16 @@ class [[nodiscard]] Future {
   // not valid afterwards. The callback must not throw.
   void OnReady(std::function<void(Result<T>)> callback) {
     const std::shared_ptr<internal::FutureState<T>> state = Take();
-    std::shared_ptr<internal::FutureHelper> helper;
-    bool waits = false;
-    {
-      const std::lock_guard<std::mutex> lock(state->mutex);
-      if (!state->fulfilled) {
-        state->callback = std::move(callback);
-        helper = state->helper;
-        waits = true;
-      }
+    std::unique_lock<std::mutex> lock(state->mutex);
+    if (state->fulfilled) {
+      lock.unlock();  // nobody writes to a fulfilled state again
+      callback(std::move(*state->result));
+      return;
     }
+    state->callback = std::move(callback);
+    const std::shared_ptr<internal::FutureHelper> helper = state->helper;
+    lock.unlock();
     if (helper != nullptr) helper->Expect();
-    if (!waits) callback(std::move(*state->result));
   }
 
   // Asks the operation to end. If it has not ended yet, the result is kCancelled, soon; a write may
