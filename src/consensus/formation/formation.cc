@@ -43,6 +43,7 @@ void Formation::On(const Started& event) {
   if (record_ && Coordinates() && record_->first.IsMember(options_.self)) {
     prepared_.insert(options_.self);
   }
+  IsBoundToOtherNodes();
   SendHellos();
   ProposeIfDue();  // A list of one has nobody to wait for.
 }
@@ -109,6 +110,19 @@ bool Formation::NamesConfiguredNodes(const Membership& membership) const {
                     [](const auto& a, const auto& b) { return a.node == b.node; });
 }
 
+bool Formation::IsBoundToOtherNodes() {
+  if (!record_ || IsFormed() || NamesConfiguredNodes(record_->first)) return false;
+  std::string nodes;
+  for (const Membership::Member& member : record_->first.members) {
+    nodes += (nodes.empty() ? "" : ", ") + ToString(member.node);
+  }
+  Problem(FailedPreconditionError(
+      "this node has agreed to form a cluster of nodes " + nodes +
+      ", which are not those of `replica_endpoints` any more: start it with the former list, or "
+      "empty its data folder if that cluster is not to be"));
+  return true;
+}
+
 void Formation::SendHellos() {
   wake_at_ = now_ + options_.retry_interval;
   Hello hello{{}, attempt(), true};
@@ -153,7 +167,7 @@ std::optional<Membership> Formation::WhoIsThere() const {
 }
 
 void Formation::ProposeIfDue() {
-  if (!Coordinates() || IsFormed() || writing_) return;
+  if (!Coordinates() || IsFormed() || writing_ || IsBoundToOtherNodes()) return;
   std::optional<Membership> first = WhoIsThere();
   if (!first) return;
   // What was proposed stands until somebody in it is gone or has accepted something later.
@@ -182,6 +196,7 @@ void Formation::Receive(const PeerId& from, const Prepare& m) {
                                     "`replica_endpoints` the same on all of them"));
     return;
   }
+  if (IsBoundToOtherNodes()) return;
   // From the coordinator of this proposal, and meant for this life of this node.
   if (m.first.members.front().id() != from || !m.first.IsMember(options_.self)) return;
   Record record{Record::Stage::kPrepared, m.attempt, m.cluster, m.first};

@@ -15,9 +15,12 @@
 // knows F, that node refuses and P can't form. A coordinator that lost its folder may thus replace
 // a proposal whose fate it does not know: it needs everybody, and if anyone was told of F, it
 // learns of F and joins as somebody new. For the same reason a member that is prepared for P may
-// believe somebody in P who says that F was formed earlier; it believes nobody else. Messages may
-// be lost, doubled, delayed and reordered, and everyone may crash at any point; everything
-// unanswered is said again every `retry_interval`.
+// believe somebody in P who says that F was formed earlier; it believes nobody else. All this rests
+// on one list: a node that is prepared for a membership of other nodes than its list now names (the
+// list was changed, and the node restarted) takes part in nothing until it is started with the old
+// list, or emptied, or is told that a cluster exists; its acceptance may still form the former one.
+// Messages may be lost, doubled, delayed and reordered, and everyone may crash at any point;
+// everything unanswered is said again every `retry_interval`.
 //
 // Afterwards the machine goes on listening. It tells forming nodes that the cluster exists; a node
 // whose incarnation is not in the first membership (an emptied folder, or a new node) takes the
@@ -150,6 +153,8 @@ class Formation {
   [[nodiscard]] bool Coordinates() const;
   [[nodiscard]] std::uint64_t attempt() const { return record_ ? record_->attempt : 0; }
   [[nodiscard]] bool NamesConfiguredNodes(const Membership& membership) const;
+  // Prepared for other nodes than those of the list: reported, and true.
+  bool IsBoundToOtherNodes();
   // Whether the coordinator has heard everybody, and then the membership that they make.
   [[nodiscard]] std::optional<Membership> WhoIsThere() const;
   void ProposeIfDue();

@@ -4,7 +4,10 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <variant>
+#include <vector>
 
 #include "src/base/sanitizers.h"
 
@@ -25,15 +28,22 @@ class World {
   };
 
   World(std::uint32_t nodes, std::uint64_t seed) : random_(seed) {
-    for (std::uint32_t n = 0; n < nodes; ++n) {
-      configured_.push_back({NodeId(n), "host:" + std::to_string(n)});
-    }
+    std::vector<std::uint32_t> all;
+    for (std::uint32_t n = 0; n < nodes; ++n) all.push_back(n);
+    Configure(all);
     for (std::uint32_t n = 0; n < nodes; ++n) {
       nodes_.emplace_back().incarnation = IncarnationId(n + 1);
     }
     for (std::uint32_t n = 0; n < nodes; ++n) Start(n);
   }
 
+  // The list of members that nodes are started with from now on.
+  void Configure(const std::vector<std::uint32_t>& nodes) {
+    configured_.clear();
+    for (const std::uint32_t n : nodes) {
+      configured_.push_back({NodeId(n), "host:" + std::to_string(n)});
+    }
+  }
   void Start(std::uint32_t n) {
     Node& node = nodes_[n];
     node.writing.reset();
@@ -97,6 +107,23 @@ class World {
       }
       seen = &*node.formed;
     }
+  }
+
+  // Everything that is on its way arrives, but for what `held` says; disks write at once.
+  void Flow(const std::function<bool(std::uint32_t from, const Message&)>& held) {
+    for (std::size_t i = 0; i < network_.size();) {
+      if (held(network_[i].first, network_[i].second)) {
+        ++i;
+        continue;
+      }
+      Deliver(i, false);
+      for (std::uint32_t n = 0; n < nodes_.size(); ++n) Persist(n);
+      i = 0;
+    }
+  }
+  void Pass(Duration by) {
+    now_ = now_ + by;
+    for (std::uint32_t n = 0; n < nodes_.size(); ++n) Step(n, Tick{});
   }
 
   void Settle() {
@@ -177,6 +204,47 @@ TEST(Formation, AnEmptiedNodeAsksToBeTakenIn) {
   const JoinRequest request = world.nodes()[1].requests.back();
   EXPECT_EQ(request.peer, (PeerId{NodeId(0), world.nodes()[0].incarnation}));
   EXPECT_EQ(request.verdict, JoinVerdict::kReplace);
+}
+
+// Node 1 accepts a cluster of 0, 1 and 2, is restarted with another list before that is known, and
+// its acceptance arrives after all.
+TEST(Formation, ANodeThatAcceptedAClusterMakesNoOtherWithAnotherList) {
+  World world(4, 1);
+  world.Crash(3, false);
+  world.Configure({0, 1, 2});
+  for (std::uint32_t n = 0; n < 3; ++n) {
+    world.Crash(n, false);
+    world.Start(n);
+  }
+  const auto acceptance = [](std::uint32_t from, const Message& message) {
+    const Result<Framed> framed = DecodeMessage(message.body);
+    return from == 1 && framed.ok() && std::holds_alternative<Prepared>(framed->message);
+  };
+  world.Flow(acceptance);
+  ASSERT_FALSE(world.nodes()[1].record.empty());
+  ASSERT_FALSE(world.nodes()[0].formed.has_value());
+
+  world.Crash(1, false);
+  world.Configure({1, 3});
+  world.Start(1);
+  world.Start(3);
+  for (int i = 0; i < 5; ++i) {
+    world.Pass(std::chrono::seconds(1));
+    world.Flow(acceptance);
+  }
+  EXPECT_FALSE(world.nodes()[3].formed.has_value());
+  ASSERT_TRUE(world.nodes()[1].problem.has_value());
+
+  world.Flow([](auto, const auto&) { return false; });
+  EXPECT_TRUE(world.nodes()[0].formed.has_value());
+  EXPECT_FALSE(HasFatalFailure());
+  // It learns that the cluster exists, whatever its list says.
+  for (int i = 0; i < 5; ++i) {
+    world.Pass(std::chrono::seconds(1));
+    world.Flow([](auto, const auto&) { return false; });
+  }
+  ASSERT_TRUE(world.nodes()[1].formed.has_value());
+  EXPECT_EQ(world.nodes()[1].formed->cluster, world.nodes()[0].formed->cluster);
 }
 
 TEST(Formation, RandomHistoriesMakeOneCluster) {
