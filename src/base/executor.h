@@ -27,10 +27,11 @@ class SerialExecutor {
   virtual ~SerialExecutor() = default;
   // Never blocks and never runs the task inside the call.
   virtual void Post(Task task) = 0;
-  // Runs the task inside the call if the executor has nothing to do, else as Post does. Saves a
-  // switch of threads where one task hands over to another. Order and exclusion are those of Post:
-  // what was posted before has run, and nothing else of this executor runs meanwhile. The caller
-  // must hold no lock that the task may take, and must bear the time that it takes.
+  // Runs the task inside the call if the executor has nothing to do, else as Post does; whoever
+  // runs one inside a call may then run a few that others dispatched meanwhile. Saves a switch of
+  // threads where one task hands over to another. Order and exclusion are those of Post: what was
+  // posted before has run, and nothing else of this executor runs meanwhile. The caller must hold
+  // no lock that such tasks may take, and must bear the time that they take.
   virtual void Dispatch(Task task) { Post(std::move(task)); }
   // Runs the task at `when` (of the clock that belongs to this executor) or soon after. A timer
   // can't be cancelled: let the task find out that it is no longer wanted.
@@ -58,6 +59,11 @@ class ThreadExecutor final : public SerialExecutor {
   [[nodiscard]] bool OnThread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
  private:
+  struct Ready {
+    Task task;
+    bool dispatched = false;  // may run on the thread of another call of Dispatch
+  };
+
   void Run();
   // Returns with something in ready_, or false when it is time to end.
   bool Await() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -67,7 +73,7 @@ class ThreadExecutor final : public SerialExecutor {
   const Clock* const clock_;
   Mutex mutex_;
   CondVar wake_;
-  std::deque<Task> ready_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Ready> ready_ ABSL_GUARDED_BY(mutex_);
   // Keyed by (due time, order of posting).
   std::map<std::pair<std::int64_t, std::uint64_t>, Task> timers_ ABSL_GUARDED_BY(mutex_);
   std::uint64_t next_timer_ ABSL_GUARDED_BY(mutex_) = 0;
