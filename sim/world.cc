@@ -79,6 +79,7 @@ SimNodeOptions World::NodeOptions(NodeId id) {
   node.raft.incarnation = replica.incarnation;
   node.raft.election_timeout = kElectionTimeout;
   node.raft.heartbeat_interval = milliseconds(80);
+  node.raft.commit_notice_delay = milliseconds(1);
   node.raft.max_in_flight = static_cast<std::uint32_t>(1 + random.Below(16));
   node.raft.max_append_bytes = 1 << (8 + random.Below(8));
   node.raft.max_cached_bytes = 1 << (10 + random.Below(8));

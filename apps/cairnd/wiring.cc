@@ -10,6 +10,9 @@ namespace {
 
 using config::NodeConfig;
 
+// Far below what a client elsewhere notices, and above the pause between two writes of one client.
+constexpr Duration kCommitNoticeDelay = std::chrono::milliseconds(5);
+
 NodeId NodeIdOf(const NodeConfig& config) {
   return NodeId(static_cast<NodeId::rep>(config.deployment.instance_id));
 }
@@ -130,6 +133,7 @@ consensus::raft::RaftOptions RaftOptionsOf(const NodeConfig& config, Incarnation
   options.incarnation = incarnation;
   options.election_timeout = std::chrono::milliseconds(config.consensus.election_timeout_ms);
   options.heartbeat_interval = std::chrono::milliseconds(config.consensus.heartbeat_interval_ms);
+  options.commit_notice_delay = kCommitNoticeDelay;
   options.leases = config.cluster.leases;
   options.max_clock_drift_ppm = static_cast<std::uint32_t>(config.cluster.max_clock_drift_ppm);
   return options;

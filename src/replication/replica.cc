@@ -210,8 +210,19 @@ void Replica::Barrier(MonotonicTime deadline, StatusCallback done) {
 }
 
 void Replica::WaitForVersion(Version version, MonotonicTime deadline, StatusCallback done) {
-  waiters_.AddVersion(version, deadline, std::move(done));
+  if (!waiters_.AddVersion(version, deadline, std::move(done))) return;
   ArmSweep();
+  // That version is committed, or will be: a leader that is asked for a barrier tells of it at
+  // once, rather than with its next message. Max() is nobody's version.
+  if (version == Version::Max()) return;
+  bool schedule = false;
+  {
+    MutexLock lock(&intake_mutex_);
+    if (!led_elsewhere_) return;
+    news_wanted_ = true;
+    schedule = !std::exchange(intake_scheduled_, true);
+  }
+  if (schedule) DispatchTo(env_.core, [this] { Intake(); });
 }
 
 Duration Replica::Staleness() const {

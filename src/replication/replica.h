@@ -28,6 +28,7 @@
 #define CAIRN_SRC_REPLICATION_REPLICA_H_
 
 #include <absl/container/btree_map.h>
+#include <absl/container/btree_set.h>
 #include <absl/functional/any_invocable.h>
 
 #include <atomic>
@@ -365,6 +366,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   mutable Mutex intake_mutex_;
   std::vector<Pending> intake_ ABSL_GUARDED_BY(intake_mutex_);
   std::vector<Waiters::Id> barrier_intake_ ABSL_GUARDED_BY(intake_mutex_);
+  bool news_wanted_ ABSL_GUARDED_BY(intake_mutex_) = false;  // a barrier nobody waits for
   bool intake_scheduled_ ABSL_GUARDED_BY(intake_mutex_) = false;
   // Another node leads: its health counts, not this one's.
   bool led_elsewhere_ ABSL_GUARDED_BY(intake_mutex_) = false;
@@ -395,9 +397,9 @@ class Replica : public std::enable_shared_from_this<Replica> {
   consensus::PersistToken last_token_;  // handed to the journal
   consensus::PersistToken durable_token_;
   std::deque<consensus::Message> held_messages_;  // wait for their token
-  std::optional<MonotonicTime> core_timer_;
-  std::optional<ArrivedSnapshot> arrived_;  // until it is installed, or dropped
-  bool installing_ = false;                 // nothing is handed to apply meanwhile
+  absl::btree_set<MonotonicTime> core_timers_;    // when a tick will come
+  std::optional<ArrivedSnapshot> arrived_;        // until it is installed, or dropped
+  bool installing_ = false;                       // nothing is handed to apply meanwhile
   consensus::Leadership leadership_;
   std::optional<NodeId> last_leader_;  // that was known
   // The epoch that this process led first. In those before an earlier one may have led.

@@ -245,10 +245,11 @@ void Replica::ProbeFreshness() {
 }
 
 void Replica::ArmCoreTimer(MonotonicTime when) {
-  if (core_timer_ && *core_timer_ <= when) return;  // An earlier tick lets the core ask again.
-  core_timer_ = when;
+  // An earlier tick lets the core ask again.
+  if (!core_timers_.empty() && *core_timers_.begin() <= when) return;
+  core_timers_.insert(when);
   PostAt(env_.core, when, [this, when] {
-    if (core_timer_ == when) core_timer_.reset();
+    core_timers_.erase(when);
     Step(consensus::Tick{});
   });
 }

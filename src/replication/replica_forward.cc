@@ -39,7 +39,7 @@ Forwarder::Hooks Replica::MakeForwarderHooks() {
 void Replica::ForwardQueue() {
   const MonotonicTime now = env_.clock->Now();
   for (Pending& pending : std::exchange(queue_, {})) {
-    if (pending.elsewhere == Elsewhere::kRefuse || env_.transport == nullptr) {
+    if (pending.elsewhere != Elsewhere::kForward || env_.transport == nullptr) {
       waiters_.AnswerWrite(pending.waiter, NotLeaderError("node " + ToString(*leadership_.leader) +
                                                           " leads, not this one"));
       continue;
@@ -95,17 +95,19 @@ void Replica::OnForwardRequest(NodeId from, const std::string& body) {
     MutexLock lock(&status_mutex_);
     ++status_.forwarded;
   }
-  Propose(*std::move(command), env_.clock->Now() + request->time_left,
-          [this, from, epoch = request->epoch, response](Result<kv::WriteResult> result) mutable {
-            if (result.ok()) {
-              response.result = *std::move(result);
-            } else {
-              response.status = std::move(result).status();
-            }
-            PostTo(env_.core, [this, from, epoch, response = std::move(response)]() mutable {
-              AnswerForward(from, epoch, std::move(response));
-            });
-          });
+  Propose(
+      *std::move(command), env_.clock->Now() + request->time_left,
+      [this, from, epoch = request->epoch, response](Result<kv::WriteResult> result) mutable {
+        if (result.ok()) {
+          response.result = *std::move(result);
+        } else {
+          response.status = std::move(result).status();
+        }
+        PostTo(env_.core, [this, from, epoch, response = std::move(response)]() mutable {
+          AnswerForward(from, epoch, std::move(response));
+        });
+      },
+      Elsewhere::kForwarded);
 }
 
 void Replica::AnswerForward(NodeId from, Epoch epoch, ForwardResponse response) {

@@ -102,8 +102,9 @@ struct ReplicaEnvironment {
   std::function<void(const Status&)> fatal;
 };
 
-// What happens to a write where another node leads.
-enum class Elsewhere : std::uint8_t { kRefuse, kForward };
+// What happens to a write where another node leads. kForwarded: it is refused, since another node
+// sent it here, which waits for it; so its commit is announced (consensus::Propose).
+enum class Elsewhere : std::uint8_t { kRefuse, kForward, kForwarded };
 
 struct ReplicaStatus {
   consensus::Leadership leadership;

@@ -22,14 +22,16 @@ constexpr Duration kChangeBound = std::chrono::seconds(10);
 void Replica::Intake() {
   std::vector<Pending> arrived;
   std::vector<Waiters::Id> barriers;
+  bool news_wanted = false;
   {
     MutexLock lock(&intake_mutex_);
+    news_wanted = std::exchange(news_wanted_, false);
     intake_scheduled_ = false;
     arrived.swap(intake_);
     barriers.swap(barrier_intake_);
   }
   for (Pending& pending : arrived) queue_.push_back(std::move(pending));
-  if (!barriers.empty()) StartBarrier(std::move(barriers));
+  if (!barriers.empty() || (news_wanted && leadership_.leader)) StartBarrier(std::move(barriers));
   Dispatch();
 }
 
@@ -75,6 +77,7 @@ void Replica::ArmDispatch(MonotonicTime when) {
 bool Replica::ProposeBatch() {
   kv::CommandBatchBuilder batch;
   std::vector<Pending> taken;
+  bool announce = false;
   while (!queue_.empty() && batch.count() < options_.max_batch_size) {
     Pending& pending = queue_.front();
     const bool fits = batch.bytes() + pending.encoded.size() <= options_.limits.entry_bytes;
@@ -82,6 +85,7 @@ bool Replica::ProposeBatch() {
     // One whose deadline has passed was answered; it must not enter the log.
     if (waiters_.EnterLog(pending.waiter)) {
       batch.Add(pending.encoded);
+      announce |= pending.elsewhere == Elsewhere::kForwarded;
       taken.push_back(std::move(pending));
     }
     queue_.pop_front();
@@ -94,7 +98,7 @@ bool Replica::ProposeBatch() {
   proposals_.emplace(id, std::move(taken));
   const std::size_t waiting = queue_.size();
   Step(consensus::Propose{id, consensus::EntryKind::kCommands,
-                          std::make_shared<const std::string>(batch.Finish())});
+                          std::make_shared<const std::string>(batch.Finish()), announce});
   if (queue_.size() > waiting) return false;
   figures_.batch_commands.Record(count);
   figures_.batch_bytes.Record(bytes);

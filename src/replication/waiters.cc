@@ -166,7 +166,7 @@ void Waiters::BindToSlot(Id id, Slot slot) {
   AnswerBarrier(id, Status::Ok());
 }
 
-void Waiters::AddVersion(Version version, MonotonicTime deadline, StatusCallback&& done) {
+bool Waiters::AddVersion(Version version, MonotonicTime deadline, StatusCallback&& done) {
   Status answer;
   {
     MutexLock lock(&mutex_);
@@ -176,10 +176,11 @@ void Waiters::AddVersion(Version version, MonotonicTime deadline, StatusCallback
       const Id id = next_++;
       reads_.emplace_hint(reads_.end(), id, Read{deadline, std::move(done)});
       by_version_.emplace(version, id);
-      return;
+      return true;
     }
   }
   done(std::move(answer));
+  return false;
 }
 
 void Waiters::Applied(Slot slot, Version version) {

@@ -78,7 +78,8 @@ class Waiters {
   void BindToSlot(Id id, Slot slot);
   // True until the read is answered.
   [[nodiscard]] bool Waits(Id id) const;
-  void AddVersion(Version version, MonotonicTime deadline, StatusCallback&& done);
+  // True if it has to wait, false if `done` has run.
+  bool AddVersion(Version version, MonotonicTime deadline, StatusCallback&& done);
   // Everything up to `slot` and `version` is applied: answers who waited for that.
   void Applied(Slot slot, Version version);
 

@@ -103,6 +103,8 @@ struct Propose {
   ProposalId id;
   EntryKind kind = EntryKind::kCommands;
   std::shared_ptr<const std::string> payload;
+  // Somebody at another node waits for it to be committed: the others hear of that without delay.
+  bool announce = false;
 };
 
 // Wants to know a slot such that reading after applying it is linearizable from now.

@@ -119,6 +119,9 @@ void RaftCore::OpenAll(const std::vector<Waiting>& barriers) {
   for (const Waiting& barrier : barriers) {
     if (barrier.peer) {
       Send(*barrier.peer, BarrierResponse{epoch_, barrier.run, barrier.id, barrier.slot});
+      // Under a lease no round went out, which would have told it of the commits it waits for.
+      const auto it = peers_.find(*barrier.peer);
+      if (it != peers_.end() && it->second.told < barrier.slot) SendAppend(it->first, true);
     } else {
       effects_.open_barriers.push_back({BarrierId(barrier.id), barrier.slot});
     }

@@ -108,6 +108,7 @@ void RaftCore::BecomeLeader() {
   rounds_.clear();
   transfer_.reset();
   lease_void_ = false;
+  notice_.reset();
   // An empty entry of this epoch: when it commits, so does everything before it.
   first_own_slot_ = AppendOwn(EntryKind::kNoOp, std::make_shared<const std::string>());
   UpdatePeers();

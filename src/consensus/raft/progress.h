@@ -12,6 +12,7 @@
 #ifndef CAIRN_SRC_CONSENSUS_RAFT_PROGRESS_H_
 #define CAIRN_SRC_CONSENSUS_RAFT_PROGRESS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 
@@ -32,6 +33,8 @@ struct Progress {
   bool fetching = false;
   // kReplicate: the last slots of appends that are not answered.
   std::deque<Slot> in_flight;
+  // Up to where the peer was told that the log is committed.
+  Slot told;
   // When the peer last answered in this epoch (or when this progress began, and it has not
   // answered), and the newest round that it answered.
   MonotonicTime last_heard{0};
@@ -41,6 +44,7 @@ struct Progress {
   void BecomeProbe(Slot from) {
     state = State::kProbe;
     next = from;
+    told = std::min(told, match);  // What it was sent may be lost.
     probe_sent = false;
     in_flight.clear();
   }

@@ -78,7 +78,10 @@ void RaftCore::On(const Recovered& event) {
   CAIRN_CHECK(applied <= log_.last_slot(), "the state is at slot " + ToString(applied) +
                                                ", beyond the journal's end at " +
                                                ToString(log_.last_slot()));
-  epoch_ = std::max(epoch_, log_.last_epoch());
+  if (log_.last_epoch() > epoch_) {
+    epoch_ = log_.last_epoch();
+    voted_for_.reset();  // That was in the older epoch.
+  }
   durable_slot_ = log_.last_slot();
   // The hint may lag behind what was committed, and never runs ahead of the log.
   committed_ = std::clamp(committed_, applied, log_.last_slot());
@@ -94,7 +97,11 @@ void RaftCore::On(const Recovered& event) {
 void RaftCore::On(const Tick&) {
   if (role_ == Role::kLeader) {
     if (transfer_ && now_ >= transfer_->second) transfer_.reset();
-    if (now_ >= heartbeat_at_) StartRound();
+    if (now_ >= heartbeat_at_) {
+      StartRound();
+    } else if (notice_ && now_ >= notice_->first) {
+      TellCommitted(std::exchange(notice_, std::nullopt)->second);
+    }
     return;
   }
   if (now_ < election_at_) return;
@@ -214,7 +221,9 @@ void RaftCore::Finish() {
     for (const std::size_t i : after_persist_) effects_.messages[i].after = last;
   }
   log_.Evict(durable_slot_, options_.max_cached_bytes);
-  effects_.wake_at = role_ == Role::kLeader ? heartbeat_at_ : election_at_;
+  effects_.wake_at = role_ == Role::kLeader
+                         ? std::min(heartbeat_at_, notice_ ? notice_->first : heartbeat_at_)
+                         : election_at_;
   ReportLeadership();
 }
 

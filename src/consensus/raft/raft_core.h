@@ -48,6 +48,9 @@ struct RaftOptions {
   // An election starts after between one and two of these without a leader.
   Duration election_timeout = std::chrono::milliseconds(5000);
   Duration heartbeat_interval = std::chrono::milliseconds(1000);
+  // How long a commit may wait for an append that takes the news of it along, when no more is
+  // written and nobody is known to wait for it elsewhere (docs/adr/0025). 0: it is told at once.
+  Duration commit_notice_delay = Duration::zero();
   // Appends to one peer that wait for their answers, and the payload bytes of one.
   std::uint32_t max_in_flight = 64;
   std::uint64_t max_append_bytes = 1 << 20;
@@ -132,6 +135,9 @@ class RaftCore final : public Core {
   void SendEntries(const PeerId& peer, Progress& progress, std::vector<Entry> entries);
   void MaybeCommit();
   void CommitTo(Slot slot);
+  // Tells peers that have all of the log what of it is committed: at once, if somebody may wait
+  // there or if they have not heard of `overdue`, else in a while.
+  void TellCommitted(Slot overdue);
   void Acknowledged(const PeerId& from, Progress& progress, Slot slot);
   void Refused(const PeerId& from, Progress& progress, const AppendResponse& m);
   // The follower's side (follower.cc)
@@ -231,6 +237,9 @@ class RaftCore final : public Core {
   std::map<PeerId, Progress> peers_;
   MonotonicTime heartbeat_at_;
   Slot first_own_slot_;  // the no-op of this leadership
+  Slot announce_;        // commits up to here are told at once
+  // When the others are told of commits up to which slot, at the latest.
+  std::optional<std::pair<MonotonicTime, Slot>> notice_;
   std::uint64_t round_ = 0;
   std::deque<std::pair<std::uint64_t, MonotonicTime>> rounds_;  // when each began
   std::optional<std::pair<PeerId, MonotonicTime>> transfer_;    // to whom, and until when

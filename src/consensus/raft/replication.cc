@@ -18,6 +18,7 @@ void RaftCore::On(const Propose& event) {
     return;
   }
   const Slot slot = AppendOwn(event.kind, event.payload);
+  if (event.announce) announce_ = slot;
   effects_.accepted.push_back({event.id, slot, epoch_});
   Broadcast();
 }
@@ -26,6 +27,8 @@ Slot RaftCore::AppendOwn(EntryKind kind, std::shared_ptr<const std::string> payl
   const Entry entry{log_.last_slot().Next(), epoch_, kind, std::move(payload)};
   log_.Append(entry);
   persist_.entries.push_back(entry);
+  // Who leads and who is a member concerns all.
+  if (kind != EntryKind::kCommands) announce_ = entry.slot;
   return entry.slot;
 }
 
@@ -36,6 +39,7 @@ void RaftCore::Broadcast() {
 void RaftCore::StartRound() {
   rounds_.emplace_back(++round_, now_);
   heartbeat_at_ = now_ + options_.heartbeat_interval;
+  notice_.reset();
   for (auto& [peer, progress] : peers_) {
     progress.probe_sent = false;  // Whatever was out may be lost.
     SendAppend(peer, true);
@@ -70,6 +74,7 @@ void RaftCore::SendAppend(const PeerId& peer, bool heartbeat) {
   const Slot at = progress.state == Progress::State::kSnapshot || log_is_gone
                       ? std::max(progress.match, log_.base_slot())
                       : prev;
+  progress.told = std::max(progress.told, std::min(committed_, at));
   Send(peer, AppendRequest{
                  epoch_, at, log_.EpochAt(at).value_or(log_.base_epoch()), committed_, round_, {}});
 }
@@ -87,6 +92,7 @@ void RaftCore::SendEntries(const PeerId& peer, Progress& progress, std::vector<E
   const Slot last = entries.back().slot;
   Send(peer,
        AppendRequest{epoch_, prev, *log_.EpochAt(prev), committed_, round_, std::move(entries)});
+  progress.told = std::max(progress.told, std::min(committed_, last));
   if (progress.state == Progress::State::kReplicate) {
     progress.next = last.Next();
     progress.in_flight.push_back(last);
@@ -154,6 +160,7 @@ void RaftCore::Acknowledged(const PeerId& from, Progress& progress, Slot slot) {
   // A commit may have ended this leadership, or this peer's membership.
   if (role_ != Role::kLeader || peers_.count(from) == 0) return;
   SendAppend(from, false);
+  TellCommitted(Slot());
   MaybeFinishTransfer();
 }
 
@@ -187,12 +194,25 @@ void RaftCore::MaybeCommit() {
   if (slot == Slot::Max() || slot <= committed_) return;
   if (log_.EpochAt(slot) != epoch_ && !Planted(PlantedBug::kCommitOldEpochByCounting)) return;
   CommitTo(slot);
-  // Followers learn of it with the next append; an idle group should not wait for a heartbeat.
-  for (auto& [peer, progress] : peers_) {
-    if (progress.match == log_.last_slot()) SendAppend(peer, true);
-  }
+  TellCommitted(Slot());
   OpenBarriers();
   AfterMembershipCommitted();
+}
+
+// Followers learn of a commit with the next append. Where none follows they should not wait for a
+// heartbeat; but a message of its own, and its answer, for each commit is a good part of what a
+// lone client's write costs (docs/adr/0025).
+void RaftCore::TellCommitted(Slot overdue) {
+  const bool all = options_.commit_notice_delay <= Duration::zero();
+  const Slot at_once = all ? committed_ : std::min(std::max(announce_, overdue), committed_);
+  for (auto& [peer, progress] : peers_) {
+    if (progress.match != log_.last_slot() || progress.told >= committed_) continue;
+    if (progress.told < at_once) {
+      SendAppend(peer, true);
+    } else if (!notice_) {
+      notice_ = {now_ + options_.commit_notice_delay, committed_};
+    }
+  }
 }
 
 void RaftCore::CommitTo(Slot slot) {

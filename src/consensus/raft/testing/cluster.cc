@@ -131,12 +131,12 @@ bool Cluster::FinishInstall(NodeId id) {
   return true;
 }
 
-std::optional<Slot> Cluster::Propose(NodeId id, const std::string& payload) {
+std::optional<Slot> Cluster::Propose(NodeId id, const std::string& payload, bool announce) {
   const ProposalId proposal(++next_id_);
   auto bytes = std::make_shared<const std::string>(payload.empty() ? "p" + std::to_string(next_id_)
                                                                    : payload);
   const Effects effects =
-      Step(id, consensus::Propose{proposal, EntryKind::kCommands, std::move(bytes)});
+      Step(id, consensus::Propose{proposal, EntryKind::kCommands, std::move(bytes), announce});
   if (effects.accepted.empty()) return std::nullopt;
   return effects.accepted.front().slot;
 }

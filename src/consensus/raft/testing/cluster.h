@@ -108,7 +108,7 @@ class Cluster {
   bool FinishInstall(NodeId id);
   void Tick(NodeId id) { Step(id, consensus::Tick{}); }
   // The slot, or nothing if it was rejected.
-  std::optional<Slot> Propose(NodeId id, const std::string& payload = {});
+  std::optional<Slot> Propose(NodeId id, const std::string& payload = {}, bool announce = false);
   // The barrier's number; what becomes of it is in opened() or failed().
   std::uint64_t Barrier(NodeId id);
   Effects Step(NodeId id, What what);

@@ -216,6 +216,7 @@ TEST(RaftCore, RandomHistoriesKeepThePromises) {
 TEST(RaftCore, RandomHistoriesWithLeasesKeepThePromises) {
   HistoryOptions options{Of(3, 3)};
   options.cluster.raft.leases = true;
+  options.cluster.raft.commit_notice_delay = milliseconds(7);
   RunSeeds(1000, 150, options);
 }
 
