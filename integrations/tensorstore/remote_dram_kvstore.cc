@@ -11,10 +11,11 @@
 //
 // Threads: the pool calls back on threads of its own, which must not be kept: results are handed to
 // TensorStore on the executor of `data_copy_concurrency`. The last reference to a driver is dropped
-// there too, never on a thread of its pool.
+// there too, never on a thread of its pool. Drivers of one spec share a pool: shared_pools.h.
 //
 // This file is compiled against TensorStore's Abseil. Cairn's libraries use another one; nothing of
-// it shows in cairn/remote_dram.h, which uses the standard library alone.
+// it shows in cairn/remote_dram.h, which uses the standard library alone, nor in the symbols of
+// libcairn-dram.so (docs/adr/0024-tensorstore-driver.md).
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -33,6 +34,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cairn/remote_dram.h"
+#include "shared_pools.h"
 #include "tensorstore/context.h"
 #include "tensorstore/internal/data_copy_concurrency_resource.h"
 #include "tensorstore/internal/intrusive_ptr.h"
@@ -197,7 +199,7 @@ class RemoteDramDriverSpec
 class RemoteDramDriver
     : public internal_kvstore::RegisteredDriver<RemoteDramDriver, RemoteDramDriverSpec> {
  public:
-  RemoteDramDriver(RemoteDramDriverSpecData data, std::unique_ptr<::cairn::RemoteDram> store)
+  RemoteDramDriver(RemoteDramDriverSpecData data, std::shared_ptr<::cairn::RemoteDram> store)
       : data_(std::move(data)), store_(std::move(store)) {}
 
   Future<ReadResult> Read(Key key, ReadOptions options) override;
@@ -233,6 +235,8 @@ class RemoteDramDriver
       const Executor executor = self->executor();
       executor([self = std::move(self), promise = std::move(promise), convert = std::move(convert),
                 result = std::move(result)]() mutable {
+        // Whoever has all his results and drops the store has closed it.
+        self.reset();
         promise.SetResult(result.ok() ? Result<T>(convert(*std::move(result)))
                                       : Result<T>(ToAbsl(result.status())));
       });
@@ -240,7 +244,7 @@ class RemoteDramDriver
   }
 
   const RemoteDramDriverSpecData data_;
-  const std::unique_ptr<::cairn::RemoteDram> store_;
+  const std::shared_ptr<::cairn::RemoteDram> store_;
 };
 
 Future<ReadResult> RemoteDramDriver::Read(Key key, ReadOptions options) {
@@ -325,6 +329,7 @@ void RemoteDramDriver::ListImpl(ListOptions options, ListReceiver receiver) {
     const Executor executor = self->executor();
     executor([self = std::move(self), held = std::move(held), cancelled,
               result = std::move(result)]() mutable {
+      self.reset();  // as in Deliver
       const auto wanted = [&] { return !cancelled->load(std::memory_order_relaxed); };
       if (result.ok()) {
         for (dram::ListEntry& entry : *result) {
@@ -344,7 +349,7 @@ void RemoteDramDriver::ListImpl(ListOptions options, ListReceiver receiver) {
 }
 
 Future<kvstore::DriverPtr> RemoteDramDriverSpec::DoOpen() const {
-  auto store = ::cairn::RemoteDram::Open(data_.pool);
+  auto store = ::cairn_tensorstore::OpenSharedPool(data_.pool);
   if (!store.ok()) return ToAbsl(store.status());
   return internal::MakeIntrusivePtr<RemoteDramDriver>(data_, *std::move(store));
 }

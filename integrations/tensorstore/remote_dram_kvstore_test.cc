@@ -1,10 +1,14 @@
-// TensorStore's own conformance tests of key-value stores over the driver "remote_dram": on the
-// server itself, as a client, and as one of three nodes; round trips of specs and URLs; and what
-// those tests do not ask: generations that never come back, cancellation, errors.
+// TensorStore's own conformance tests of key-value stores over the driver "remote_dram": on a
+// server itself, as a client of another process's server over each of the ways, and as one of three
+// nodes; and round trips of specs and URLs. remote_dram_more_test.cc has what those tests do not
+// ask.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -13,100 +17,117 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
-#include "cairn/remote_dram.h"
+#include "remote_dram_testing.h"
 #include "tensorstore/context.h"
 #include "tensorstore/internal/global_initializer.h"
-#include "tensorstore/kvstore/generation.h"
+#include "tensorstore/kvstore/driver.h"
 #include "tensorstore/kvstore/kvstore.h"
 #include "tensorstore/kvstore/operations.h"
 #include "tensorstore/kvstore/spec.h"
-#include "tensorstore/kvstore/test_matchers.h"
+#include "tensorstore/kvstore/supported_features.h"
 #include "tensorstore/kvstore/test_util.h"
-#include "tensorstore/util/future.h"
-#include "tensorstore/util/result.h"
 
+namespace cairn_testing {
 namespace {
 
 namespace kvstore = tensorstore::kvstore;
-using ::tensorstore::Context;
 using ::tensorstore::KvStore;
-using ::tensorstore::StorageGeneration;
-using ::tensorstore::internal::KeyValueStoreOpsTestParameters;
+using ::tensorstore::kvstore::SupportedFeatures;
 using ::testing::HasSubstr;
-
-std::unique_ptr<cairn::RemoteDram> Serve(const std::string& spec) {
-  auto server = cairn::RemoteDram::Open(spec);
-  EXPECT_TRUE(server.ok()) << server.status().ToString();
-  return std::move(*server);
-}
-std::unique_ptr<cairn::RemoteDram> Serve() {
-  return Serve(R"({"listen_addr": "127.0.0.1:0", "capacity_bytes": "256MiB"})");
-}
-
-KvStore Open(::nlohmann::json spec) {
-  spec["driver"] = "remote_dram";
-  auto store = kvstore::Open(spec, Context::Default()).result();
-  EXPECT_TRUE(store.ok()) << store.status();
-  return *store;
-}
-
-KvStore Client(const cairn::RemoteDram& server) {
-  return Open({{"remote_addr", server.listen_address()}});
-}
-
+using ::testing::TestWithParam;
 using Use = absl::FunctionRef<void(const KvStore& store)>;
 
-void OnAServer(Use use) { use(Open({{"listen_addr", "127.0.0.1:0"}})); }
-
-void OnAClient(Use use) {
-  const auto server = Serve();
-  use(Client(*server));
-}
-
-// The store under test is node 0. Each pool has ports of its own, so that no driver is used twice.
-void OnAPool(Use use) {
-  static int next_port = 21000;
-  std::vector<std::string> nodes;
-  for (int i = 0; i < 3; ++i) nodes.push_back("127.0.0.1:" + std::to_string(next_port++));
-  const auto spec = [&](int self) {
-    ::nlohmann::json others = ::nlohmann::json::array();
-    for (int i = 0; i < 3; ++i) {
-      if (i != self) others.push_back(nodes[i]);
-    }
-    return ::nlohmann::json{
-        {"listen_addr", nodes[self]}, {"remote_addrs", others}, {"key_routing", "hash"}};
-  };
-  const auto one = Serve(spec(1).dump());
-  const auto two = Serve(spec(2).dump());
-  use(Open(spec(0)));
-}
-
-void Register(const std::string& name, void (*get_store)(Use)) {
-  KeyValueStoreOpsTestParameters parameters;
+void Register(const std::string& name, std::function<void(Use)> get_store, std::size_t value_size) {
+  tensorstore::internal::KeyValueStoreOpsTestParameters parameters;
   parameters.test_name = name;
-  parameters.get_store = get_store;
+  parameters.get_store = std::move(get_store);
+  parameters.value_size = value_size;
   tensorstore::internal::RegisterKeyValueStoreOpsTests(parameters);
 }
 
-TENSORSTORE_GLOBAL_INITIALIZER {
-  Register("RemoteDramServer", OnAServer);
-  Register("RemoteDramClient", OnAClient);
-  Register("RemoteDramPool", OnAPool);
+// A server that nobody else has opened, nor will: drivers of one spec share it.
+nlohmann::json OwnServer() {
+  static std::atomic<int> number = 0;
+  return {{"driver", "remote_dram"},
+          {"listen_addr", "127.0.0.1:0"},
+          {"capacity_bytes", (64 << 20) + ++number}};
 }
 
-TEST(RemoteDramKvStoreTest, ConcurrentWrites) {
-  const auto server = Serve();
+TENSORSTORE_GLOBAL_INITIALIZER {
+  Register(
+      "RemoteDramServer", [](Use use) { use(Open(OwnServer())); }, 0);
+  for (const Way way : kWays) {
+    const auto as_client = [way](Use use) {
+      const Server server(way);
+      use(Open(server.Client()));
+    };
+    Register("RemoteDramClient" + NameOf(way), as_client, 0);
+    // Beyond what goes in one message.
+    Register("RemoteDramLarge" + NameOf(way), as_client, 1 << 20);
+    const auto as_node = [way](Use use) {
+      const Pool pool(way);
+      use(Open(pool.spec()));
+    };
+    Register("RemoteDramPool" + NameOf(way), as_node, 0);
+  }
+}
+
+class RemoteDramWaysTest : public TestWithParam<Way> {};
+
+INSTANTIATE_TEST_SUITE_P(Ways, RemoteDramWaysTest, testing::ValuesIn(kWays),
+                         [](const auto& way) { return NameOf(way.param); });
+
+TEST_P(RemoteDramWaysTest, ConcurrentWrites) {
+  const Server server(GetParam());
+  std::atomic<int> number = 0;
   tensorstore::internal::TestConcurrentWritesOptions options;
-  options.get_store = [&] { return Client(*server); };
+  // Each thread is a client of its own.
+  options.get_store = [&] { return Open(server.Client(++number)); };
   tensorstore::internal::TestConcurrentWrites(options);
 }
 
-TEST(RemoteDramKvStoreTest, SpecAndUrlRoundTrip) {
-  const auto server = Serve();
+TEST_P(RemoteDramWaysTest, ASpecRoundTrips) {
+  const Server server(GetParam());
   tensorstore::internal::KeyValueStoreSpecRoundtripOptions options;
-  options.full_spec = {{"driver", "remote_dram"}, {"remote_addr", server->listen_address()}};
-  options.url = "remote-dram://" + server->listen_address() + "/";
+  options.full_spec = server.Client();
   tensorstore::internal::TestKeyValueStoreSpecRoundtrip(options);
+}
+
+// The others would have to be shown what the way is.
+TEST(RemoteDramKvStoreTest, ASpecAndItsUrlRoundTrip) {
+  const ServerProcess server;
+  tensorstore::internal::KeyValueStoreSpecRoundtripOptions options;
+  options.full_spec = {{"driver", "remote_dram"}, {"remote_addr", server.address()}};
+  options.url = "remote-dram://" + server.address() + "/";
+  tensorstore::internal::TestKeyValueStoreSpecRoundtrip(options);
+}
+
+TEST(RemoteDramKvStoreTest, UrlsRoundTrip) {
+  const std::vector<std::pair<std::string, std::string>> paths = {
+      {"", ""},
+      {"array/", "array/"},
+      {"a b/%/ü?#", "a%20b/%25/%C3%BC%3F%23"},
+      {"@tag", "%40tag"},
+  };
+  for (const auto& [path, encoded] : paths) {
+    nlohmann::json spec = {{"driver", "remote_dram"}, {"remote_addr", "node1:12345"}};
+    if (!path.empty()) spec["path"] = path;
+    tensorstore::internal::TestKeyValueStoreUrlRoundtrip(spec,
+                                                         "remote-dram://node1:12345/" + encoded);
+  }
+}
+
+TEST(RemoteDramKvStoreTest, UrlsThatCannotBeSayWhy) {
+  for (const auto& [url, advice] : std::vector<std::pair<std::string, std::string>>{
+           {"remote-dram:node1:12345", "remote-dram://"},
+           {"remote-dram://", "remote_addr"},
+           {"remote-dram://node1", "port"},
+           {"remote-dram://node1:12345/a?b", "uery"},
+           {"remote-dram://node1:12345/a#b", "ragment"}}) {
+    const auto spec = kvstore::Spec::FromUrl(url);
+    EXPECT_EQ(spec.status().code(), absl::StatusCode::kInvalidArgument) << url;
+    EXPECT_THAT(std::string(spec.status().message()), HasSubstr(advice)) << url;
+  }
 }
 
 TEST(RemoteDramKvStoreTest, ASpecWithoutAUrlRoundTrips) {
@@ -115,48 +136,64 @@ TEST(RemoteDramKvStoreTest, ASpecWithoutAUrlRoundTrips) {
                        {"listen_addr", "127.0.0.1:0"},
                        {"capacity_bytes", "64MiB"},
                        {"eviction", "lru"}};
-  // What it holds goes with it.
-  options.check_data_persists = false;
-  options.check_data_after_serialization = false;
   tensorstore::internal::TestKeyValueStoreSpecRoundtrip(options);
 }
 
+// Members come back as they were written, whatever their order, with what is about the context left
+// out where it is the default.
+TEST(RemoteDramKvStoreTest, SpecsAreNormalized) {
+  tensorstore::internal::TestKeyValueStoreSpecRoundtripNormalize(
+      {{"driver", "remote_dram"},
+       {"remote_addrs", {"b:2", "a:1"}},
+       {"key_routing", "hash"},
+       {"data_copy_concurrency", "data_copy_concurrency"},
+       {"path", "p/"}},
+      {{"driver", "remote_dram"},
+       {"key_routing", "hash"},
+       {"remote_addrs", {"b:2", "a:1"}},
+       {"path", "p/"}});
+  // TensorStore's own form of a store without a path.
+  tensorstore::internal::TestKeyValueStoreSpecRoundtripNormalize(
+      {{"driver", "remote_dram"}, {"remote_addr", "a:1"}, {"path", ""}},
+      {{"driver", "remote_dram"}, {"remote_addr", "a:1"}});
+}
+
 TEST(RemoteDramKvStoreTest, SpecsThatCannotBeSayWhy) {
-  for (const auto& [members, advice] : std::vector<std::pair<::nlohmann::json, std::string>>{
-           {::nlohmann::json::object(), "listen_addr"},
+  for (const auto& [members, advice] : std::vector<std::pair<nlohmann::json, std::string>>{
+           {nlohmann::json::object(), "listen_addr"},
            {{{"remote_addr", "a:1"}, {"replication_factor", 2}}, "set it to 1"},
-           {{{"remote_adr", "a:1"}}, "remote_adr"}}) {
-    ::nlohmann::json spec = members;
+           {{{"remote_addr", 7}}, "remote_addr"},
+           {{{"remote_addr", "a:1"}, {"remote_adr", "a:1"}}, "remote_adr"}}) {
+    nlohmann::json spec = members;
     spec["driver"] = "remote_dram";
-    const auto store = kvstore::Open(spec, Context::Default()).result();
-    EXPECT_EQ(store.status().code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_THAT(std::string(store.status().message()), HasSubstr(advice));
+    const auto store = kvstore::Open(spec, tensorstore::Context::Default()).result();
+    EXPECT_EQ(store.status().code(), absl::StatusCode::kInvalidArgument) << spec;
+    EXPECT_THAT(std::string(store.status().message()), HasSubstr(advice)) << spec;
   }
 }
 
-TEST(RemoteDramKvStoreTest, AGenerationNeverComesBack) {
-  const auto server = Serve();
-  const KvStore store = Client(*server);
-  const auto first = kvstore::Write(store, "k", absl::Cord("v")).result();
-  ASSERT_TRUE(first.ok()) << first.status();
-  ASSERT_TRUE(kvstore::Delete(store, "k").result().ok());
-  ASSERT_TRUE(kvstore::Write(store, "k", absl::Cord("v")).result().ok());
-  kvstore::WriteOptions options;
-  options.generation_conditions.if_equal = first->generation;
-  const auto late = kvstore::Write(store, "k", absl::Cord("w"), options).result();
-  ASSERT_TRUE(late.ok()) << late.status();
-  EXPECT_TRUE(StorageGeneration::IsUnknown(late->generation));
+TEST(RemoteDramKvStoreTest, WhatItSupports) {
+  const KvStore store = Open({{"driver", "remote_dram"}, {"remote_addr", "a:1"}});
+  EXPECT_EQ(store.driver->GetSupportedFeatures({}),
+            SupportedFeatures::kSingleKeyAtomicReadModifyWrite |
+                SupportedFeatures::kAtomicWriteWithoutOverwrite);
+  EXPECT_THAT(store.driver->DescribeKey("a\nb"), HasSubstr(R"("a\nb" in remote_dram)"));
 }
 
-TEST(RemoteDramKvStoreTest, AServerThatIsGoneIsUnavailable) {
-  auto server = Serve();
-  const KvStore store = Client(*server);
-  ASSERT_TRUE(kvstore::Write(store, "k", absl::Cord("v")).result().ok());
-  server.reset();
-  const auto read = kvstore::Read(store, "k").result();
-  EXPECT_EQ(read.status().code(), absl::StatusCode::kUnavailable);
-  // Dropping the future gives the operation up.
-  { auto dropped = kvstore::Read(store, "k"); }
+// That the ways are what they are called.
+TEST(RemoteDramKvStoreTest, AClientSharesMemoryOnlyIfToldTo) {
+  for (const auto& [way, connections] :
+       std::vector<std::pair<Way, std::uint64_t>>{{Way::kTcp, 0}, {Way::kSharedMemory, 1}}) {
+    const Server server(way);
+    const KvStore store = Open(server.Client());
+    ASSERT_TRUE(kvstore::Write(store, "k", absl::Cord("v")).result().ok());
+    // Over TCP, so that asking does not count.
+    const Server* const asked = &server;
+    nlohmann::json spec = asked->Client();
+    spec["shared_memory"] = false;
+    EXPECT_EQ(Figure(spec, "shared_memory_connections"), connections) << NameOf(way);
+  }
 }
 
 }  // namespace
+}  // namespace cairn_testing
