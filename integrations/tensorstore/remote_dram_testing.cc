@@ -81,7 +81,21 @@ nlohmann::json Members(Way way) {
   return {{"shared_memory", true}};
 }
 
+std::uint64_t FigureOf(const cairn::dram::ServerStat& stat, const std::string& name) {
+  for (const auto& [key, value] : stat.figures) {
+    if (key == name) return value;
+  }
+  Fail("no figure " + name + ": " + stat.status.ToString());
+}
+
+std::vector<std::function<void()>>& Starters() {
+  static std::vector<std::function<void()>> starters;
+  return starters;
+}
+
 }  // namespace
+
+void AtStart(std::function<void()> run) { Starters().push_back(std::move(run)); }
 
 std::string NameOf(Way way) {
   switch (way) {
@@ -186,14 +200,17 @@ tensorstore::KvStore Open(const nlohmann::json& spec) {
   return *store;
 }
 
+std::vector<std::uint64_t> Pool::KeysOfOthers() const {
+  std::vector<std::uint64_t> keys;
+  for (const auto& other : others_) keys.push_back(FigureOf(*other->LocalStat(), "keys"));
+  return keys;
+}
+
 std::uint64_t Figure(nlohmann::json spec, const std::string& name) {
   spec.erase("driver");
-  auto stats = Serve(spec)->Stat().Get();
+  const auto stats = Serve(spec)->Stat().Get();
   if (!stats.ok() || stats->empty()) Fail("no figures");
-  for (const auto& [key, value] : stats->front().figures) {
-    if (key == name) return value;
-  }
-  Fail("no figure " + name + ": " + stats->front().status.ToString());
+  return FigureOf(stats->front(), name);
 }
 
 }  // namespace cairn_testing
@@ -201,5 +218,6 @@ std::uint64_t Figure(nlohmann::json spec, const std::string& name) {
 int main(int argc, char** argv) {
   if (argc == 3 && argv[1] == cairn_testing::kServe) return cairn_testing::ServeUntilTold(argv[2]);
   testing::InitGoogleTest(&argc, argv);
+  for (const auto& run : cairn_testing::Starters()) run();
   return RUN_ALL_TESTS();
 }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -79,6 +80,8 @@ class Pool {
 
   // The spec of the driver that is the first node.
   const nlohmann::json& spec() const { return spec_; }
+  // How many keys each of the others holds.
+  std::vector<std::uint64_t> KeysOfOthers() const;
 
  private:
   std::vector<std::unique_ptr<cairn::RemoteDram>> others_;
@@ -90,6 +93,10 @@ tensorstore::KvStore Open(const nlohmann::json& spec);
 
 // A figure of the server that a client of `spec` uses: see cairn::dram::ServerStat.
 std::uint64_t Figure(nlohmann::json spec, const std::string& name);
+
+// Has the program run this when it begins, before any test and unless it is a server: for tests
+// whose registration needs one. For initializers of globals.
+void AtStart(std::function<void()> run);
 
 }  // namespace cairn_testing
 
