@@ -102,8 +102,8 @@ def _ycsb(results, targets):
             f"`cairn bench` with {one['workload']['records']:,} records of {one['workload']['value_bytes']} "
             f"bytes, {one['loop']['in_flight']} operations under way, one client "
             f"([bench.md](bench.md) explains workloads and latencies), once, for {one['loop']['seconds']:g} s. Over gRPC "
-            "the client uses its pipeline. F's read-modify-writes (rmw) are transactions, which run again when they "
-            "meet on one of Zipf's favourite keys.", "",
+            "the client uses its pipeline. F's read-modify-writes (rmw) are a read and then an update, as YCSB has it; "
+            "F-TXN has transactions in their place, which run again when they meet on one of Zipf's favourite keys.", "",
             *table(("workload", "wire", "per second", "p50, us", "p99, us", "p99.9, us"), rows)]
 
 

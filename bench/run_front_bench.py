@@ -18,7 +18,7 @@ import run_bench  # noqa: E402
 # What the C++ client adds is a difference of two means: many short turns of each, in one run.
 CLIENT_TURNS, CLIENT_CALLS = 100, 200
 ONE = ("--channels", 1)
-WORKLOADS = "abcdef"  # of YCSB
+WORKLOADS = (*"abcdef", "f-txn")  # of YCSB, and one of transactions
 
 
 class FrontBench(run_bench.Bench):

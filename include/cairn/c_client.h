@@ -291,6 +291,9 @@ cairn_operation* cairn_tx_range_async(cairn_tx* tx, const cairn_range* range,
                                       cairn_pairs_callback callback, void* argument);
 cairn_operation* cairn_tx_commit_async(cairn_tx* tx, cairn_version_callback callback,
                                        void* argument);
+/* As cairn_tx_on_error; in the place of the version, how many tries have failed. */
+cairn_operation* cairn_tx_on_error_async(cairn_tx* tx, const cairn_status* status,
+                                         cairn_version_callback callback, void* argument);
 
 /* ---- Administration ---- */
 

@@ -220,6 +220,9 @@ class Transaction {
   // the status itself. Worth a try are kConflict, kTransactionTooOld, kStale, kUnavailable,
   // kResourceExhausted and kSessionExpired, before the deadline, unless maybe_applied().
   Status OnError(const Status& status);
+  // The same without waiting: how many tries have failed, once the transaction is ready for
+  // another.
+  Future<std::uint64_t> OnErrorAsync(const Status& status);
 
   // Forgets all reads and writes, and takes a new read version when one is needed. The deadline
   // stays.

@@ -116,7 +116,12 @@ Result<std::uint64_t> Transaction::GetReadVersion() {
 Result<std::uint64_t> Transaction::Commit() { return state_->Commit(); }
 Future<std::uint64_t> Transaction::CommitAsync() { return state_->CommitAsync(); }
 std::uint64_t Transaction::committed_version() const { return state_->committed_version(); }
-Status Transaction::OnError(const Status& status) { return state_->OnError(status); }
+Status Transaction::OnError(const Status& status) {
+  return state_->OnErrorAsync(status).Get().status();
+}
+Future<std::uint64_t> Transaction::OnErrorAsync(const Status& status) {
+  return state_->OnErrorAsync(status);
+}
 void Transaction::Reset() { state_->Reset(); }
 std::size_t Transaction::pending_writes() const { return state_->pending_writes(); }
 

@@ -1,6 +1,7 @@
 #include "src/client/transaction_state.h"
 
 #include <future>
+#include <memory>
 #include <optional>
 
 namespace cairn::client {
@@ -25,6 +26,27 @@ bool WorthAnotherTry(const Status& status) {
       return false;
   }
 }
+
+// What a timer of OnErrorAsync holds: if the client drops the timer, as it does when it is closed,
+// the wait ends with the error that began it.
+class Wait {
+ public:
+  Wait(Promise<std::uint64_t> promise, Status status)
+      : promise_(std::make_unique<Promise<std::uint64_t>>(std::move(promise))),
+        status_(std::move(status)) {}
+  Wait(Wait&&) noexcept = default;
+  Wait& operator=(Wait&&) = delete;
+  Wait(const Wait&) = delete;
+  Wait& operator=(const Wait&) = delete;
+  ~Wait() {
+    if (promise_ != nullptr) promise_->Fulfil(status_);
+  }
+  [[nodiscard]] const Promise<std::uint64_t>& promise() const { return *promise_; }
+
+ private:
+  std::unique_ptr<Promise<std::uint64_t>> promise_;
+  Status status_;
+};
 
 GetResult ToPublic(kv::GetResult result) {
   return {result.found, std::move(result.value), result.version.value()};
@@ -395,20 +417,31 @@ std::uint64_t TransactionState::committed_version() const {
   return committed_version_;
 }
 
-Status TransactionState::OnError(const Status& status) {
-  if (!WorthAnotherTry(status)) return status;
+Future<std::uint64_t> TransactionState::OnErrorAsync(const Status& status) {
+  Promise<std::uint64_t> promise;
+  Future<std::uint64_t> future = promise.GetFuture();
+  if (!WorthAnotherTry(status)) {
+    promise.Fulfil(status);
+    return future;
+  }
   std::uint32_t tries = 0;
   {
     MutexLock lock(&mutex_);
     tries = ++tries_;
   }
   const MonotonicTime when = core_->scheduler().Now() + core_->Backoff(tries);
-  if (when >= deadline_ || core_->closed()) return status;
-  std::promise<void> waited;
-  core_->scheduler().AddTimer(when, [&waited] { waited.set_value(); });
-  waited.get_future().wait();
-  Reset();
-  return Status::Ok();
+  if (when >= deadline_ || core_->closed()) {
+    promise.Fulfil(status);
+    return future;
+  }
+  core_->scheduler().AddTimer(when,
+                              [self = shared_from_this(), tries, wait = Wait(promise, status)] {
+                                self->Reset();
+                                wait.promise().Fulfil(tries);
+                              });
+  // The scheduler of a client that was closed meanwhile may keep the timer, and never run it.
+  if (core_->closed()) promise.Fulfil(status);
+  return future;
 }
 
 void TransactionState::Reset() {

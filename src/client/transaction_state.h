@@ -42,7 +42,7 @@ class TransactionState : public std::enable_shared_from_this<TransactionState> {
   Result<std::uint64_t> Commit();
   Future<std::uint64_t> CommitAsync();
   [[nodiscard]] std::uint64_t committed_version() const;
-  Status OnError(const Status& status);
+  Future<std::uint64_t> OnErrorAsync(const Status& status);
   void Reset();
   [[nodiscard]] std::size_t pending_writes() const;
 

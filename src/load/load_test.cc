@@ -34,7 +34,8 @@ TEST(Mix, IsReadAndWritten) {
 TEST(Mix, TheWorkloadsAreThoseOfYcsb) {
   const std::map<std::string, std::string> expected = {
       {"a", "read=50,update=50"}, {"b", "read=95,update=5"}, {"c", "read=100"},
-      {"d", "read=95,insert=5"},  {"e", "insert=5,scan=95"}, {"f", "read=50,rmw=50"}};
+      {"d", "read=95,insert=5"},  {"e", "insert=5,scan=95"}, {"f", "read=50,rmw=50"},
+      {"f-txn", "read=50,txn=50"}};
   for (const auto& [name, mix] : expected) EXPECT_EQ(ToText(FindWorkload(name)->mix), mix);
   EXPECT_EQ(FindWorkload("d")->distribution, Distribution::kLatest);
   EXPECT_EQ(FindWorkload("scan")->distribution, Distribution::kUniform);

@@ -6,19 +6,21 @@
 namespace cairn::bench {
 namespace {
 
-// Shares in the order of OperationKind: read, update, insert, scan, rmw, delete.
-constexpr std::array<Workload, 11> kWorkloads = {{
-    {"a", {{50, 50, 0, 0, 0, 0}}, Distribution::kZipf},
-    {"b", {{95, 5, 0, 0, 0, 0}}, Distribution::kZipf},
-    {"c", {{100, 0, 0, 0, 0, 0}}, Distribution::kZipf},
-    {"d", {{95, 0, 5, 0, 0, 0}}, Distribution::kLatest},
-    {"e", {{0, 0, 5, 95, 0, 0}}, Distribution::kZipf},
-    {"f", {{50, 0, 0, 0, 50, 0}}, Distribution::kZipf},
-    {"read", {{100, 0, 0, 0, 0, 0}}, Distribution::kUniform},
-    {"update", {{0, 100, 0, 0, 0, 0}}, Distribution::kUniform},
-    {"insert", {{0, 0, 100, 0, 0, 0}}, Distribution::kUniform},
-    {"scan", {{0, 0, 0, 100, 0, 0}}, Distribution::kUniform},
-    {"rmw", {{0, 0, 0, 0, 100, 0}}, Distribution::kUniform},
+// Shares in the order of OperationKind: read, update, insert, scan, rmw, delete, txn.
+constexpr std::array<Workload, 13> kWorkloads = {{
+    {"a", {{50, 50, 0, 0, 0, 0, 0}}, Distribution::kZipf},
+    {"b", {{95, 5, 0, 0, 0, 0, 0}}, Distribution::kZipf},
+    {"c", {{100, 0, 0, 0, 0, 0, 0}}, Distribution::kZipf},
+    {"d", {{95, 0, 5, 0, 0, 0, 0}}, Distribution::kLatest},
+    {"e", {{0, 0, 5, 95, 0, 0, 0}}, Distribution::kZipf},
+    {"f", {{50, 0, 0, 0, 50, 0, 0}}, Distribution::kZipf},
+    {"f-txn", {{50, 0, 0, 0, 0, 0, 50}}, Distribution::kZipf},
+    {"read", {{100, 0, 0, 0, 0, 0, 0}}, Distribution::kUniform},
+    {"update", {{0, 100, 0, 0, 0, 0, 0}}, Distribution::kUniform},
+    {"insert", {{0, 0, 100, 0, 0, 0, 0}}, Distribution::kUniform},
+    {"scan", {{0, 0, 0, 100, 0, 0, 0}}, Distribution::kUniform},
+    {"rmw", {{0, 0, 0, 0, 100, 0, 0}}, Distribution::kUniform},
+    {"txn", {{0, 0, 0, 0, 0, 0, 100}}, Distribution::kUniform},
 }};
 
 Status TakeShare(std::string_view part, Mix* mix) {
@@ -34,8 +36,8 @@ Status TakeShare(std::string_view part, Mix* mix) {
                                 " is a whole number, 0 to 1000000");
   }
   return InvalidArgumentError("'" + std::string(part) +
-                              "': expected read, update, insert, scan, rmw or delete, = and a "
-                              "share, like read=95,update=5");
+                              "': expected read, update, insert, scan, rmw, txn or delete, = and "
+                              "a share, like read=95,update=5");
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ struct Workload {
 //   a  half reads, half updates; Zipf             b  95 % reads, 5 % updates; Zipf
 //   c  reads alone; Zipf                          d  95 % reads of the latest, 5 % inserts
 //   e  95 % short scans, 5 % inserts; Zipf        f  half reads, half read-modify-writes; Zipf
-// and those of one kind: read, update, insert, scan, rmw; uniform.
+//   f-txn  as f, with transactions in place of the read-modify-writes
+// and those of one kind: read, update, insert, scan, rmw, txn; uniform.
 const Workload* FindWorkload(std::string_view name);
 
 }  // namespace cairn::bench

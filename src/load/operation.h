@@ -20,10 +20,11 @@ enum class OperationKind : std::uint8_t {
   kScan,
   kReadModifyWrite,
   kDelete,
+  kTransaction,
 };
-inline constexpr std::size_t kOperationKinds = 6;
+inline constexpr std::size_t kOperationKinds = 7;
 inline constexpr std::array<std::string_view, kOperationKinds> kOperationNames = {
-    "read", "update", "insert", "scan", "rmw", "delete"};
+    "read", "update", "insert", "scan", "rmw", "delete", "txn"};
 
 struct Operation {
   OperationKind kind = OperationKind::kRead;

@@ -79,7 +79,7 @@ class BenchTest(NodeTestCase):
 
     def test_counts_are_those_of_the_node(self):
         for wire, endpoint in (("thrift", self.server.endpoint), ("grpc", self.grpc_endpoint())):
-            for workload in ("a", "update", "insert", "f"):
+            for workload in ("a", "update", "insert", "f", "f-txn"):
                 before = self.version()
                 document = self.bench("--seconds", "0.3", "--workload", workload, "--no-sessions",
                                       "--wire", wire, endpoints=endpoint)
@@ -87,6 +87,8 @@ class BenchTest(NodeTestCase):
                 self.assertEqual(self.version() - before,
                                  document["commits"] + document["fill"]["commits"], (wire, workload))
                 self.assertGreater(document["operations"], 0)
+                # Of these, transactions alone conflict.
+                self.assertEqual(workload == "f-txn", document["conflicts"] > 0, workload)
             # A session is opened through the log as well.
             before = self.version()
             document = self.bench("--seconds", "0.3", "--no-fill", "--wire", wire, endpoints=endpoint)

@@ -156,5 +156,9 @@ cairn_operation* cairn_tx_commit_async(cairn_tx* tx, cairn_version_callback call
                                        void* argument) {
   return Begin(Of(tx).CommitAsync(), callback, argument);
 }
+cairn_operation* cairn_tx_on_error_async(cairn_tx* tx, const cairn_status* status,
+                                         cairn_version_callback callback, void* argument) {
+  return Begin(Of(tx).OnErrorAsync(Need(status).status), callback, argument);
+}
 
 }  // extern "C"

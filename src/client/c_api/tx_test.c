@@ -293,6 +293,25 @@ static void calls_back(const char* endpoint) {
   cairn_tx_free(tx); /* before it ends, maybe */
   await(&call, commit);
   CHECK(call.version > 0 && has(client, "l", "2"));
+
+  tx = cairn_client_begin(client, NULL);
+  const cairn_tx_options none = {0};
+  cairn_tx* other = cairn_client_begin(client, &none);
+  cairn_value* value = NULL;
+  CHECK_OK(cairn_tx_get(tx, "k", 1, NULL, &value));
+  cairn_value_free(value);
+  cairn_tx_set(other, "k", 1, "2", 1, NULL);
+  CHECK_OK(cairn_tx_commit(other, NULL));
+  cairn_tx_free(other);
+  cairn_tx_set(tx, "k", 1, "3", 1, NULL);
+  cairn_status* conflict = cairn_tx_commit(tx, NULL);
+  CHECK(cairn_status_code(conflict) == CAIRN_CONFLICT);
+  await(&call, cairn_tx_on_error_async(tx, conflict, on_version, &call));
+  CHECK(call.version == 1 && cairn_tx_pending_writes(tx) == 0);
+  cairn_status_free(conflict);
+  CHECK_OK(cairn_tx_get(tx, "k", 1, NULL, &value));
+  CHECK(cairn_c_is(value, "2"));
+  cairn_tx_free(tx);
   cairn_client_close(client);
 }
 

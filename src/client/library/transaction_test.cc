@@ -162,6 +162,36 @@ TEST_P(TransactionTest, RunEndsWithTheBodysOwnError) {
   EXPECT_EQ(Show(client->Get("k")), "(none)");
 }
 
+TEST_P(TransactionTest, OnErrorAsyncMakesReadyForAnotherTry) {
+  const auto client = Connect();
+  Transaction tx = client->Begin();
+  for (std::uint64_t tries = 1; tries <= 3; ++tries) {
+    EXPECT_EQ(Show(tx.Get("k")), tries == 1 ? "(none)" : std::to_string(tries - 1));
+    tx.Set("k", "mine");
+    ASSERT_TRUE(client->Set("k", std::to_string(tries)).ok());
+    const Status conflict = tx.Commit().status();
+    ASSERT_EQ(conflict.code(), StatusCode::kConflict);
+    const auto failed = tx.OnErrorAsync(conflict).Get();
+    ASSERT_TRUE(failed.ok()) << failed.status().ToString();
+    EXPECT_EQ(*failed, tries);
+    EXPECT_EQ(tx.pending_writes(), 0U);
+  }
+  EXPECT_EQ(tx.OnErrorAsync(InvalidArgumentError("no")).Get().status().message(), "no");
+}
+
+TEST_P(TransactionTest, AWaitForAnotherTryEndsWithTheClient) {
+  ClientOptions options;
+  options.timeout = std::chrono::hours(3);
+  options.retry.initial_backoff = options.retry.max_backoff = std::chrono::hours(1);
+  const auto client = Connect(options);
+  Transaction tx = client->Begin();
+  Future<std::uint64_t> waits = tx.OnErrorAsync(Status(StatusCode::kConflict, "meanwhile"));
+  EXPECT_FALSE(waits.ready());
+  client->Close();
+  EXPECT_EQ(waits.Get().status().message(), "meanwhile");
+  EXPECT_EQ(tx.OnError(Status(StatusCode::kConflict, "after")).message(), "after");
+}
+
 TEST_P(TransactionTest, TransactionsWriteVersionstamps) {
   const auto client = Connect();
   Transaction tx = client->Begin();
