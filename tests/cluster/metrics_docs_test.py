@@ -103,6 +103,9 @@ class Documentation(ClusterTestCase):
                 if self.families[family_of(name, self.families)][0] != "gauge":
                     self.assertRegex(expression, rf"(rate|increase)\({name}\{{", title)
         self.assertGreater(len(drawn), 50)
+        # What clients hold open is bounded, so an operator wants to see all of it.
+        held = {name for name in self.families if re.fullmatch(r"cairn_[a-z]+_open", name)}
+        self.assertEqual(set(), held - drawn)
 
 
 if __name__ == "__main__":
