@@ -31,6 +31,7 @@ std::vector<server::WireFigures> FiguresOf(const HttpPort::Servers& servers,
                    thrift.protocol_errors,
                    {},
                    {},
+                   {},
                    {}});
   if (servers.grpc != nullptr) {
     const server::GrpcServerFigures grpc = servers.grpc->figures();
@@ -42,7 +43,8 @@ std::vector<server::WireFigures> FiguresOf(const HttpPort::Servers& servers,
                      {},
                      grpc.scans_open,
                      grpc.scan_bytes,
-                     grpc.pipelines_open});
+                     grpc.pipelines_open,
+                     grpc.answer_bytes});
   }
   wires.push_back(server::HttpWire(http.figures()));
   return wires;

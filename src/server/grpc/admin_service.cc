@@ -64,8 +64,12 @@ class AdminService final : public v1::Admin::CallbackService {
   Reactor* ListColumnFamilies(Call* call, const v1::ListColumnFamiliesRequest* /*request*/,
                               v1::ListColumnFamiliesResponse* response) override {
     backend_->CountCall();
-    for (std::string& name : node().ColumnFamilies()) response->add_names(std::move(name));
-    return Answered(call, Status::Ok());
+    std::size_t bytes = 0;
+    for (std::string& name : node().ColumnFamilies()) {
+      bytes += name.size();
+      response->add_names(std::move(name));
+    }
+    return Answered(backend_, call, bytes);
   }
 
   Reactor* GetClusterStatus(Call* call, const v1::GetClusterStatusRequest* /*request*/,
@@ -194,7 +198,8 @@ class AdminService final : public v1::Admin::CallbackService {
     if (Status status = ReadWriteOptions(options, &context); !status.ok()) {
       return Answered(call, status);
     }
-    return RunUnary<kv::WriteResult>(backend_, std::move(context), std::move(operation), response,
+    return RunUnary<kv::WriteResult>(backend_, call, std::move(context), std::move(operation),
+                                     response,
                                      [](const kv::WriteResult& answer, v1::WriteResponse* to) {
                                        to->set_version(answer.version.value());
                                      });

@@ -18,6 +18,7 @@
 #include "src/base/mutex.h"
 #include "src/kv/operation.h"
 #include "src/replication/routing_manager.h"
+#include "src/server/grpc/answers.h"
 #include "src/server/grpc/grpc_server.h"
 #include "src/server/node_service.h"
 
@@ -31,6 +32,10 @@ class Backend {
 
   [[nodiscard]] NodeService& node() const { return *node_; }
   [[nodiscard]] const GrpcServerOptions& options() const { return options_; }
+
+  // Answers that clients have not taken yet.
+  [[nodiscard]] AnswerTable& answers() { return answers_; }
+  [[nodiscard]] const AnswerTable& answers() const { return answers_; }
 
   // One of the threads for what takes longer than a point read: gRPC's own must not be held up.
   [[nodiscard]] SerialExecutor* Worker();
@@ -62,6 +67,7 @@ class Backend {
  private:
   const GrpcServerOptions options_;
   NodeService* const node_;
+  AnswerTable answers_;
   std::vector<std::unique_ptr<ThreadExecutor>> workers_;
   std::atomic<std::uint32_t> next_worker_{0};
   metrics::Counter calls_;

@@ -108,7 +108,8 @@ class GrpcServer::Impl {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] GrpcServerFigures figures() const {
-    return {backend_.calls(), scans_.open(), scans_.bytes.Value(), pipelines_.open()};
+    return {backend_.calls(), scans_.open(), scans_.bytes.Value(), pipelines_.open(),
+            backend_.answers().bytes()};
   }
 
  private:
@@ -117,6 +118,7 @@ class GrpcServer::Impl {
     const MonotonicTime now = backend_.node().clock().Now();
     scans_.EndStalled(now + -backend_.options().scan_stall);
     pipelines_.EndStalled(now + -backend_.options().scan_stall);
+    backend_.answers().EndStalled(now + -backend_.options().scan_stall);
     TellHealth(backend_.node().Ready().ok());
     sweeper_.PostAt(now + kSweep, [this] { Sweep(); });
   }

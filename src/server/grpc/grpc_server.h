@@ -8,7 +8,8 @@
 // Memory. A message is bounded by message_bytes, all of them that are being received together by
 // receive_memory_bytes. A scan holds one batch while its client takes it; scans are bounded by
 // max_scans, and one whose client takes nothing for scan_stall is ended. Pipelines likewise
-// (pipeline.h).
+// (pipeline.h). The answers of other calls that clients have not taken yet are bounded together by
+// answer_bytes, and beyond half of that each by scan_stall (answers.h).
 //
 // Thread safety: all methods from any thread.
 #ifndef CAIRN_SRC_SERVER_GRPC_GRPC_SERVER_H_
@@ -33,13 +34,16 @@ struct GrpcServerOptions {
   // Limits::message_bytes.
   std::size_t message_bytes = 64 << 20;
   std::size_t receive_memory_bytes = 512 << 20;
+  // Keys and values of answers that were not taken yet. gRPC holds each twice, as a message and as
+  // what goes out.
+  std::size_t answer_bytes = 256 << 20;
   std::uint32_t workers = 2;
   // Calls at once on one connection; more wait at the client.
   std::uint32_t streams_per_connection = 1000;
   // Bounds on scans. A batch is of about `scan_batch_bytes` unless the client asks for less.
   std::uint32_t max_scans = 64;
   std::size_t scan_batch_bytes = 512 << 10;
-  // Of pipelines too.
+  // Of pipelines and of answers too.
   Duration scan_stall = std::chrono::seconds(60);
   // Calls of KV.Pipeline at once; each has bounds of its own (pipeline.h).
   std::uint32_t max_pipelines = 1000;
@@ -53,6 +57,7 @@ struct GrpcServerFigures {
   std::uint64_t scans_open = 0;
   std::uint64_t scan_bytes = 0;  // keys and values handed to clients
   std::uint64_t pipelines_open = 0;
+  std::uint64_t answer_bytes = 0;  // held for clients
 };
 
 class GrpcServer {

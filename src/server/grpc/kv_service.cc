@@ -133,7 +133,7 @@ class KvService final : public v1::KV::CallbackService {
     backend_->CountCall();
     response->set_message(Take(request->message()));
     response->set_server_time_us(backend_->node().clock().Wall().us);
-    return Answered(call, Status::Ok());
+    return Answered(backend_, call, response->message().size());
   }
 
  private:
@@ -157,7 +157,7 @@ class KvService final : public v1::KV::CallbackService {
     }
     auto operation = TakeOperation(request);
     if (!operation.ok()) return Answered(call, operation.status());
-    return RunUnary<Answer>(backend_, std::move(context), *std::move(operation), response,
+    return RunUnary<Answer>(backend_, call, std::move(context), *std::move(operation), response,
                             [](Answer answer, Response* to) { FillAnswer(std::move(answer), to); });
   }
 
@@ -170,7 +170,7 @@ class KvService final : public v1::KV::CallbackService {
     if (Status status = ReadReadOptions(options, &context); !status.ok()) {
       return Answered(call, status);
     }
-    return RunUnary<Answer>(backend_, std::move(context), std::move(operation), response,
+    return RunUnary<Answer>(backend_, call, std::move(context), std::move(operation), response,
                             std::move(fill));
   }
 
@@ -183,8 +183,8 @@ class KvService final : public v1::KV::CallbackService {
     if (Status status = ReadWriteOptions(options, &context); !status.ok()) {
       return Answered(call, status);
     }
-    return RunUnary<kv::WriteResult>(backend_, std::move(context), std::move(operation), response,
-                                     std::move(fill));
+    return RunUnary<kv::WriteResult>(backend_, call, std::move(context), std::move(operation),
+                                     response, std::move(fill));
   }
 
   Backend* const backend_;

@@ -59,7 +59,7 @@ class ListCall {
       keys_.push_back(std::move(pair.key));
     }
     if (!page.has_more || (limit_ != 0 && keys_.size() >= limit_)) {
-      Answer(Status::Ok());
+      Answer(call_->Hold(bytes_, backend_->node().clock().Now()));
     } else if (bytes_ >= backend_->node().limits().range_answer_bytes) {
       Answer(ResourceExhaustedError("the keys are over the limit range_answer_bytes = " +
                                     std::to_string(backend_->node().limits().range_answer_bytes) +
@@ -98,7 +98,7 @@ class LegacyService final : public kvstore::KVStore::CallbackService {
   Reactor* Get(Call* call, const kvstore::GetRequest* request,
                kvstore::GetResponse* response) override {
     return RunUnary<kv::GetResult>(
-        backend_, Begin(*call), kv::Get{Take(request->key()), ""}, response,
+        backend_, call, Begin(*call), kv::Get{Take(request->key()), ""}, response,
         [](kv::GetResult answer, kvstore::GetResponse* to) -> Status {
           if (!text::IsUtf8(answer.value)) {
             return FailedPreconditionError(
@@ -123,7 +123,7 @@ class LegacyService final : public kvstore::KVStore::CallbackService {
 
   Reactor* ListKeys(Call* call, const kvstore::ListKeysRequest* request,
                     kvstore::ListKeysResponse* response) override {
-    auto* unary = new UnaryCall(2);
+    auto* unary = new UnaryCall(&backend_->answers(), call, 2);
     (new ListCall(backend_, unary, Begin(*call), *request, response))->NextPage();
     return unary;
   }
@@ -135,7 +135,7 @@ class LegacyService final : public kvstore::KVStore::CallbackService {
                                                      : Take(request->message()));
     response->set_timestamp(request->timestamp());
     response->set_server_timestamp(backend_->node().clock().Wall().us);
-    return Answered(call, Status::Ok());
+    return Answered(backend_, call, response->message().size());
   }
 
  private:

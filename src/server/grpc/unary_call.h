@@ -24,8 +24,11 @@ namespace cairn::server {
 
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
-  // `holders`: 1 for gRPC, and 1 if an operation will answer.
-  explicit UnaryCall(int holders) : holders_(holders) {}
+  // `holders`: 1 for gRPC, and 1 if an operation will answer. Without `answers`, the answer is
+  // small whatever was asked, and Hold is not called.
+  explicit UnaryCall(int holders) : UnaryCall(nullptr, nullptr, holders) {}
+  UnaryCall(AnswerTable* answers, grpc::CallbackServerContext* call, int holders)
+      : answers_(answers), call_(call), holders_(holders) {}
 
   // True if the caller may fill in the response and must Finish; at most once a call.
   bool Claim() { return !claimed_.exchange(true, std::memory_order_acq_rel); }
@@ -33,16 +36,34 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
 
+  // Makes room for an answer of so many bytes, until the client has taken it. After Claim, before
+  // Finish. kResourceExhausted: it must not be sent.
+  Status Hold(std::size_t bytes, MonotonicTime now) {
+    if (bytes < AnswerTable::kSmall) return Status::Ok();
+    Status status = answers_->Add(this, bytes, now);
+    if (status.ok()) held_.store(true);
+    return status;
+  }
+  // Ends a call whose answer is held. Called under the table's lock: the call is alive.
+  void Cut() { call_->TryCancel(); }
+
   void OnCancel() override {
     if (Claim()) Finish({grpc::StatusCode::CANCELLED, "the client went away"});
   }
-  void OnDone() override { Release(); }
+  void OnDone() override {
+    if (held_.load()) answers_->Remove(this);
+    Release();
+  }
 
   // What happens here waits for nothing, so gRPC runs it where the call ends, and wakes no thread
-  // of its executor for it: with small calls that costs as much as the call.
-  bool InternalInlineable() override { return true; }
+  // of its executor for it: with small calls that costs as much as the call. But an answer that is
+  // held may be cut, which may end the call within the table's lock: OnDone runs elsewhere then.
+  bool InternalInlineable() override { return !held_.load(); }
 
  private:
+  AnswerTable* const answers_;
+  grpc::CallbackServerContext* const call_;
+  std::atomic<bool> held_{false};
   std::atomic<bool> claimed_{false};
   std::atomic<int> holders_;
 };
@@ -54,18 +75,44 @@ inline grpc::ServerUnaryReactor* Answered(grpc::CallbackServerContext* call, con
   return reactor;
 }
 
+// The same of one whose answer has `bytes` that the client chose or asked for.
+inline grpc::ServerUnaryReactor* Answered(Backend* backend, grpc::CallbackServerContext* call,
+                                          std::size_t bytes) {
+  auto* unary = new UnaryCall(&backend->answers(), call, 1);
+  if (unary->Claim()) unary->Finish(ToGrpc(unary->Hold(bytes, backend->node().clock().Now())));
+  return unary;
+}
+
+// How many bytes of keys and values an answer carries, which is about what it takes to hold it.
+template <class Answer>
+std::size_t BytesOf(const Answer&) {
+  return 0;  // a few numbers
+}
+inline std::size_t BytesOf(const kv::GetResult& answer) { return answer.value.size(); }
+inline std::size_t BytesOf(const kv::RangeResult& answer) {
+  std::size_t bytes = 0;
+  for (const kv::KeyValue& pair : answer.key_values) bytes += pair.key.size() + pair.value.size();
+  return bytes;
+}
+
 // Runs `operation` and answers with what `fill` makes of its result, an Answer (one of the types of
 // kv::OperationResult). `fill(Answer, Response*)` may return nothing, or a Status.
 template <class Answer, class Response, class Fill>
-grpc::ServerUnaryReactor* RunUnary(Backend* backend, replication::RequestContext context,
-                                   kv::KvOperation operation, Response* response, Fill fill) {
-  auto* call = new UnaryCall(2);
+grpc::ServerUnaryReactor* RunUnary(Backend* backend, grpc::CallbackServerContext* server_call,
+                                   replication::RequestContext context, kv::KvOperation operation,
+                                   Response* response, Fill fill) {
+  auto* call = new UnaryCall(&backend->answers(), server_call, 2);
   backend->Execute(
       std::move(context), std::move(operation),
       [backend, call, response, fill = std::move(fill)](Result<kv::OperationResult> result) {
         if (call->Claim()) {
           Status status;
           if (result.ok()) {
+            status = call->Hold(BytesOf(std::get<Answer>(*result)), backend->node().clock().Now());
+          }
+          if (!status.ok()) {
+            // Nothing of the answer goes out.
+          } else if (result.ok()) {
             Answer& answer = std::get<Answer>(*result);
             if constexpr (std::is_void_v<decltype(fill(std::move(answer), response))>) {
               fill(std::move(answer), response);

@@ -29,6 +29,7 @@ WireFigures HttpWire(const HttpServerFigures& figures) {
           figures.bad_requests,
           {},
           {},
+          {},
           {}};
 }
 
@@ -50,6 +51,8 @@ void AppendWireFamilies(const std::vector<WireFigures>& wires, Exposition* page)
              "Bytes of keys and values that streamed scans handed to clients.", page);
   WireFamily(wires, &WireFigures::pipelines_open, "cairn_pipelines_open", Kind::kGauge,
              "Calls that carry a client's operations, many each, that are open.", page);
+  WireFamily(wires, &WireFigures::answer_bytes, "cairn_answer_bytes", Kind::kGauge,
+             "Bytes of keys and values of answers that wait for clients to take them.", page);
 }
 
 }  // namespace cairn::server

@@ -25,6 +25,7 @@ struct WireFigures {
   std::optional<std::uint64_t> scans_open;
   std::optional<std::uint64_t> scan_bytes;
   std::optional<std::uint64_t> pipelines_open;
+  std::optional<std::uint64_t> answer_bytes;
 };
 
 // Of the HTTP port itself.
