@@ -264,7 +264,7 @@ struct Operation {
   4: optional string column_family
 }
 
-// [begin_key, end_key); an empty end_key is the end of the family.
+// [begin_key, end_key); an empty end_key is the end of the family. begin_key > end_key is refused.
 struct ConflictRange {
   1: required binary begin_key
   2: required binary end_key

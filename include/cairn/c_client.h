@@ -265,7 +265,8 @@ void cairn_tx_set_versionstamped_value(cairn_tx* tx, const void* key, size_t key
 /* How many writes wait for the commit. */
 size_t cairn_tx_pending_writes(const cairn_tx* tx);
 
-/* Adds to the conflict set by hand, as a read would. */
+/* Adds to the conflict set by hand, as a read would. With begin > end, the commit fails with
+ * CAIRN_INVALID_ARGUMENT; an empty end is the end of the family. */
 void cairn_tx_add_conflict_key(cairn_tx* tx, const void* key, size_t key_size,
                                const char* column_family);
 void cairn_tx_add_conflict_range(cairn_tx* tx, const void* begin, size_t begin_size,

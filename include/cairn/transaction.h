@@ -197,7 +197,8 @@ class Transaction {
 
   // Adds to the conflict set by hand, as a read would.
   void AddReadConflictKey(std::string_view key, std::string_view column_family = {});
-  // [begin, end); an empty end is the end of the family.
+  // [begin, end); an empty end is the end of the family. With begin > end, Commit fails with
+  // kInvalidArgument.
   void AddReadConflictRange(std::string_view begin, std::string_view end,
                             std::string_view column_family = {});
 

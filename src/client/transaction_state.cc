@@ -320,6 +320,11 @@ void TransactionState::AddConflictKey(std::string_view key, std::string_view fam
 void TransactionState::AddConflictRange(std::string begin, std::string end,
                                         std::string_view family) {
   MutexLock lock(&mutex_);
+  if (!end.empty() && begin > end) {
+    // The node refuses it, and with it the commit.
+    conflict_ranges_.push_back({std::move(begin), std::move(end), FamilyName(family)});
+    return;
+  }
   AddRangeLocked(std::move(begin), std::move(end), FamilyName(family));
 }
 
@@ -329,7 +334,8 @@ void TransactionState::AddRangeLocked(std::string begin, std::string end,
   if (!conflict_ranges_.empty()) {
     // Page after page of one scan is one range.
     kv::ConflictRange& last = conflict_ranges_.back();
-    if (last.column_family == family && last.end == begin && !begin.empty()) {
+    if (last.column_family == family && last.end == begin && !begin.empty() &&
+        last.begin <= last.end) {
       last.end = std::move(end);
       return;
     }

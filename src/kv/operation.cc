@@ -107,6 +107,11 @@ Status CheckCommit(const AtomicCommit& commit, const Limits& limits) {
     CAIRN_RETURN_IF_ERROR(CheckBound(range.begin, limits));
     CAIRN_RETURN_IF_ERROR(CheckBound(range.end, limits));
     CAIRN_RETURN_IF_ERROR(CheckFamily(range.column_family, limits));
+    if (!range.end.empty() && range.begin > range.end) {
+      return InvalidArgumentError("a conflict range begins at " + Printable(range.begin, 32) +
+                                  ", behind its end " + Printable(range.end, 32) +
+                                  ", so it would guard nothing; are they swapped?");
+    }
     bytes += range.begin.size() + range.end.size();
   }
   if (bytes > limits.transaction_bytes) {

@@ -148,7 +148,7 @@ struct ConflictKey {
   friend bool operator==(const ConflictKey&, const ConflictKey&) = default;
 };
 
-// [begin, end); an empty end is unbounded.
+// [begin, end); an empty end is unbounded. Validate refuses begin > end.
 struct ConflictRange {
   std::string begin;
   std::string end;

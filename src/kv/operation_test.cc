@@ -96,6 +96,13 @@ TEST_F(ValidateTest, TransactionsAreBoundedByBytesAndCounts) {
   commit.read_conflict_keys.assign(3, ConflictKey{"a", {}});
   EXPECT_NE(Validate(commit, limits_).message().find("conflict_keys = 2"), std::string::npos);
   commit = {};
+  commit.read_conflict_ranges = {{"swapped", "pair", ""}};
+  const std::string swapped = Validate(commit, limits_).message();
+  EXPECT_NE(swapped.find("swapped, behind its end pair"), std::string::npos) << swapped;
+  for (const char* end : {"swapped", "to", ""}) {
+    commit.read_conflict_ranges = {{"swapped", end, ""}};
+    EXPECT_TRUE(Validate(commit, limits_).ok()) << end;
+  }
   commit.read_conflict_ranges.assign(2, ConflictRange{"a", "b", ""});
   EXPECT_NE(Validate(commit, limits_).message().find("conflict_ranges = 1"), std::string::npos);
 }

@@ -127,6 +127,23 @@ TEST_P(TransactionTest, ConflictsAreFoundWhereSomethingWasRead) {
   }
 }
 
+TEST_P(TransactionTest, ASwappedConflictRangeIsRefused) {
+  const auto client = Connect();
+  Transaction tx = client->Begin();
+  tx.AddReadConflictRange("a", "m");
+  tx.AddReadConflictRange("m", "c");
+  tx.AddReadConflictRange("c", "d");
+  tx.Set("k", "v");
+  const Status refused = tx.Commit().status();
+  EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(refused.message().find("begins at m, behind its end c"), std::string::npos)
+      << refused.message();
+  tx.Reset();
+  tx.AddReadConflictRange("m", "m");
+  tx.Set("k", "v");
+  EXPECT_TRUE(tx.Commit().ok());
+}
+
 TEST_P(TransactionTest, RunRetriesUntilTheSumIsRight) {
   const auto client = Connect();
   constexpr int kThreads = 4;
