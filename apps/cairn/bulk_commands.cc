@@ -47,14 +47,32 @@ class DumpJob {
   }
 
   void Report() const {
-    if (!context_.options().json) return;
-    Context::Print({{"dumped", writer_.count()},
-                    {"resumed_after", resumed_after_},
-                    {"bytes", file_.bytes()},
-                    {"version", version_.value_or(0)}});
+    const std::vector<std::string> others = OtherFamilies();
+    if (context_.options().json) {
+      Context::Print({{"dumped", writer_.count()},
+                      {"resumed_after", resumed_after_},
+                      {"bytes", file_.bytes()},
+                      {"version", version_.value_or(0)},
+                      {"other_column_families", others}});
+    } else if (!others.empty() && !in_.Has("prefix")) {
+      std::cerr << "cairn: not in this dump: column family";
+      for (const std::string& name : others) {
+        std::cerr << " " << text::ToText(name, text::TextForm::kEscaped);
+      }
+      std::cerr << "; --column-family NAME dumps one, and `cairn backup` takes them all\n";
+    }
   }
 
  private:
+  // Those that were not dumped; none if the node does not say.
+  [[nodiscard]] std::vector<std::string> OtherFamilies() const {
+    const std::string& own = context_.options().column_family;
+    std::vector<std::string> names;
+    if (ListFamilies(&context_, &names)) return {};
+    std::erase(names, own.empty() ? "default" : own);
+    return names;
+  }
+
   MaybeFailure Open() {
     std::string prefix;
     if (in_.Has("prefix")) {
@@ -186,9 +204,11 @@ ExitCode RunLoad(Context& context, const Invocation& in) {
 
 CommandDef DumpDef() {
   return {.name = "dump",
-          .summary = "Writes all keys and values, as of one version",
+          .summary = "Writes all keys and values of a column family, as of one version",
           .description =
-              {"To standard output, or with --out to a file that has its name only once it "
+              {"Of the default column family, unless --column-family names another; what there is "
+               "besides it says on standard error.",
+               "To standard output, or with --out to a file that has its name only once it "
                "is whole; until then it is FILE.part. If the dump is interrupted, --resume "
                "goes on with that, at the same version, as long as the node keeps it. Memory "
                "is bounded, however much there is."},

@@ -12,9 +12,9 @@ const std::vector<Command>& Commands() {
   static const std::vector<Command> commands = [] {
     std::vector<Command> all;
     for (std::vector<Command> some :
-         {PointCommands(), RangeCommands(), TxnCommands(), BulkCommands(), AdminCommands(),
-          ClusterCommands(), MemberCommands(), VerifyCommands(), BackupCommands(), BenchCommands(),
-          DramCommands(), ConfigCommands(), ShellCommands(), MetaCommands()}) {
+         {PointCommands(), RangeCommands(), TxnCommands(), BulkCommands(), FamilyCommands(),
+          AdminCommands(), ClusterCommands(), MemberCommands(), VerifyCommands(), BackupCommands(),
+          BenchCommands(), DramCommands(), ConfigCommands(), ShellCommands(), MetaCommands()}) {
       all.insert(all.end(), std::make_move_iterator(some.begin()),
                  std::make_move_iterator(some.end()));
     }
@@ -65,7 +65,8 @@ ProgramDef MakeProgram() {
            "Options may stand before or behind the command. A word that starts with - and is no "
            "option stands behind --."},
       .common = CommonOptionDefs(),
-      .groups = {{"config", "A node's configuration file (docs/configuration.md)"},
+      .groups = {{"family", "Column families, each with keys of its own"},
+                 {"config", "A node's configuration file (docs/configuration.md)"},
                  {"cluster", "The members of a cluster (docs/operations.md)"},
                  {"dram", "Values in the memory of other processes (docs/remote-dram.md)"}},
       .exit_codes = {{kSuccess, "Done"},

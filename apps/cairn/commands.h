@@ -38,6 +38,7 @@ std::vector<Command> PointCommands();    // get, put, delete
 std::vector<Command> RangeCommands();    // range
 std::vector<Command> TxnCommands();      // txn
 std::vector<Command> BulkCommands();     // dump, load
+std::vector<Command> FamilyCommands();   // family list, create, drop
 std::vector<Command> AdminCommands();    // status
 std::vector<Command> ClusterCommands();  // cluster status
 std::vector<Command> BenchCommands();    // bench

@@ -119,6 +119,9 @@ class Context {
   std::unique_ptr<client::NodeConnection> connection_;
 };
 
+// The names of the node's column families, "default" first.
+MaybeFailure ListFamilies(Context* context, std::vector<std::string>* names);
+
 // Puts bytes into a JSON object: `name` as text if they are UTF-8, and always `name`_base64.
 void PutBytes(nlohmann::ordered_json* object, const std::string& name, std::string_view bytes);
 

@@ -84,13 +84,27 @@ class PointTest(CommandTestCase):
     def test_column_families(self):
         result = self.run_cairn("put", "k", "v", "--column-family", "nope", expect=REFUSED)
         self.assertIn(b"nope", result.stderr)
-        with self.server.client() as client:
-            from kvstore import ttypes  # pylint: disable=import-outside-toplevel
-            client.createColumnFamily(ttypes.CreateColumnFamilyRequest(name="other"))
+        self.assertEqual("default\n", self.text("family", "list"))
+        self.run_cairn("family", "create", "other")
+        self.run_cairn("family", "create", "other")
+        self.assertEqual("default\nother\n", self.text("family", "list"))
         self.run_cairn("put", "k", "there", "--column-family", "other")
         self.run_cairn("get", "k", expect=NOT_FOUND)
         self.assertEqual("there\n", self.text("--column-family", "other", "get", "k"))
         self.assertEqual("k\tthere\n", self.text("range", "--column-family", "other"))
+        # A dump is of one family, and says so.
+        dump = self.run_cairn("dump")
+        self.assertNotIn(b"there", dump.stdout)
+        self.assertIn(b"not in this dump: column family other;", dump.stderr)
+        dump = self.run_cairn("dump", "--column-family", "other")
+        self.assertIn(b"there", dump.stdout)
+        self.assertIn(b"not in this dump: column family default;", dump.stderr)
+        self.assertEqual(["default", "other"], self.json("family", "list")["column_families"])
+        self.assertGreater(self.json("family", "drop", "other")["version"], 0)
+        self.assertEqual("default\n", self.text("family", "list"))
+        self.assertEqual(b"", self.run_cairn("dump").stderr)
+        self.run_cairn("get", "k", "--column-family", "other", expect=REFUSED)
+        self.run_cairn("family", "create", "x" * 256, expect=REFUSED)
 
     def test_read_levels(self):
         self.run_cairn("put", "k", "v")
