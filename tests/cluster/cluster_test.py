@@ -123,7 +123,7 @@ class ClusterTest(ClusterTestCase):
                 done = cairn("--timeout-ms", "1000", "cluster", "members", endpoints=endpoint)
                 self.assertEqual(0, done.returncode, done.stderr)
                 return done.stdout.decode().splitlines()[1:]
-            wait_until(lambda: sum(f"silent: node {left} heard of it" in row for row in rows()) == 2,
+            wait_until(lambda: sum(f"silent: node {left} " in row for row in rows()) == 2,
                        "the silent nodes are not named")
             seen = {row.split()[0]: row for row in rows()[:3]}
             self.assertIn("silent", seen[str(leader)])
