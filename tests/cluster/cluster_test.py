@@ -155,15 +155,15 @@ class ClusterTest(ClusterTestCase):
             self.check_history(cluster, writers)
 
     def test_rolling_restart_under_load(self):
-        with self.cluster() as cluster, Writers(cluster) as writers:
+        with self.cluster() as cluster, History(cluster) as history:
             for node in cluster.nodes:
-                writers.wait_for_more()
+                history.wait_for_more()
                 self.assertEqual(0, node.stop())
                 node.start(port=None)
                 cluster.wait_together()
-            writers.wait_for_more()
-            writers.stop()
-            self.check_history(cluster, writers)
+            history.wait_for_more()
+            history.stop()
+            history.judge(self)
 
     def test_kill_9_of_everybody_at_once(self):
         cluster = self.cluster()
@@ -180,18 +180,18 @@ class ClusterTest(ClusterTestCase):
             self.check_history(cluster, writers)
 
     def test_a_stopped_leader_wakes_up_as_a_follower(self):
-        with self.cluster() as cluster, Writers(cluster) as writers:
-            writers.wait_for_more()
+        with self.cluster() as cluster, History(cluster) as history:
+            history.wait_for_more()
             leader = cluster.leader()
             process = cluster.nodes[leader].process
             process.send_signal(signal.SIGSTOP)
             others = [number for number in range(3) if number != leader]
             wait_until(lambda: cluster.leader_of(others[0]) in others, "no new leader")
             process.send_signal(signal.SIGCONT)
-            writers.wait_for_more()
-            writers.stop()
+            history.wait_for_more()
+            history.stop()
             self.assertNotEqual(leader, cluster.leader())
-            self.check_history(cluster, writers)
+            history.judge(self)
 
     def test_a_wiped_follower_is_taken_in_again(self):
         with self.cluster() as cluster, History(cluster) as history:

@@ -6,7 +6,7 @@ import unittest
 import urllib.request
 
 from cairn_process import cairn, wait_until
-from cluster import ClusterTestCase, Writers
+from cluster import ClusterTestCase
 from history import History
 
 
@@ -79,8 +79,8 @@ class MembersTest(ClusterTestCase):
             self.assertEqual([2, 3, 4], [node["node_id"] for node in status["nodes"]])
 
     def test_a_dead_node_is_replaced_by_a_new_one(self):
-        with self.cluster() as cluster, Writers(cluster) as writers:
-            writers.wait_for_more()
+        with self.cluster() as cluster, History(cluster) as history:
+            history.wait_for_more()
             dead = cluster.follower()
             cluster.nodes[dead].kill()
             number = cluster.new_node()
@@ -101,9 +101,9 @@ class MembersTest(ClusterTestCase):
             wait_until(replaced, "the new node does not take the place of the dead one", 60)
             # It votes: with one of the others gone the two that are left are a majority.
             cluster.nodes[next(n for n in range(3) if n != dead)].kill()
-            writers.wait_for_more()
-            writers.stop()
-            self.check_history(cluster, writers)
+            history.wait_for_more()
+            history.stop()
+            history.judge(self)
 
     def test_changes_that_would_stop_the_cluster_are_refused(self):
         with self.cluster() as cluster:

@@ -5,7 +5,8 @@ import unittest
 
 from cairn_process import cairn, ttypes, wait_until
 from certificates import Authority
-from cluster import ClusterTestCase, Writers
+from cluster import ClusterTestCase
+from history import History
 
 
 @unittest.skipIf(shutil.which("openssl") is None, "openssl is needed, to make certificates")
@@ -61,17 +62,17 @@ class PeerTlsTest(ClusterTestCase):
                    "it does not come back")
 
     def test_a_cluster_with_certificates_of_one_authority_works(self):
-        with self.cluster(config=self.section) as cluster, Writers(cluster) as writers:
-            writers.wait_for_more()
+        with self.cluster(config=self.section) as cluster, History(cluster) as history:
+            history.wait_for_more()
             cluster.nodes[cluster.leader()].kill()
-            writers.wait_for_more()
-            writers.stop()
+            history.wait_for_more()
+            history.stop()
             for number in cluster.running():
                 self.assertRegex(cluster.nodes[number].read_output(), "peers on .*, TLS\n")
             for node in cluster.nodes:
                 if not node.running:
                     node.start(port=None)
-            self.check_history(cluster, writers)
+            history.judge(self)
 
     def test_a_certificate_of_another_authority_is_refused(self):
         forger = Authority(self.scratch / "forger", "theirs")

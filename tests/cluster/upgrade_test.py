@@ -3,7 +3,8 @@ to be of other versions, by --pretend-features."""
 import unittest
 
 from cairn_process import cairn, wait_until
-from cluster import ClusterTestCase, Writers
+from cluster import ClusterTestCase
+from history import History
 
 
 class UpgradeTest(ClusterTestCase):
@@ -16,8 +17,8 @@ class UpgradeTest(ClusterTestCase):
     def test_rolling_upgrade_under_load(self):
         cluster = self.cluster()
         cluster.start()
-        with Writers(cluster) as writers:
-            writers.wait_for_more()
+        with History(cluster) as history:
+            history.wait_for_more()
             wait_until(lambda: cairn("cluster", "upgrade",
                                      endpoints=cluster.endpoints).returncode == 0,
                        "the nodes do not say what they know")
@@ -26,7 +27,7 @@ class UpgradeTest(ClusterTestCase):
                 self.pretend(cluster, number, 5)
                 cluster.nodes[number].start(port=None)
                 cluster.wait_together()
-                writers.wait_for_more()
+                history.wait_for_more()
                 if turn == 2:
                     break
                 # Led by a new node, which sees the older ones; nothing is switched on.
@@ -41,9 +42,9 @@ class UpgradeTest(ClusterTestCase):
             self.assertEqual(0, cluster.run("upgrade", "--check")["active"])
             self.assertEqual(5, cluster.run("upgrade")["active"])
             self.assertEqual(5, cluster.run("upgrade", "--check")["active"])
-            writers.wait_for_more()
-            writers.stop()
-            self.check_history(cluster, writers)
+            history.wait_for_more()
+            history.stop()
+            history.judge(self)
         # A node of the older version refuses, and says why; the others go on.
         number = cluster.follower()
         cluster.nodes[number].stop()
