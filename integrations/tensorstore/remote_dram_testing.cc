@@ -47,26 +47,30 @@ int ServeUntilTold(const char* spec) {
   return 0;
 }
 
-// A pool's nodes must know each other's ports before they listen. Each is held until all are there,
-// or two could be one.
-std::vector<std::string> FreeAddresses(int count) {
-  std::vector<int> held;
-  std::vector<std::string> addresses;
-  for (int i = 0; i < count; ++i) {
-    held.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(held.back(), generic, size) != 0 ||
-        ::getsockname(held.back(), generic, &size) != 0) {
-      Fail("no free port");
-    }
-    addresses.push_back("127.0.0.1:" + std::to_string(ntohs(address.sin_port)));
+// Whether one could listen there now.
+bool IsFree(std::uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  const bool free = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  ::close(fd);
+  return free;
+}
+
+// A pool's nodes must know each other's ports before they listen. These are none that connections
+// take for their own ends, none that was given before, and other processes begin elsewhere.
+std::string FreeAddress() {
+  constexpr int kFirst = 10'000;
+  constexpr int kPorts = 20'000;
+  static int next = static_cast<int>(::getpid()) * 997 % kPorts;
+  for (int tried = 0; tried < kPorts; ++tried) {
+    const int port = kFirst + next;
+    next = (next + 1) % kPorts;
+    if (IsFree(static_cast<std::uint16_t>(port))) return "127.0.0.1:" + std::to_string(port);
   }
-  for (const int fd : held) ::close(fd);
-  return addresses;
+  Fail("no free port");
 }
 
 nlohmann::json Members(Way way) {
@@ -176,7 +180,7 @@ nlohmann::json ClientSpec(Way way, const std::string& address, int number) {
 }
 
 Pool::Pool(Way way) {
-  const std::vector<std::string> nodes = FreeAddresses(3);
+  const std::vector<std::string> nodes = {FreeAddress(), FreeAddress(), FreeAddress()};
   for (int self = 0; self < 3; ++self) {
     nlohmann::json spec = Members(way);
     spec["listen_addr"] = nodes[self];
