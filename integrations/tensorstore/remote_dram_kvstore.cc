@@ -156,7 +156,7 @@ struct RemoteDramDriverSpecData {
   constexpr static auto default_json_binder = jb::Sequence(
       jb::Member(DataCopyConcurrencyResource::id,
                  jb::Projection<&RemoteDramDriverSpecData::data_copy_concurrency>()),
-      [](auto is_loading, const auto& options, auto* data,
+      [](auto is_loading, const auto& /*options*/, auto* data,
          ::nlohmann::json::object_t* members) -> absl::Status {
         if constexpr (is_loading) {
           ::nlohmann::json pool = ::nlohmann::json::object();

@@ -149,7 +149,9 @@ TEST_P(RemoteDramMoreTest, SeveralClientsCountTogether) {
         const auto read = kvstore::Read(store, "count").result();
         ASSERT_TRUE(read.ok()) << read.status();
         int count = 0;
-        if (read->has_value()) ASSERT_TRUE(absl::SimpleAtoi(std::string(read->value), &count));
+        if (read->has_value()) {
+          ASSERT_TRUE(absl::SimpleAtoi(std::string(read->value), &count));
+        }
         const auto written = Put(store, "count", absl::Cord(absl::StrCat(count + 1)),
                                  IfEqual(read->stamp.generation));
         if (!StorageGeneration::IsUnknown(written)) ++done;
