@@ -198,6 +198,10 @@ cairn_operation* cairn_client_range_async(cairn_client* client, const cairn_rang
 cairn_operation* cairn_client_read_version_async(cairn_client* client,
                                                  const cairn_kv_read_options* options,
                                                  cairn_version_callback callback, void* argument);
+cairn_operation* cairn_client_committed_version_async(cairn_client* client,
+                                                      const cairn_kv_read_options* options,
+                                                      cairn_version_callback callback,
+                                                      void* argument);
 cairn_operation* cairn_client_set_async(cairn_client* client, const void* key, size_t key_size,
                                         const void* value, size_t value_size,
                                         const cairn_kv_write_options* options,
@@ -205,6 +209,16 @@ cairn_operation* cairn_client_set_async(cairn_client* client, const void* key, s
 cairn_operation* cairn_client_delete_async(cairn_client* client, const void* key, size_t key_size,
                                            const cairn_kv_write_options* options,
                                            cairn_version_callback callback, void* argument);
+
+/* `made`, as much as the template, is filled in before the callback runs; it may be NULL. */
+cairn_operation* cairn_client_set_versionstamped_key_async(
+    cairn_client* client, const void* key_template, size_t key_size, const void* value,
+    size_t value_size, const cairn_kv_write_options* options, void* made,
+    cairn_version_callback callback, void* argument);
+cairn_operation* cairn_client_set_versionstamped_value_async(
+    cairn_client* client, const void* key, size_t key_size, const void* value_template,
+    size_t value_size, const cairn_kv_write_options* options, void* made,
+    cairn_version_callback callback, void* argument);
 
 /* ---- Transactions (cairn/transaction.h) ---- */
 
@@ -242,10 +256,13 @@ cairn_status* cairn_tx_get(cairn_tx* tx, const void* key, size_t key_size,
                            const cairn_tx_read_options* options, cairn_value** value);
 cairn_status* cairn_tx_range(cairn_tx* tx, const cairn_range* range,
                              const cairn_tx_read_options* options, cairn_pairs** pairs);
-/* The key that a selector stands for; not found: it ran off either end. It always joins the
- * conflict set. */
+/* The key that a selector stands for; not found: it ran off either end. It joins the conflict
+ * set. */
 cairn_status* cairn_tx_get_key(cairn_tx* tx, const cairn_selector* selector,
                                const char* column_family, cairn_value** key);
+/* The same, and it does not. */
+cairn_status* cairn_tx_snapshot_get_key(cairn_tx* tx, const cairn_selector* selector,
+                                        const char* column_family, cairn_value** key);
 cairn_status* cairn_tx_read_version(cairn_tx* tx, uint64_t* version);
 
 /* Writes, which are kept until the commit. */
@@ -290,6 +307,9 @@ cairn_operation* cairn_tx_get_async(cairn_tx* tx, const void* key, size_t key_si
 cairn_operation* cairn_tx_range_async(cairn_tx* tx, const cairn_range* range,
                                       const cairn_tx_read_options* options,
                                       cairn_pairs_callback callback, void* argument);
+cairn_operation* cairn_tx_get_key_async(cairn_tx* tx, const cairn_selector* selector,
+                                        const cairn_tx_read_options* options,
+                                        cairn_value_callback callback, void* argument);
 cairn_operation* cairn_tx_commit_async(cairn_tx* tx, cairn_version_callback callback,
                                        void* argument);
 /* As cairn_tx_on_error; in the place of the version, how many tries have failed. */

@@ -10,9 +10,9 @@
 // applies it once however often it arrives. A write that fails with Status::maybe_applied() may
 // have been applied all the same: no answer came in time.
 //
-// Each call has an asynchronous form, which returns at once with a Future (future.h). The
-// synchronous form is not only a wait for it: over Thrift it does its own reading from the socket,
-// without a hand-over between threads.
+// Each call of one operation on data has an asynchronous form, which returns at once with a Future
+// (future.h); Scan, Run and administration have none. The synchronous form is not only a wait for
+// it: over Thrift it does its own reading from the socket, without a hand-over between threads.
 //
 // This header uses the standard library alone and compiles as C++17.
 #ifndef CAIRN_CLIENT_H_
@@ -176,6 +176,12 @@ class Client {
   Result<VersionstampResult> SetVersionstampedValue(std::string_view key,
                                                     std::string_view value_template,
                                                     const WriteOptions& options = {});
+  Future<VersionstampResult> SetVersionstampedKeyAsync(std::string_view key_template,
+                                                       std::string_view value,
+                                                       const WriteOptions& options = {});
+  Future<VersionstampResult> SetVersionstampedValueAsync(std::string_view key,
+                                                         std::string_view value_template,
+                                                         const WriteOptions& options = {});
 
   // A transaction to commit by hand.
   [[nodiscard]] Transaction Begin(const TransactionOptions& options = {});
@@ -191,6 +197,7 @@ class Client {
   Future<std::uint64_t> GetReadVersionAsync(const ReadOptions& options = {});
   // The version of the newest commit that the node that answers has applied.
   Result<std::uint64_t> GetCommittedVersion(const ReadOptions& options = {});
+  Future<std::uint64_t> GetCommittedVersionAsync(const ReadOptions& options = {});
 
   // Column families. Creating one that exists and dropping one that does not are fine; dropping
   // takes all its data along; "default" can't be dropped. The version of the commit.

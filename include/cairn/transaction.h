@@ -177,6 +177,13 @@ class Transaction {
   // either end.
   Result<std::optional<std::string>> GetKey(const KeySelector& selector,
                                             std::string_view column_family = {});
+  Future<std::optional<std::string>> GetKeyAsync(const KeySelector& selector,
+                                                 std::string_view column_family = {});
+  // The same without a conflict.
+  Result<std::optional<std::string>> SnapshotGetKey(const KeySelector& selector,
+                                                    std::string_view column_family = {});
+  Future<std::optional<std::string>> SnapshotGetKeyAsync(const KeySelector& selector,
+                                                         std::string_view column_family = {});
 
   // Sets `key` to `value`.
   void Set(std::string_view key, std::string_view value, std::string_view column_family = {});

@@ -101,11 +101,11 @@ std::uint64_t TakeVersion(ClientCore& core, Answer answer) {
 // Runs a request in the background; `take` turns its answer into the future's value.
 template <class T>
 Future<T> Async(const std::shared_ptr<ClientCore>& core, Request request, const RunOptions& options,
-                T (*take)(ClientCore&, Answer)) {
+                std::function<T(ClientCore&, Answer)> take) {
   Promise<T> promise;
   Future<T> future = promise.GetFuture();
-  promise.SetCancel(
-      core->ExecuteAsync(std::move(request), options, [core, promise, take](Result<Answer> answer) {
+  promise.SetCancel(core->ExecuteAsync(
+      std::move(request), options, [core, promise, take = std::move(take)](Result<Answer> answer) {
         if (!answer.ok()) {
           promise.Fulfil(answer.status());
         } else {
@@ -122,6 +122,13 @@ std::string Stamped(std::string_view text, std::uint64_t version) {
   const std::string_view tail = text.substr(text.size() - kStampBytes);
   if (tail.find_first_not_of('\0') != std::string_view::npos) return std::string(text);
   return std::string(text.substr(0, text.size() - kStampBytes)) + MakeVersionstamp(version, 0);
+}
+
+std::function<VersionstampResult(ClientCore&, Answer)> TakeStamped(std::string_view text) {
+  return [text = std::string(text)](ClientCore& core, Answer answer) {
+    const std::uint64_t version = TakeVersion(core, std::move(answer));
+    return VersionstampResult{version, Stamped(text, version)};
+  };
 }
 
 }  // namespace
@@ -185,6 +192,16 @@ Result<std::uint64_t> Client::GetCommittedVersion(const ReadOptions& options) {
   return std::get<kv::VersionResult>(answer).version.value();
 }
 
+Future<std::uint64_t> Client::GetCommittedVersionAsync(const ReadOptions& options) {
+  RunOptions run = ForRead(*core_, options);
+  run.min_version = Version(options.min_version);
+  // As the synchronous form: what one node has is no version that this client has seen committed.
+  return Async<std::uint64_t>(core_, kv::KvOperation(kv::GetCommittedVersion{}), run,
+                              [](ClientCore&, Answer answer) {
+                                return std::get<kv::VersionResult>(answer).version.value();
+                              });
+}
+
 // ---- Writes
 
 Result<std::uint64_t> Client::Set(std::string_view key, std::string_view value,
@@ -239,6 +256,26 @@ Result<VersionstampResult> Client::SetVersionstampedValue(std::string_view key,
                      ForWrite(*core_, options)));
   const std::uint64_t version = TakeVersion(*core_, std::move(answer));
   return VersionstampResult{version, Stamped(value_template, version)};
+}
+
+Future<VersionstampResult> Client::SetVersionstampedKeyAsync(std::string_view key_template,
+                                                             std::string_view value,
+                                                             const WriteOptions& options) {
+  return Async<VersionstampResult>(
+      core_,
+      kv::KvOperation(kv::SetVersionstampedKey{std::string(key_template), std::string(value),
+                                               options.column_family}),
+      ForWrite(*core_, options), TakeStamped(key_template));
+}
+
+Future<VersionstampResult> Client::SetVersionstampedValueAsync(std::string_view key,
+                                                               std::string_view value_template,
+                                                               const WriteOptions& options) {
+  return Async<VersionstampResult>(
+      core_,
+      kv::KvOperation(kv::SetVersionstampedValue{std::string(key), std::string(value_template),
+                                                 options.column_family}),
+      ForWrite(*core_, options), TakeStamped(value_template));
 }
 
 // ---- Transactions

@@ -61,7 +61,19 @@ Future<RangeResult> Transaction::SnapshotGetRangeAsync(const RangeRequest& range
 
 Result<std::optional<std::string>> Transaction::GetKey(const KeySelector& selector,
                                                        std::string_view column_family) {
-  return state_->GetKey(selector, column_family);
+  return state_->GetKey(selector, column_family, /*snapshot=*/false);
+}
+Future<std::optional<std::string>> Transaction::GetKeyAsync(const KeySelector& selector,
+                                                            std::string_view column_family) {
+  return state_->GetKeyAsync(selector, column_family, /*snapshot=*/false);
+}
+Result<std::optional<std::string>> Transaction::SnapshotGetKey(const KeySelector& selector,
+                                                               std::string_view column_family) {
+  return state_->GetKey(selector, column_family, /*snapshot=*/true);
+}
+Future<std::optional<std::string>> Transaction::SnapshotGetKeyAsync(
+    const KeySelector& selector, std::string_view column_family) {
+  return state_->GetKeyAsync(selector, column_family, /*snapshot=*/true);
 }
 
 void Transaction::Set(std::string_view key, std::string_view value,

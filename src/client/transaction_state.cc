@@ -1,7 +1,6 @@
 #include "src/client/transaction_state.h"
 
 #include <future>
-#include <memory>
 #include <optional>
 
 namespace cairn::client {
@@ -11,42 +10,11 @@ std::string FamilyName(std::string_view name) {
   return std::string(kv::IsDefaultFamily(name) ? std::string_view() : name);
 }
 
-bool WorthAnotherTry(const Status& status) {
-  if (status.maybe_applied()) return false;
-  switch (status.code()) {
-    case StatusCode::kConflict:
-    case StatusCode::kTransactionTooOld:
-    case StatusCode::kStale:
-    case StatusCode::kUnavailable:
-    case StatusCode::kNotLeader:
-    case StatusCode::kResourceExhausted:
-    case StatusCode::kSessionExpired:
-      return true;
-    default:
-      return false;
-  }
+// What the task of a selector found.
+std::optional<std::string> KeyOf(RangeResult result) {
+  if (result.key_values.empty()) return std::nullopt;
+  return std::move(result.key_values[0].key);
 }
-
-// What a timer of OnErrorAsync holds: if the client drops the timer, as it does when it is closed,
-// the wait ends with the error that began it.
-class Wait {
- public:
-  Wait(Promise<std::uint64_t> promise, Status status)
-      : promise_(std::make_unique<Promise<std::uint64_t>>(std::move(promise))),
-        status_(std::move(status)) {}
-  Wait(Wait&&) noexcept = default;
-  Wait& operator=(Wait&&) = delete;
-  Wait(const Wait&) = delete;
-  Wait& operator=(const Wait&) = delete;
-  ~Wait() {
-    if (promise_ != nullptr) promise_->Fulfil(status_);
-  }
-  [[nodiscard]] const Promise<std::uint64_t>& promise() const { return *promise_; }
-
- private:
-  std::unique_ptr<Promise<std::uint64_t>> promise_;
-  Status status_;
-};
 
 GetResult ToPublic(kv::GetResult result) {
   return {result.found, std::move(result.value), result.version.value()};
@@ -294,15 +262,45 @@ Future<RangeResult> TransactionState::GetRangeAsync(const RangeRequest& range,
 }
 
 Result<std::optional<std::string>> TransactionState::GetKey(const KeySelector& selector,
-                                                            std::string_view family) {
-  CAIRN_ASSIGN_OR_RETURN(const Reading reading, StartReading(family, false));
+                                                            std::string_view family,
+                                                            bool snapshot) {
+  CAIRN_ASSIGN_OR_RETURN(const Reading reading, StartReading(family, snapshot));
   CAIRN_ASSIGN_OR_RETURN(const Version version, ReadVersion());
   RangeTask task = RangeTask::ForKey(selector, reading.family, version, WrittenIn(reading.family));
   RunTask(&task, deadline_);
   CAIRN_ASSIGN_OR_RETURN(RangeResult result, task.TakeResult());
   Noted(reading, task);
-  if (result.key_values.empty()) return std::optional<std::string>();
-  return std::optional<std::string>(std::move(result.key_values[0].key));
+  return KeyOf(std::move(result));
+}
+
+Future<std::optional<std::string>> TransactionState::GetKeyAsync(const KeySelector& selector,
+                                                                 std::string_view family,
+                                                                 bool snapshot) {
+  Promise<std::optional<std::string>> promise;
+  auto future = promise.GetFuture();
+  const Result<Reading> reading = StartReading(family, snapshot);
+  if (!reading.ok()) {
+    promise.Fulfil(reading.status());
+    return future;
+  }
+  Promise<RangeResult> range;
+  Future<RangeResult> resolved = range.GetFuture();
+  promise.SetCancel(resolved.Canceller());
+  resolved.OnReady([promise](Result<RangeResult> result) {
+    promise.Fulfil(result.ok() ? Result<std::optional<std::string>>(KeyOf(*std::move(result)))
+                               : Result<std::optional<std::string>>(result.status()));
+  });
+  WithReadVersion(
+      [self = shared_from_this(), reading = *reading, selector, range](Result<Version> version) {
+        if (!version.ok()) {
+          range.Fulfil(version.status());
+          return;
+        }
+        self->Step(std::make_shared<RangeTask>(RangeTask::ForKey(selector, reading.family, *version,
+                                                                 self->WrittenIn(reading.family))),
+                   reading, range);
+      });
+  return future;
 }
 
 // ---- Writes and conflicts
@@ -421,50 +419,6 @@ Future<std::uint64_t> TransactionState::CommitAsync() {
 std::uint64_t TransactionState::committed_version() const {
   MutexLock lock(&mutex_);
   return committed_version_;
-}
-
-Future<std::uint64_t> TransactionState::OnErrorAsync(const Status& status) {
-  Promise<std::uint64_t> promise;
-  Future<std::uint64_t> future = promise.GetFuture();
-  if (!WorthAnotherTry(status)) {
-    promise.Fulfil(status);
-    return future;
-  }
-  std::uint32_t tries = 0;
-  {
-    MutexLock lock(&mutex_);
-    tries = ++tries_;
-  }
-  const MonotonicTime when = core_->scheduler().Now() + core_->Backoff(tries);
-  if (when >= deadline_ || core_->closed()) {
-    promise.Fulfil(status);
-    return future;
-  }
-  core_->scheduler().AddTimer(when,
-                              [self = shared_from_this(), tries, wait = Wait(promise, status)] {
-                                self->Reset();
-                                wait.promise().Fulfil(tries);
-                              });
-  // The scheduler of a client that was closed meanwhile may keep the timer, and never run it.
-  if (core_->closed()) promise.Fulfil(status);
-  return future;
-}
-
-void TransactionState::Reset() {
-  std::vector<GotVersion> waiting;
-  {
-    MutexLock lock(&mutex_);
-    ++life_;
-    read_version_ = Version();
-    taking_version_ = false;
-    waiting.swap(want_version_);
-    writes_.Clear();
-    conflict_keys_.clear();
-    conflict_ranges_.clear();
-    ended_ = false;
-    committed_version_ = 0;
-  }
-  for (GotVersion& got : waiting) got(CancelledError("the transaction was reset"));
 }
 
 }  // namespace cairn::client

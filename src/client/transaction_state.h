@@ -32,7 +32,10 @@ class TransactionState : public std::enable_shared_from_this<TransactionState> {
   Result<RangeResult> GetRange(const RangeRequest& range, std::string_view family, bool snapshot);
   Future<RangeResult> GetRangeAsync(const RangeRequest& range, std::string_view family,
                                     bool snapshot);
-  Result<std::optional<std::string>> GetKey(const KeySelector& selector, std::string_view family);
+  Result<std::optional<std::string>> GetKey(const KeySelector& selector, std::string_view family,
+                                            bool snapshot);
+  Future<std::optional<std::string>> GetKeyAsync(const KeySelector& selector,
+                                                 std::string_view family, bool snapshot);
   Result<Version> ReadVersion();
 
   void Write(kv::Mutation mutation);

@@ -84,6 +84,18 @@ cairn_status* GiveStamped(Result<cairn::VersionstampResult> result, std::uint64_
   return nullptr;
 }
 
+cairn_operation* BeginStamped(cairn::Future<cairn::VersionstampResult> future, void* made,
+                              cairn_version_callback callback, void* argument) {
+  Need(callback);
+  auto* const operation = new cairn_operation{future.Canceller()};
+  future.OnReady([made, callback, argument](Result<cairn::VersionstampResult> result) {
+    std::uint64_t version = 0;
+    cairn_status* const status = GiveStamped(std::move(result), &version, made);
+    callback(argument, status, version);
+  });
+  return operation;
+}
+
 }  // namespace
 
 extern "C" {
@@ -191,6 +203,28 @@ cairn_operation* cairn_client_read_version_async(cairn_client* client,
                                                  const cairn_kv_read_options* options,
                                                  cairn_version_callback callback, void* argument) {
   return Begin(Of(client).GetReadVersionAsync(From(options)), callback, argument);
+}
+cairn_operation* cairn_client_committed_version_async(cairn_client* client,
+                                                      const cairn_kv_read_options* options,
+                                                      cairn_version_callback callback,
+                                                      void* argument) {
+  return Begin(Of(client).GetCommittedVersionAsync(From(options)), callback, argument);
+}
+cairn_operation* cairn_client_set_versionstamped_key_async(
+    cairn_client* client, const void* key_template, size_t key_size, const void* value,
+    size_t value_size, const cairn_kv_write_options* options, void* made,
+    cairn_version_callback callback, void* argument) {
+  return BeginStamped(Of(client).SetVersionstampedKeyAsync(View(key_template, key_size),
+                                                           View(value, value_size), From(options)),
+                      made, callback, argument);
+}
+cairn_operation* cairn_client_set_versionstamped_value_async(
+    cairn_client* client, const void* key, size_t key_size, const void* value_template,
+    size_t value_size, const cairn_kv_write_options* options, void* made,
+    cairn_version_callback callback, void* argument) {
+  return BeginStamped(Of(client).SetVersionstampedValueAsync(
+                          View(key, key_size), View(value_template, value_size), From(options)),
+                      made, callback, argument);
 }
 cairn_operation* cairn_client_set_async(cairn_client* client, const void* key, size_t key_size,
                                         const void* value, size_t value_size,

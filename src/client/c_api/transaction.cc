@@ -82,6 +82,12 @@ cairn_status* cairn_tx_get_key(cairn_tx* tx, const cairn_selector* selector,
   if (!found.ok()) return Give(found.status());
   return GiveObject(Result<GetResult>(AsValue(*std::move(found))), key);
 }
+cairn_status* cairn_tx_snapshot_get_key(cairn_tx* tx, const cairn_selector* selector,
+                                        const char* column_family, cairn_value** key) {
+  auto found = Of(tx).SnapshotGetKey(From(Need(selector)), Family(column_family));
+  if (!found.ok()) return Give(found.status());
+  return GiveObject(Result<GetResult>(AsValue(*std::move(found))), key);
+}
 cairn_status* cairn_tx_read_version(cairn_tx* tx, uint64_t* version) {
   return GiveVersion(Of(tx).GetReadVersion(), version);
 }
@@ -151,6 +157,20 @@ cairn_operation* cairn_tx_range_async(cairn_tx* tx, const cairn_range* range,
   return Begin(IsSnapshot(options) ? Of(tx).SnapshotGetRangeAsync(From(Need(range)), family)
                                    : Of(tx).GetRangeAsync(From(Need(range)), family),
                callback, argument);
+}
+cairn_operation* cairn_tx_get_key_async(cairn_tx* tx, const cairn_selector* selector,
+                                        const cairn_tx_read_options* options,
+                                        cairn_value_callback callback, void* argument) {
+  Need(callback);
+  const auto family = FamilyOf(options);
+  auto key = IsSnapshot(options) ? Of(tx).SnapshotGetKeyAsync(From(Need(selector)), family)
+                                 : Of(tx).GetKeyAsync(From(Need(selector)), family);
+  auto* const operation = new cairn_operation{key.Canceller()};
+  key.OnReady([callback, argument](Result<std::optional<std::string>> found) {
+    if (!found.ok()) return callback(argument, Give(found.status()), nullptr);
+    callback(argument, nullptr, new cairn_value{AsValue(*std::move(found))});
+  });
+  return operation;
 }
 cairn_operation* cairn_tx_commit_async(cairn_tx* tx, cairn_version_callback callback,
                                        void* argument) {

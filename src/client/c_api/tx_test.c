@@ -45,6 +45,8 @@ static void sees_its_own_writes(const char* endpoint) {
   const cairn_selector after_a = cairn_selector_first_greater_than("a", 1);
   CHECK_OK(cairn_tx_get_key(tx, &after_a, NULL, &key));
   CHECK(cairn_c_is(key, "c"));
+  CHECK_OK(cairn_tx_snapshot_get_key(tx, &after_a, NULL, &key));
+  CHECK(cairn_c_is(key, "c"));
   const cairn_selector after_d = cairn_selector_first_greater_than("d", 1);
   CHECK_OK(cairn_tx_get_key(tx, &after_d, NULL, &key));
   CHECK(cairn_value_found(key) == 0);
@@ -289,6 +291,11 @@ static void calls_back(const char* endpoint) {
   await(&call, cairn_tx_range_async(tx, &range, &options, on_pairs, &call));
   CHECK(cairn_pairs_size(call.pairs) == 2);
   cairn_pairs_free(call.pairs);
+  const cairn_selector after_k = cairn_selector_first_greater_than("k", 1);
+  for (options.snapshot = 0; options.snapshot < 2; ++options.snapshot) {
+    await(&call, cairn_tx_get_key_async(tx, &after_k, &options, on_value, &call));
+    CHECK(cairn_c_is(call.value, "l"));
+  }
   cairn_operation* commit = cairn_tx_commit_async(tx, on_version, &call);
   cairn_tx_free(tx); /* before it ends, maybe */
   await(&call, commit);

@@ -172,6 +172,13 @@ TEST_P(NodeClientTest, FamiliesAndVersionstamps) {
   from.column_family = "logs";
   EXPECT_EQ(Show(client->Get(first->generated, from)), "1");
   EXPECT_EQ(Show(client->Get(first->generated)), "(none)");
+  const auto later = client->SetVersionstampedKeyAsync("e/" + std::string(10, '\0'), "2", to).Get();
+  ASSERT_TRUE(later.ok()) << later.status().ToString();
+  EXPECT_EQ(later->generated, "e/" + MakeVersionstamp(later->version, 0));
+  const auto async = client->SetVersionstampedValueAsync("w", std::string(10, '\0')).Get();
+  ASSERT_TRUE(async.ok()) << async.status().ToString();
+  EXPECT_EQ(Show(client->Get("w")), async->generated);
+  EXPECT_GE(*client->GetCommittedVersionAsync().Get(), async->version);
   const auto value = client->SetVersionstampedValue("v", std::string(10, '\0'));
   ASSERT_TRUE(value.ok());
   EXPECT_EQ(Show(client->Get("v")), value->generated);

@@ -49,6 +49,10 @@ TEST_P(TransactionTest, TransactionsSeeTheirOwnWrites) {
   }
   EXPECT_EQ(**tx.GetKey(KeySelector::FirstGreaterThan("c")), "g");
   EXPECT_EQ(**tx.GetKey(KeySelector::LastLessThan("c")), "b");
+  EXPECT_EQ(**tx.GetKeyAsync(KeySelector::LastLessThan("c")).Get(), "b");
+  EXPECT_EQ(**tx.SnapshotGetKey(KeySelector::LastLessThan("c")), "b");
+  EXPECT_EQ(**tx.SnapshotGetKeyAsync(KeySelector::LastLessThan("c")).Get(), "b");
+  EXPECT_FALSE(tx.GetKeyAsync(KeySelector::FirstGreaterThan("g")).Get()->has_value());
   EXPECT_EQ(**tx.GetKey(KeySelector::FirstGreaterOrEqual("a", 2)), "c");
   EXPECT_FALSE(tx.GetKey(KeySelector::LastLessThan("a"))->has_value());
   EXPECT_FALSE(tx.GetKey(KeySelector::FirstGreaterThan("g"))->has_value());
@@ -90,6 +94,15 @@ TEST_P(TransactionTest, ConflictsAreFoundWhereSomethingWasRead) {
        "z", false},
       {"a selector", [](Transaction& tx) { (void)tx.GetKey(KeySelector::FirstGreaterThan("a")); },
        "aa", true},
+      {"a selector without waiting",
+       [](Transaction& tx) { (void)tx.GetKeyAsync(KeySelector::FirstGreaterThan("a")).Get(); },
+       "aa", true},
+      {"a snapshot selector",
+       [](Transaction& tx) {
+         (void)tx.SnapshotGetKey(KeySelector::FirstGreaterThan("a"));
+         (void)tx.SnapshotGetKeyAsync(KeySelector::FirstGreaterThan("a")).Get();
+       },
+       "aa", false},
       {"by hand",
        [](Transaction& tx) {
          tx.AddReadConflictKey("q");

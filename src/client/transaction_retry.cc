@@ -1,0 +1,94 @@
+// What becomes of a transaction after an error: whether it is worth another try, the wait before
+// it, and how it begins anew.
+#include <memory>
+#include <utility>
+
+#include "src/client/transaction_state.h"
+
+namespace cairn::client {
+namespace {
+
+bool WorthAnotherTry(const Status& status) {
+  if (status.maybe_applied()) return false;
+  switch (status.code()) {
+    case StatusCode::kConflict:
+    case StatusCode::kTransactionTooOld:
+    case StatusCode::kStale:
+    case StatusCode::kUnavailable:
+    case StatusCode::kNotLeader:
+    case StatusCode::kResourceExhausted:
+    case StatusCode::kSessionExpired:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// What a timer of OnErrorAsync holds: if the client drops the timer, as it does when it is closed,
+// the wait ends with the error that began it.
+class Wait {
+ public:
+  Wait(Promise<std::uint64_t> promise, Status status)
+      : promise_(std::make_unique<Promise<std::uint64_t>>(std::move(promise))),
+        status_(std::move(status)) {}
+  Wait(Wait&&) noexcept = default;
+  Wait& operator=(Wait&&) = delete;
+  Wait(const Wait&) = delete;
+  Wait& operator=(const Wait&) = delete;
+  ~Wait() {
+    if (promise_ != nullptr) promise_->Fulfil(status_);
+  }
+  [[nodiscard]] const Promise<std::uint64_t>& promise() const { return *promise_; }
+
+ private:
+  std::unique_ptr<Promise<std::uint64_t>> promise_;
+  Status status_;
+};
+
+}  // namespace
+
+Future<std::uint64_t> TransactionState::OnErrorAsync(const Status& status) {
+  Promise<std::uint64_t> promise;
+  Future<std::uint64_t> future = promise.GetFuture();
+  if (!WorthAnotherTry(status)) {
+    promise.Fulfil(status);
+    return future;
+  }
+  std::uint32_t tries = 0;
+  {
+    MutexLock lock(&mutex_);
+    tries = ++tries_;
+  }
+  const MonotonicTime when = core_->scheduler().Now() + core_->Backoff(tries);
+  if (when >= deadline_ || core_->closed()) {
+    promise.Fulfil(status);
+    return future;
+  }
+  core_->scheduler().AddTimer(when,
+                              [self = shared_from_this(), tries, wait = Wait(promise, status)] {
+                                self->Reset();
+                                wait.promise().Fulfil(tries);
+                              });
+  // The scheduler of a client that was closed meanwhile may keep the timer, and never run it.
+  if (core_->closed()) promise.Fulfil(status);
+  return future;
+}
+
+void TransactionState::Reset() {
+  std::vector<GotVersion> waiting;
+  {
+    MutexLock lock(&mutex_);
+    ++life_;
+    read_version_ = Version();
+    taking_version_ = false;
+    waiting.swap(want_version_);
+    writes_.Clear();
+    conflict_keys_.clear();
+    conflict_ranges_.clear();
+    ended_ = false;
+    committed_version_ = 0;
+  }
+  for (GotVersion& got : waiting) got(CancelledError("the transaction was reset"));
+}
+
+}  // namespace cairn::client
