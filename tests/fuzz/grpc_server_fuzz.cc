@@ -2,6 +2,7 @@
 // call ends by its deadline, an error of the node says what it is, and the node goes on serving.
 // The first byte chooses the method, the second a request that the bytes are added to, which
 // protobuf takes as changing its fields, so that not every run has to find one.
+#include <google/protobuf/descriptor.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -13,8 +14,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "api/cairn.grpc.pb.h"
+#include "api/kvstore.grpc.pb.h"
 #include "src/base/check.h"
 #include "src/server/grpc/grpc_server.h"
 #include "src/server/testing/test_node.h"
@@ -23,35 +26,19 @@ namespace {
 
 using namespace cairn;  // NOLINT(google-build-using-namespace): a fuzzer's own file
 
-constexpr const char* kMethods[] = {
-    "/cairn.v1.KV/Get",
-    "/cairn.v1.KV/GetRange",
-    "/cairn.v1.KV/GetKey",
-    "/cairn.v1.KV/Scan",
-    "/cairn.v1.KV/GetReadVersion",
-    "/cairn.v1.KV/GetCommittedVersion",
-    "/cairn.v1.KV/Set",
-    "/cairn.v1.KV/Delete",
-    "/cairn.v1.KV/SetVersionstampedKey",
-    "/cairn.v1.KV/SetVersionstampedValue",
-    "/cairn.v1.KV/Commit",
-    "/cairn.v1.KV/Pipeline",
-    "/cairn.v1.KV/OpenSession",
-    "/cairn.v1.KV/CloseSession",
-    "/cairn.v1.KV/Ping",
-    "/cairn.v1.Admin/CreateColumnFamily",
-    "/cairn.v1.Admin/DropColumnFamily",
-    "/cairn.v1.Admin/ListColumnFamilies",
-    "/cairn.v1.Admin/GetClusterStatus",
-    "/cairn.v1.Admin/GetNodeStatus",
-    "/cairn.v1.Admin/GetStatistics",
-    "/cairn.v1.Admin/SetFault",
-    "/kvstore.KVStore/Get",
-    "/kvstore.KVStore/Put",
-    "/kvstore.KVStore/Delete",
-    "/kvstore.KVStore/ListKeys",
-    "/kvstore.KVStore/Ping",
-};
+// The methods of the services that are ours, as "/service/method": whatever api/ declares.
+std::vector<std::string> Methods() {
+  std::vector<std::string> methods;
+  for (const char* name : {"cairn.v1.KV", "cairn.v1.Admin", "kvstore.KVStore"}) {
+    const auto* service =
+        google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
+    CAIRN_CHECK(service != nullptr);
+    for (int i = 0; i < service->method_count(); ++i) {
+      methods.push_back("/" + service->full_name() + "/" + service->method(i)->name());
+    }
+  }
+  return methods;
+}
 
 // Field 1 as "k", as a selector or range of it, and fields 1 and 2 as bytes: most requests' own.
 // Then a Get and a Set as operations 1 and 2 of a pipeline.
@@ -151,7 +138,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static std::uint64_t runs = 0;
   const std::string request = kHeads[data[1] % std::size(kHeads)] +
                               std::string(reinterpret_cast<const char*>(data) + 2, size - 2);
-  CheckStatus(fixture->Call(kMethods[data[0] % std::size(kMethods)], request));
+  static const std::vector<std::string> methods = Methods();
+  CheckStatus(fixture->Call(methods[data[0] % methods.size()], request));
   if (++runs % 100 == 0) fixture->CheckAlive();
   return 0;
 }
