@@ -146,6 +146,12 @@ class Node:
         return f"{self.host}:{self.port}"
 
     @property
+    def grpc_endpoint(self):
+        """Where it serves gRPC; None if it does not."""
+        found = re.search(r"gRPC on (\S+)", self.output)
+        return found.group(1) if found else None
+
+    @property
     def http_endpoint(self):
         """Where it serves metrics and health; None if it does not."""
         found = re.search(r"^  HTTP on (\S+)$", self.output, re.MULTILINE)

@@ -37,10 +37,6 @@ class BenchTest(NodeTestCase):
         super().setUp()
         self.server = self.node("--grpc-port", "0").start()
 
-    def grpc_endpoint(self):
-        line = next(line for line in self.server.output.splitlines() if "gRPC on " in line)
-        return line.partition("gRPC on ")[2].split()[0]
-
     def bench(self, *arguments, endpoints=None, expect=0):
         result = cairn("bench", "--records", "200", "--value-size", "32", "--in-flight", "8",
                        "--warmup", "0.1", "--json", *arguments,
@@ -78,7 +74,7 @@ class BenchTest(NodeTestCase):
             self.assertEqual(sorted(ordered), ordered)
 
     def test_counts_are_those_of_the_node(self):
-        for wire, endpoint in (("thrift", self.server.endpoint), ("grpc", self.grpc_endpoint())):
+        for wire, endpoint in (("thrift", self.server.endpoint), ("grpc", self.server.grpc_endpoint)):
             for workload in ("a", "update", "insert", "f", "f-txn"):
                 before = self.version()
                 document = self.bench("--seconds", "0.3", "--workload", workload, "--no-sessions",

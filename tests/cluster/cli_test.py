@@ -251,6 +251,14 @@ class ExitCodeTest(CommandTestCase):
         self.assertIn("20000", error["message"])
         self.assertTrue(error["code"])
 
+    def test_the_wrong_port(self):
+        self.server.stop()
+        node = self.node("--grpc-port", "0", "--http-port", "0").start()
+        for endpoint in (node.grpc_endpoint, node.http_endpoint):
+            result = cairn("get", "k", endpoints=endpoint)
+            self.assertEqual(UNREACHABLE, result.returncode, result)
+            self.assertIn(b"is it the node's gRPC or HTTP port?", result.stderr)
+
     def test_no_node_can_be_reached(self):
         self.server.stop()
         result = self.run_cairn("get", "k", expect=UNREACHABLE)

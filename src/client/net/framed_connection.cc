@@ -111,18 +111,25 @@ void FramedConnection::Rearm() {
 
 // ---- In
 
+std::string FramedConnection::Hint() const {
+  return answered_ ? ""
+                   : "; nothing that speaks Thrift has answered there: is it the node's gRPC port "
+                     "(grpc://HOST:PORT) or its HTTP port?";
+}
+
 Status FramedConnection::TakeFrames() {
   while (in_size_ - in_done_ >= kLengthBytes) {
     const std::size_t length = ReadLength(in_.data() + in_done_);
     if (length > max_frame_) {
       return UnavailableError(peer_ + " sent a frame of " + std::to_string(length) +
                               " bytes; the limit (max_message_bytes) is " +
-                              std::to_string(max_frame_));
+                              std::to_string(max_frame_) + Hint());
     }
     if (in_size_ - in_done_ < kLengthBytes + length) break;
     if (queue_.empty()) return UnavailableError(peer_ + " answered what it was not asked");
     std::string frame(in_.data() + in_done_ + kLengthBytes, length);
     in_done_ += kLengthBytes + length;
+    answered_ = true;
     const std::shared_ptr<Pending> pending = std::move(queue_.front());
     queue_.pop_front();
     Deliver(pending, std::move(frame));
@@ -146,7 +153,7 @@ Status FramedConnection::ReadAll() {
   for (;;) {
     const std::size_t room = in_.size() - in_size_;
     const ssize_t got = recv(fd_, in_.data() + in_size_, room, MSG_DONTWAIT);
-    if (got == 0) return UnavailableError(peer_ + " closed the connection");
+    if (got == 0) return UnavailableError(peer_ + " closed the connection" + Hint());
     if (got < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return Status::Ok();

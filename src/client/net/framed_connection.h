@@ -90,6 +90,8 @@ class FramedConnection final : public SocketHandler,
   void Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status ReadAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status TakeFrames() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What may be wrong with a peer that has broken the connection.
+  [[nodiscard]] std::string Hint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Deliver(const std::shared_ptr<Pending>& pending, Result<std::string> result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Break(const Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -111,7 +113,8 @@ class FramedConnection final : public SocketHandler,
   Mutex mutex_;
   CondVar changed_;
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
-  bool hung_up_ ABSL_GUARDED_BY(mutex_) = false;  // the peer did while a driver was reading
+  bool answered_ ABSL_GUARDED_BY(mutex_) = false;  // a frame has come
+  bool hung_up_ ABSL_GUARDED_BY(mutex_) = false;   // the peer did while a driver was reading
   std::uint32_t watching_ ABSL_GUARDED_BY(mutex_) = 0;
   Reader reader_ ABSL_GUARDED_BY(mutex_) = Reader::kNone;
   int drivers_ ABSL_GUARDED_BY(mutex_) = 0;  // threads in Drive

@@ -25,11 +25,16 @@ int Milliseconds(std::chrono::milliseconds timeout) {
   return static_cast<int>(std::clamp<std::int64_t>(timeout.count(), 1, kMost));
 }
 
-Status BrokenCall(const Endpoint& endpoint, const TTransportException& error) {
-  if (error.getType() == TTransportException::TIMED_OUT) {
+// Of a connection on which no answer has come yet.
+constexpr const char* kNoThrift =
+    "; nothing that speaks Thrift has answered there: is it the node's gRPC or HTTP port?";
+
+Status BrokenCall(const Endpoint& endpoint, const TException& error, bool answered) {
+  const auto* const transport = dynamic_cast<const TTransportException*>(&error);
+  if (transport != nullptr && transport->getType() == TTransportException::TIMED_OUT) {
     return TimeoutError("no answer from " + endpoint.ToString() + " in time");
   }
-  return UnavailableError(endpoint.ToString() + ": " + error.what());
+  return UnavailableError(endpoint.ToString() + ": " + error.what() + (answered ? "" : kNoThrift));
 }
 
 }  // namespace
@@ -71,14 +76,13 @@ Result<std::unique_ptr<NodeConnection>> NodeConnection::ConnectToAny(
 Status NodeConnection::Call(const std::function<void(ThriftClient&)>& call) {
   try {
     call(*client_);
+    answered_ = true;
     return Status::Ok();
-  } catch (const TTransportException& error) {
-    return BrokenCall(endpoint_, error).WithMaybeApplied();
   } catch (const TApplicationException& error) {
     // The server's own words: too many connections, a message over the limit, an unknown method.
     return UnavailableError(endpoint_.ToString() + ": " + error.what()).WithMaybeApplied();
   } catch (const TException& error) {
-    return UnavailableError(endpoint_.ToString() + ": " + error.what()).WithMaybeApplied();
+    return BrokenCall(endpoint_, error, answered_).WithMaybeApplied();
   }
 }
 

@@ -48,6 +48,7 @@ class NodeConnection {
   const Endpoint endpoint_;
   const std::shared_ptr<apache::thrift::transport::TSocket> socket_;
   std::unique_ptr<ThriftClient> client_;
+  bool answered_ = false;
 };
 
 }  // namespace cairn::client
