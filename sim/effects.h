@@ -32,7 +32,15 @@ enum class Effect : std::uint8_t {
   kStartOnSlowDisk,   // a node started while its disk was slow
   kReplacedDeadDisk,  // a node with a dead disk came back with an empty one
 
+  // ---- Processes and their clocks
+  kClockForward,   // the wall clock of a process jumped
+  kClockBackward,  // ... to the past
+  kStopped,        // a process that served was stopped in order
+  kKilled,         // kill -9 of one that served
+
   // ---- Frames between nodes
+  kCutAgain,     // a flapping link that carried frames was cut again
+  kFrameQueued,  // waited for others on a narrow link
   kFrameLost,
   kFrameCutOff,     // by a cut link
   kFrameDoubled,    // arrived twice
@@ -44,6 +52,8 @@ enum class Effect : std::uint8_t {
   kLeaderStopped,      // SIGSTOP of one that led
   kStaleLeader,        // somebody came to lead while another one believed that it still did
   kLateReadRefused,    // a barrier that a leader had taken failed, because it leads no more
+  kStaleLeaderAsked,   // a read was put to one that led no more, and believed that it did
+  kVoterLost,          // power was cut at a node that had just given a vote
   kLeaseRead,          // a barrier that a lease answered
   kLeaseAtDriftBound,  // the same, where clocks drift apart as far as leases allow
   kTransferDone,       // leadership went where it was to go

@@ -39,10 +39,12 @@ void World::Strike(const Fault& fault) {
       if (target.running()) Down(id, CrashMode::kRandom, fault.lasts / 4);
       return;
     case FaultKind::kKill:
+      if (target.serving()) report_.effects.Count(Effect::kKilled);
       if (target.running()) Down(id, CrashMode::kKeepUnsynced, fault.lasts / 4);
       return;
     case FaultKind::kStop:
       if (!target.running() || target.paused()) return;
+      if (target.serving()) report_.effects.Count(Effect::kStopped);
       target.Stop();
       scheduler_.After(fault.lasts / 4, [this, id] { Restart(id); });
       return;
@@ -53,6 +55,9 @@ void World::Strike(const Fault& fault) {
       if (target.serving()) target.replica()->Flush(nullptr);
       return;
     case FaultKind::kClockStep:
+      if (target.running()) {
+        report_.effects.Count(fault.amount < 0 ? Effect::kClockBackward : Effect::kClockForward);
+      }
       target.clock()->StepWall(milliseconds(fault.amount));
       return;
     case FaultKind::kTransfer:
@@ -69,6 +74,10 @@ void World::Strike(const Fault& fault) {
       return Aim(fault);
     case FaultKind::kFallBehind:
       return FallBehind(fault, target);
+    case FaultKind::kChurn:
+      return BeginChurn(fault, id);
+    case FaultKind::kStaleLeader:
+      return StrikeLeader(fault, id);
     case FaultKind::kPowerCutAt:
     case FaultKind::kSyncFails:
     case FaultKind::kDiskFull:
@@ -328,20 +337,27 @@ void World::SetCut(const Fault& fault, NodeId id, bool cut) {
   }
 }
 
-void World::Flap(const Fault& fault, NodeId id, MonotonicTime until, bool cut) {
+// `sent_before`: frames that `id` had sent when the links were mended last.
+void World::Flap(const Fault& fault, NodeId id, MonotonicTime until, bool cut,
+                 std::uint64_t sent_before) {
   if (healing_) return;
   const bool over = scheduler_.now() >= until;
+  std::uint64_t sent = 0;
+  for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
+    if ((fault.others >> n & 1) != 0) sent += network_.SentOver(id, NodeId(n));
+  }
+  if (cut && sent_before != 0 && sent > sent_before) report_.effects.Count(Effect::kCutAgain);
   SetCut(fault, id, cut);
   if (over && !cut) return;
   scheduler_.After(scheduler_.Between(milliseconds(10), milliseconds(400)),
-                   [this, &fault, id, until, cut] { Flap(fault, id, until, !cut); });
+                   [this, &fault, id, until, cut, sent] { Flap(fault, id, until, !cut, sent); });
 }
 
 void World::StrikeNetwork(const Fault& fault, NodeId id) {
   LinkQuality quality = UsualLink();
   switch (fault.kind) {
     case FaultKind::kFlap:
-      return Flap(fault, id, scheduler_.now() + fault.lasts, true);
+      return Flap(fault, id, scheduler_.now() + fault.lasts, true, 0);
     case FaultKind::kLossy:
       quality.lost_per_mille = 100;
       quality.doubled_per_mille = 100;

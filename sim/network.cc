@@ -19,6 +19,7 @@ void Network::Send(NodeId from, NodeId to, std::string frame) {
     delay = scheduler_->Between(delay, quality.late_most);
   }
   if (quality.bytes_per_second != 0) {
+    if (link.busy_until > scheduler_->now()) effects_->Count(Effect::kFrameQueued);
     const MonotonicTime start = std::max(link.busy_until, scheduler_->now());
     const auto takes =
         static_cast<std::int64_t>(frame.size() * 1'000'000'000 / quality.bytes_per_second);

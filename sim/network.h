@@ -55,6 +55,10 @@ class Network {
   [[nodiscard]] bool IsCut(NodeId from, NodeId to) const {
     return links_[from.value() * nodes_ + to.value()].cuts > 0;
   }
+  // How many frames were sent from one to the other, whatever became of them.
+  [[nodiscard]] std::uint64_t SentOver(NodeId from, NodeId to) const {
+    return links_[from.value() * nodes_ + to.value()].sent;
+  }
   void SetQuality(NodeId from, NodeId to, const LinkQuality& quality) {
     LinkOf(from, to).quality = quality;
   }

@@ -39,7 +39,9 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(FaultKind::kCoun
     "the next forwarded write loses its way, first",
     "leadership goes to",
     "disk replaced by an empty one at",
-    "no vote for a while for"};
+    "no vote for a while for",
+    "new leaders and voters are lost on slow links, first",
+    "cut off and read from, with another one leading:"};
 
 Duration Between(Random& random, Duration least, Duration most) {
   return least + Duration(static_cast<std::int64_t>(
@@ -72,6 +74,8 @@ int WeightOf(FaultKind kind, bool alone) {
     case FaultKind::kRemoveVoter:
     case FaultKind::kLossy:
     case FaultKind::kForwardFate:
+    case FaultKind::kChurn:
+    case FaultKind::kStaleLeader:
       return alone ? 0 : 6;
     case FaultKind::kFallBehind:
       return alone ? 0 : 8;
@@ -142,6 +146,15 @@ Fault MakeFault(Random& random, const Plan& plan, Duration at) {
       break;
     case FaultKind::kTransfer:
       fault.at_leader = false;
+      break;
+    case FaultKind::kChurn:
+      fault.at_leader = true;
+      fault.lasts = Between(random, seconds(2), seconds(6));
+      break;
+    case FaultKind::kStaleLeader:
+      fault.at_leader = true;
+      fault.lasts = Between(random, milliseconds(800), milliseconds(1500));
+      fault.amount = random.OneIn(1, 2) ? 1 : 0;
       break;
     default:
       break;

@@ -42,6 +42,8 @@ enum class FaultKind : std::uint8_t {
   kTransfer,     // leadership is to go to `node`
   kWipe,         // the disk is replaced by an empty one; back as a new incarnation
   kRemoveVoter,  // `node` becomes a learner for `lasts`, then a voter again
+  kChurn,  // for `lasts` links are slow, and leaders and voters are lost: see leader_faults.cc
+  kStaleLeader,  // the leader learns late that it leads no more, and is read from: see there
   kCount
 };
 
@@ -71,6 +73,7 @@ struct Plan {
   std::uint32_t nodes = 3;
   Duration duration = std::chrono::seconds(60);  // of the faults; healing comes after
   std::uint64_t least_operations = 1000;         // goes on (without further faults) until then
+  bool demands_operations = true;                // fewer are a violation; not in a part of a plan
   // Clients by number: one that is left out stays silent, the others do the same.
   std::vector<int> clients;
   // If set, clients do these operations alone, and each of them as they would among all.

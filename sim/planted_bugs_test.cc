@@ -124,6 +124,23 @@ INSTANTIATE_TEST_SUITE_P(
         // ---- Of the core: those that whole nodes show. src/consensus/raft/testing finds the
         // others.
         Planted{"VoteOutlivesEpoch", PlantedBug::kVoteOutlivesEpoch, 10, {Kind::kNoProgress}},
+        Planted{"VoteTwice", PlantedBug::kVoteTwice, 40, {Kind::kTwoLeaders}},
+        Planted{"VoteNotPersisted",
+                PlantedBug::kVoteNotPersisted,
+                40,
+                {Kind::kTwoLeaders, Kind::kLogsDiffer}},
+        Planted{"BarrierWithoutQuorum",
+                PlantedBug::kBarrierWithoutQuorum,
+                40,
+                {Kind::kBrokenPromise, Kind::kNotLinearizable}},
+        Planted{"LeaseIgnoresTransfer",
+                PlantedBug::kLeaseIgnoresTransfer,
+                40,
+                {Kind::kBrokenPromise, Kind::kNotLinearizable}},
+        Planted{"LeaseByQuorumCheckAlone",
+                PlantedBug::kLeaseByQuorumCheckAlone,
+                40,
+                {Kind::kBrokenPromise, Kind::kNotLinearizable}},
         Planted{"WipedVoterVotes",
                 PlantedBug::kWipedVoterVotes,
                 40,
@@ -177,6 +194,15 @@ TEST(WorldBug, AReplayThatDiffersIsToldWithSlotAndHashes) {
               testing::MatchesRegex("the state of node [0-9]+ after slot [0-9]+" + differ +
                                     "; at the end, the state of node " + "0 after slot " +
                                     ToString(report.replayed) + differ));
+}
+
+TEST(WorldBug, AStateThatDiffersInTheMiddleAloneIsFound) {
+  SimulationOptions options;
+  options.world_bug = WorldBug::kReplayBlinks;
+  const SimulationReport report = RunSeed(1, options);
+  EXPECT_EQ(report.kind, Kind::kStatesDiffer);
+  EXPECT_GT(report.states_compared, 100u);
+  EXPECT_THAT(report.violation, testing::HasSubstr("at the end, they are alike"));
 }
 
 }  // namespace

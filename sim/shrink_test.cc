@@ -48,10 +48,10 @@ TEST_P(ShrinkTest, WhatIsLeftIsSmallAndFailsInTheSameWay) {
   const Plan full = MakePlan(seed);
   const Plan small = Thin(full, shrunk.thinning);
   EXPECT_LE(small.faults.size(), 2u) << full.faults.size();
-  EXPECT_LE(small.clients.size(), 3u) << full.clients.size();
+  EXPECT_LE(small.clients.size(), 4u) << full.clients.size();
   EXPECT_LT(small.duration, full.duration / 2);
   if (small.operations) {
-    EXPECT_LE(small.operations->size(), 40u);  // of more than a thousand
+    EXPECT_LE(small.operations->size(), 60u);  // of more than a thousand
   }
 
   // What is printed is what was found, and says the same each time.

@@ -29,8 +29,9 @@ enum class WorldBug : std::uint8_t {
   kNone,
   kDiskLies,
   kRetryWithoutSession,
-  kAnswersDoubled,     // one answer in a hundred comes twice
-  kReplayLosesEntries  // what is replayed at the end lacks the entries of its second half
+  kAnswersDoubled,      // one answer in a hundred comes twice
+  kReplayLosesEntries,  // what is replayed at the end lacks the entries of its second half
+  kReplayBlinks         // one state on the way of the replay is another one
 };
 
 struct SimulationOptions {
@@ -58,6 +59,7 @@ struct SimulationReport {
   std::uint64_t frames = 0;
   std::uint64_t searches_given_up = 0;  // for an order of a key's operations: nobody knows
   Slot replayed;  // up to which a fresh state machine applied the log, with the same outcome
+  std::uint64_t states_compared = 0;  // on its way, with those that nodes had
   // Hash of the final state and of the number of steps: equal for equal plans.
   std::uint64_t fingerprint = 0;
   std::size_t faults_struck = 0;  // how far into the plan's faults the run came

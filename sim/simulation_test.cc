@@ -33,37 +33,45 @@ struct Least {
   std::uint64_t times;
 };
 constexpr Least kLeast[] = {
-    {Effect::kUnsyncedLost, 200},        // 442
-    {Effect::kTornTail, 10},             // 25
-    {Effect::kCutInTransfer, 15},        // 38
-    {Effect::kCutInInstall, 9},          // 23
+    {Effect::kUnsyncedLost, 340},        // 860
+    {Effect::kTornTail, 9},              // 23
+    {Effect::kCutInTransfer, 11},        // 29
+    {Effect::kCutInInstall, 9},          // 24
     {Effect::kInstallFinished, 1},       // 5
-    {Effect::kJournalNoRoom, 48},        // 121
-    {Effect::kEngineNoRoom, 14},         // 36
-    {Effect::kSyncFailed, 32},           // 80
+    {Effect::kJournalNoRoom, 26},        // 67
+    {Effect::kEngineNoRoom, 9},          // 24
+    {Effect::kSyncFailed, 28},           // 71
     {Effect::kDeadDisk, 6},              // 15
-    {Effect::kSlowStep, 17},             // 43
-    {Effect::kStartOnSlowDisk, 11},      // 29
+    {Effect::kSlowStep, 8},              // 22
+    {Effect::kStartOnSlowDisk, 14},      // 37
     {Effect::kReplacedDeadDisk, 6},      // 16
-    {Effect::kFrameLost, 8000},          // 19840
-    {Effect::kFrameCutOff, 8000},        // 21041
-    {Effect::kFrameDoubled, 5000},       // 11427
-    {Effect::kFrameReordered, 70000},    // 163015
-    {Effect::kFrameLate, 1000},          // 3475
-    {Effect::kLeaderLost, 100},          // 346
-    {Effect::kLeaderStopped, 22},        // 56
-    {Effect::kStaleLeader, 21},          // 54
-    {Effect::kLateReadRefused, 78},      // 196
-    {Effect::kLeaseRead, 6000},          // 14028
-    {Effect::kLeaseAtDriftBound, 1000},  // 3079
-    {Effect::kTransferDone, 25},         // 63
-    {Effect::kChangeDone, 35},           // 89
-    {Effect::kChangeOutlived, 4},        // 12
-    {Effect::kForwarderLost, 32},        // 82
-    {Effect::kForwardRepeated, 100},     // 289
-    {Effect::kBareForward, 2000},        // 5311
-    {Effect::kBareWriteUnknown, 62},     // 156
-    {Effect::kRetryAnswered, 1000},      // 2788
+    {Effect::kClockForward, 4},          // 10
+    {Effect::kClockBackward, 4},         // 12
+    {Effect::kStopped, 15},              // 38
+    {Effect::kKilled, 19},               // 48
+    {Effect::kCutAgain, 41},             // 103
+    {Effect::kFrameQueued, 2500},        // 6397
+    {Effect::kFrameLost, 6900},          // 17463
+    {Effect::kFrameCutOff, 7800},        // 19501
+    {Effect::kFrameDoubled, 3700},       // 9335
+    {Effect::kFrameReordered, 61000},    // 154629
+    {Effect::kFrameLate, 1000},          // 2570
+    {Effect::kLeaderLost, 170},          // 446
+    {Effect::kLeaderStopped, 17},        // 44
+    {Effect::kStaleLeader, 20},          // 51
+    {Effect::kLateReadRefused, 250},     // 633
+    {Effect::kStaleLeaderAsked, 160},    // 408
+    {Effect::kVoterLost, 140},           // 361
+    {Effect::kLeaseRead, 5500},          // 13873
+    {Effect::kLeaseAtDriftBound, 1200},  // 3057
+    {Effect::kTransferDone, 17},         // 43
+    {Effect::kChangeDone, 31},           // 78
+    {Effect::kChangeOutlived, 3},        // 9
+    {Effect::kForwarderLost, 38},        // 96
+    {Effect::kForwardRepeated, 130},     // 340
+    {Effect::kBareForward, 2000},        // 5102
+    {Effect::kBareWriteUnknown, 71},     // 178
+    {Effect::kRetryAnswered, 1000},      // 2724
 };
 static_assert(std::size(kLeast) == kEffects, "an effect is not awaited");
 

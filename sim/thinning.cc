@@ -100,6 +100,7 @@ Plan Thin(const Plan& plan, const Thinning& thinning) {
   if (thinning.clean_links) thin.lost_per_mille = 0;
   if (thinning.steady_clocks) thin.most_drift_ppm = 0;
   thin.variation = thinning.variation;
+  thin.demands_operations = thinning == Thinning();
   return thin;
 }
 

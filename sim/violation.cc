@@ -22,6 +22,7 @@ std::string_view NameOf(ViolationKind kind) {
                 "no answer",
                 "two answers",
                 "no progress",
+                "too few operations",
                 "a wrong session",
                 "wrong data",
                 "versions out of order",

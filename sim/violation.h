@@ -26,11 +26,12 @@ enum class ViolationKind : std::uint8_t {
 
   // ---- Nodes
   kDoesNotStart,
-  kAssertion,     // a CAIRN_CHECK failed
-  kNoAnswer,      // of a node that runs, by the deadline
-  kTwoAnswers,    // to one request
-  kNoProgress,    // after healing
-  kWrongSession,  // an answer of a session that cannot be, or a retry with another answer
+  kAssertion,         // a CAIRN_CHECK failed
+  kNoAnswer,          // of a node that runs, by the deadline
+  kTwoAnswers,        // to one request
+  kNoProgress,        // after healing
+  kTooFewOperations,  // were begun in a long time, and so little was tried
+  kWrongSession,      // an answer of a session that cannot be, or a retry with another answer
 
   // ---- What clients saw (sim/check/history.h)
   kWrongData,  // seen at once: a scan out of order, a stamp that is not the version's

@@ -40,6 +40,7 @@ World::World(const Plan& plan, const SimulationOptions& options)
                   [this](ViolationKind kind, const std::string& what) { Violation(kind, what); }) {
   invariants_.SetObserver([this](NodeId id, const auto& event, const auto& effects) {
     group_.OnStep(id, event, effects);
+    if (scheduler_.now() < churn_until_) Churn(id, effects);
   });
   SetAllLinks(UsualLink());
   states_seen_.resize(plan_.nodes);
@@ -237,6 +238,11 @@ SimulationReport World::Run() {
     }
     if (ok()) Heal();
     if (ok()) CheckProgress();
+    if (ok() && plan_.demands_operations && operations() < plan_.least_operations) {
+      Violation(ViolationKind::kTooFewOperations,
+                std::to_string(operations()) + " operations were begun, " +
+                    std::to_string(plan_.least_operations) + " are the least");
+    }
     if (ok()) ReadEverything();
     if (ok()) CheckStates();
     if (ok()) CheckReplay();

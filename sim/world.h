@@ -77,9 +77,19 @@ class World final : public Door {
   void OnForward(NodeId from, NodeId to);
   void Pause(NodeId id, Duration lasts);
   void SetCut(const Fault& fault, NodeId id, bool cut);
-  void Flap(const Fault& fault, NodeId id, MonotonicTime until, bool cut);
+  void Flap(const Fault& fault, NodeId id, MonotonicTime until, bool cut,
+            std::uint64_t sent_before);
   void SetAllLinks(const LinkQuality& quality);
   [[nodiscard]] LinkQuality UsualLink() const;
+  void SetLinksTo(NodeId id, const LinkQuality& quality);
+  // ---- Leaders (leader_faults.cc)
+  void BeginChurn(const Fault& fault, NodeId id);
+  void Churn(NodeId id, const consensus::Effects& effects);
+  void StrikeLeader(const Fault& fault, NodeId id);
+  void AskStaleLeader(NodeId id, MonotonicTime until);
+  void ProbeRead(NodeId id);
+  void ProbeWrite(NodeId id, std::size_t bytes);
+
   // Takes a node down and brings it back.
   void Down(NodeId id, CrashMode mode, Duration lasts);
   void Restart(NodeId id);
@@ -95,7 +105,7 @@ class World final : public Door {
   void ReadEverything();
   void CheckStates();
   void CheckReplay();
-  Result<std::uint64_t> Replay(Slot last, const std::function<bool(Slot, std::uint64_t)>& visit);
+  Result<std::uint64_t> Replay(Slot last, const std::function<void(Slot, std::uint64_t)>& visit);
   static std::string DifferingStates(Slot slot, NodeId id, std::uint64_t hash,
                                      std::uint64_t replayed);
   [[nodiscard]] std::uint64_t operations() const;
@@ -116,6 +126,10 @@ class World final : public Door {
   // The next snapshot that arrives, or is installed, meets a power cut at so many file operations.
   std::uint64_t cut_next_transfer_ = 0;
   std::uint64_t cut_next_install_ = 0;
+  MonotonicTime churn_until_{0};  // new leaders and voters are lost
+  std::uint64_t probes_ = 0;      // writes of leader_faults.cc, and their keys: one a fault
+  std::uint64_t probe_key_ = 0;
+  bool probe_under_way_ = false;
   const Fault* forward_fate_ = nullptr;  // of the next write that is forwarded
   // The last message of each kind from one node to another, for those who tell the story.
   std::map<std::tuple<int, int, std::string>, std::string> last_messages_;
