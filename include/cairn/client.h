@@ -38,7 +38,7 @@ class ClientCore;
 }
 
 // How a call that failed is tried again. The wait before try n is random between half and all of
-// min(max_backoff, initial_backoff * 2^(n-1)).
+// min(max_backoff, initial_backoff * 2^(n-1)). (After a conflict, 100 ms bound it, too.)
 struct RetryPolicy {
   // Tries of one call, the first included; 0: as many as the deadline allows; 1: no retries.
   std::uint32_t max_attempts = 0;

@@ -224,9 +224,10 @@ class Transaction {
   [[nodiscard]] std::uint64_t committed_version() const;
 
   // For loops of one's own: OK if `status` is worth another try: the transaction is then empty
-  // again, with a new read version to come, after a wait with jitter that grows with each try. Else
-  // the status itself. Worth a try are kConflict, kTransactionTooOld, kStale, kUnavailable,
-  // kResourceExhausted and kSessionExpired, before the deadline, unless maybe_applied().
+  // again, with a new read version to come, after a wait with jitter that grows with each try
+  // (after a conflict, which is no sign of trouble, to 100 ms at most). Else the status itself.
+  // Worth a try are kConflict, kTransactionTooOld, kStale, kUnavailable, kResourceExhausted and
+  // kSessionExpired, before the deadline, unless maybe_applied().
   Status OnError(const Status& status);
   // The same without waiting: how many tries have failed, once the transaction is ready for
   // another.

@@ -40,11 +40,11 @@ MonotonicTime ClientCore::DeadlineIn(std::chrono::milliseconds timeout) const {
   return scheduler_->Now() + std::min(wait, kLongest);
 }
 
-Duration ClientCore::Backoff(std::uint32_t tries) {
+Duration ClientCore::Backoff(std::uint32_t tries, Duration most) {
   const RetryPolicy& retry = options_.client.retry;
   const std::uint32_t doublings = std::min(tries - 1, 20U);
-  const Duration full =
-      std::min<Duration>(Duration(retry.initial_backoff) * (1 << doublings), retry.max_backoff);
+  const Duration full = std::min<Duration>(
+      {Duration(retry.initial_backoff) * (1 << doublings), Duration(retry.max_backoff), most});
   const auto half = static_cast<std::uint64_t>(full.count() / 2);
   MutexLock lock(&mutex_);
   return Duration(static_cast<std::int64_t>(half + random_.Below(half + 1)));

@@ -66,8 +66,9 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
 
   // `timeout` from now; the client's own if that is 0.
   [[nodiscard]] MonotonicTime DeadlineIn(std::chrono::milliseconds timeout) const;
-  // The wait before another try, after `tries` of them (at least 1).
-  Duration Backoff(std::uint32_t tries);
+  // The wait before another try, after `tries` of them (at least 1); `most` bounds it, besides the
+  // policy.
+  Duration Backoff(std::uint32_t tries, Duration most = Duration::max());
 
   // The level that a read asks for: leader, of a client whose strategy that is, unless it says
   // more.

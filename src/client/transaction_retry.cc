@@ -8,6 +8,10 @@
 namespace cairn::client {
 namespace {
 
+// A conflict means that another has succeeded, not that the node is in trouble: whoever waits much
+// longer than a transaction takes, on a key that many want, is passed by those that came later.
+constexpr Duration kMostAfterConflict = std::chrono::milliseconds(100);
+
 bool WorthAnotherTry(const Status& status) {
   if (status.maybe_applied()) return false;
   switch (status.code()) {
@@ -59,7 +63,9 @@ Future<std::uint64_t> TransactionState::OnErrorAsync(const Status& status) {
     MutexLock lock(&mutex_);
     tries = ++tries_;
   }
-  const MonotonicTime when = core_->scheduler().Now() + core_->Backoff(tries);
+  const Duration most =
+      status.code() == StatusCode::kConflict ? kMostAfterConflict : Duration::max();
+  const MonotonicTime when = core_->scheduler().Now() + core_->Backoff(tries, most);
   if (when >= deadline_ || core_->closed()) {
     promise.Fulfil(status);
     return future;
