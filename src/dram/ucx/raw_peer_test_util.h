@@ -2,13 +2,19 @@
 #ifndef CAIRN_SRC_DRAM_UCX_RAW_PEER_TEST_UTIL_H_
 #define CAIRN_SRC_DRAM_UCX_RAW_PEER_TEST_UTIL_H_
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <future>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "src/dram/ucx/core.h"
 #include "src/dram/ucx/door_message.h"
@@ -89,6 +95,62 @@ inline std::string KnockWith(const Endpoint& address, const std::string& bytes) 
   ::close(fd);
   return heard;
 }
+
+// The port at which UCX listens for this listener, as it says at its door; 0 if it doesn't.
+inline std::uint16_t UcxPortOf(const Endpoint& address) {
+  const SocketAddress server = Resolve(address, true)->front();
+  const int fd = ::socket(server.storage.ss_family, SOCK_STREAM, 0);
+  std::uint16_t port = 0;
+  if (::connect(fd, server.get(), server.size) == 0) {
+    const std::string hello = EncodeDoorMessage(DoorHello{});
+    (void)!::send(fd, hello.data(), hello.size(), MSG_NOSIGNAL);
+    std::string heard;
+    char buffer[256];
+    for (ssize_t n = 0; (n = ::recv(fd, buffer, sizeof(buffer), 0)) > 0;) {
+      heard.append(buffer, static_cast<std::size_t>(n));
+      const auto size = DoorMessageSize(heard);
+      if (!size.ok()) break;
+      if (!size->has_value() || heard.size() < **size) continue;
+      const auto welcome = DecodeDoorWelcome(heard.substr(0, **size));
+      if (welcome.ok()) port = welcome->ucx_port;
+      break;
+    }
+  }
+  ::close(fd);
+  return port;
+}
+
+// Sends bytes to UCX's own port, in pieces, one a segment. A connection of its own, whose other end
+// can be waited for.
+class UcxPortKnock {
+ public:
+  UcxPortKnock(const Endpoint& at, const std::vector<std::string>& pieces) {
+    const SocketAddress server = Resolve(at, true)->front();
+    fd_ = ::socket(server.storage.ss_family, SOCK_STREAM, 0);
+    const int on = 1;
+    (void)::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    const timeval patience{30, 0};
+    (void)::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    connected_ = ::connect(fd_, server.get(), server.size) == 0;
+    for (const std::string& piece : pieces) {
+      (void)!::send(fd_, piece.data(), piece.size(), MSG_NOSIGNAL);
+    }
+  }
+  ~UcxPortKnock() { ::close(fd_); }
+  UcxPortKnock(const UcxPortKnock&) = delete;
+  UcxPortKnock& operator=(const UcxPortKnock&) = delete;
+
+  // True if the other side hangs up within 30 s, without a word.
+  [[nodiscard]] bool IsHungUpOn() const {
+    char byte = 0;
+    const ssize_t n = ::recv(fd_, &byte, 1, 0);
+    return connected_ && (n == 0 || (n < 0 && errno == ECONNRESET));
+  }
+
+ private:
+  int fd_ = -1;
+  bool connected_ = false;
+};
 
 }  // namespace cairn::dram::ucx
 

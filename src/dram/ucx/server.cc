@@ -203,14 +203,27 @@ Status Server::Open(const Endpoint& address) {
       return;
     }
     listener_ = std::move(*listener);
+    GuardPort();
     OpenLocally();
     status = core_->engine().AddFd(knock_fd_, EPOLLIN, [this](std::uint32_t) { OnKnock(); });
     if (status.ok()) return;
     local_ = nullptr;
+    guard_ = nullptr;
     listener_ = nullptr;
   });
   if (!status.ok()) ::close(knock_fd_);
   return status;
+}
+
+void Server::GuardPort() {
+  auto guard = PortGuard::Create(&core_->engine(), listener_->port(), address_.ToString());
+  if (guard.ok()) {
+    guard_ = std::move(*guard);
+  } else {
+    CAIRN_LOG(kWarn,
+              "dram: {} leaves UCX's port {} open to strangers, who can end this process: {}",
+              address_.ToString(), listener_->port(), guard.status().message());
+  }
 }
 
 void Server::OpenLocally() {
@@ -340,6 +353,7 @@ void Server::CloseAndWait() {
     closed_ = true;
     core_->engine().RemoveFd(knock_fd_);
     ::close(knock_fd_);
+    guard_ = nullptr;
     local_ = nullptr;
     std::vector<std::shared_ptr<Peer>> peers;
     for (const auto& [id, peer] : peers_) peers.push_back(peer);

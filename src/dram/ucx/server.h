@@ -13,6 +13,7 @@
 #include "src/dram/ucx/core.h"
 #include "src/dram/ucx/descriptor_budget.h"
 #include "src/dram/ucx/local_door.h"
+#include "src/dram/ucx/port_guard.h"
 
 namespace cairn::dram::ucx {
 
@@ -78,6 +79,7 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   void OnEndpoint(ConnectionListener* listener, ucp_conn_request* request);
   // A link shows a token: it belongs to the peer that was given it.
   void Attach(const std::string& token, const std::shared_ptr<Link>& link);
+  void GuardPort();
   void OpenLocally();
   void PauseKnocks(const std::string& why);
   void Forget(Peer* peer, bool attached, bool had_requests);
@@ -90,6 +92,8 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   // Nobody has been let in since the log said so.
   bool short_of_descriptors_ = false;
   std::unique_ptr<ConnectionListener> listener_;
+  // Of the listener's port; null where the kernel refuses it, which the log says.
+  std::unique_ptr<PortGuard> guard_;
   // For clients on the same host; null if there is none.
   std::unique_ptr<LocalListener> local_;
   ConnectionId next_id_ = 1;

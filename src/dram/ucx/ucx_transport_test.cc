@@ -140,6 +140,66 @@ TEST(UcxTransportTest, GarbageAtTheDoorIsTurnedAway) {
   EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
 }
 
+// Without the guard most of these end this process in an assertion of UCX.
+TEST(UcxTransportTest, GarbageAtUcxsOwnPortIsHungUpOn) {
+  UcxOptions options;
+  options.shared_memory = false;
+  const auto transport = MakeUcx(options);
+  TestServer server(transport.get(), {"127.0.0.1", 0});
+  const Endpoint port{"127.0.0.1", ucx::UcxPortOf(server.address())};
+  ASSERT_NE(port.port, 0);
+  const std::string bits(4096, '\xFF');
+  const std::string zeros(4096, '\0');
+  // A length of 2^63, of one byte more than follows, of less, of more than UCX takes.
+  std::string huge = zeros.substr(0, 64);
+  huge[7] = '\x80';
+  std::string short_of_one = zeros.substr(0, 64);
+  short_of_one[0] = 49;
+  std::string too_much = zeros.substr(0, 64);
+  too_much[0] = 47;
+  std::string too_long(2064 + 1, '\0');
+  too_long[0] = 1;
+  too_long[1] = 8;
+  const std::vector<std::vector<std::string>> attacks = {
+      {bits},
+      {zeros},
+      {huge},
+      {short_of_one},
+      {too_much},
+      {too_long},
+      {"GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
+      {"\x16\x03\x01\x02"},
+      {bits.substr(0, 8), bits},
+      {zeros.substr(0, 8), zeros},
+      std::vector<std::string>(40, "\xFF"),
+      std::vector<std::string>(40, std::string(1, '\0')),
+  };
+  testing::internal::CaptureStderr();
+  TestClient neighbour(transport.get(), server.address());
+  std::vector<std::unique_ptr<ucx::UcxPortKnock>> knocks;
+  for (const auto& pieces : attacks) {
+    knocks.push_back(std::make_unique<ucx::UcxPortKnock>(port, pieces));
+    EXPECT_TRUE(neighbour.Run("echo", Buffer::Copy(PatternBytes(1 << 20, 1))).ok());
+  }
+  for (std::size_t i = 0; i < knocks.size(); ++i) EXPECT_TRUE(knocks[i]->IsHungUpOn()) << i;
+  EXPECT_TRUE(neighbour.Run("echo").ok());
+  EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("at UCX's port " + std::to_string(port.port) +
+                     ", the first of them 127.0.0.1: what it sent is none of UCX's messages"),
+            std::string::npos)
+      << log;
+}
+
+// One that says nothing holds its descriptor for five seconds, no more.
+TEST(UcxTransportTest, SilenceAtUcxsOwnPortIsHungUpOn) {
+  const auto transport = MakeUcx();
+  TestServer server(transport.get(), {"127.0.0.1", 0});
+  const Endpoint port{"127.0.0.1", ucx::UcxPortOf(server.address())};
+  EXPECT_TRUE(ucx::UcxPortKnock(port, {}).IsHungUpOn());
+  EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
+}
+
 TEST(UcxTransportTest, AWrongTokenIsCutOff) {
   const auto transport = MakeUcx();
   TestServer server(transport.get(), {"127.0.0.1", 0});
