@@ -200,6 +200,7 @@ class TensorstoreServer::Impl {
     builder.SetResourceQuota(quota)
         .SetMaxReceiveMessageSize(options.message_bytes)
         .AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0)
+        .AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.calls_per_connection)
         .AddListeningPort(options.address.ToString(), grpc::InsecureServerCredentials(), &port)
         .RegisterService(&service_);
     server_ = builder.BuildAndStart();

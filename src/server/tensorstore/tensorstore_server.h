@@ -21,7 +21,12 @@ namespace cairn::server {
 
 struct TensorstoreServerOptions {
   Endpoint address;  // port 0: any free one
-  int max_threads = 256;
+  // Of one client's connection at once; its gRPC library queues what is beyond, and does so without
+  // an error. TensorStore starts a call for each chunk, bounds nothing and repeats nothing.
+  int calls_per_connection = 100;
+  // One a call, over all connections. What is beyond is refused with RESOURCE_EXHAUSTED, so it is
+  // enough for 40 connections that use all they may.
+  int max_threads = 4096;
   // Of one message; a value may have many.
   int message_bytes = 64 << 20;
   // Of all messages that are being received together.
