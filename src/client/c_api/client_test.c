@@ -320,11 +320,12 @@ static void calls_back(const char* endpoint) {
   call = begun();
   await(&call, cairn_client_read_version_async(client, NULL, on_version, &call), CAIRN_OK);
   CHECK(call.version > version);
-  call = begun();
   const uint64_t read = call.version;
+  call = begun();
   await(&call, cairn_client_committed_version_async(client, NULL, on_version, &call), CAIRN_OK);
   CHECK(call.version >= read);
   char made[11];
+  call = begun();
   await(&call,
         cairn_client_set_versionstamped_key_async(client, "e\0\0\0\0\0\0\0\0\0\0", 11, "1", 1, NULL,
                                                   made, on_version, &call),
@@ -332,6 +333,7 @@ static void calls_back(const char* endpoint) {
   cairn_value* value = NULL;
   CHECK_OK(cairn_client_get(client, made, 11, NULL, &value));
   CHECK(made[0] == 'e' && cairn_c_is(value, "1"));
+  call = begun();
   await(&call,
         cairn_client_set_versionstamped_value_async(client, "e", 1, "v\0\0\0\0\0\0\0\0\0\0", 11,
                                                     NULL, made, on_version, &call),
@@ -341,6 +343,7 @@ static void calls_back(const char* endpoint) {
   const void* const stored = cairn_value_data(value, &size);
   CHECK(size == 11 && memcmp(stored, made, 11) == 0);
   cairn_value_free(value);
+  call = begun();
   await(&call, cairn_client_set_async(client, "", 0, "1", 1, NULL, on_version, &call),
         CAIRN_INVALID_ARGUMENT);
   CHECK(call.version == 0);
