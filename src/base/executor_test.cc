@@ -129,6 +129,46 @@ TEST_F(ThreadExecutorTest, StopRunsWhatIsQueuedAndDropsTheRest) {
 
 // ---- Dispatch
 
+// A thread that has got the executor lent, for a task that lasts until End().
+class Lender {
+ public:
+  explicit Lender(ThreadExecutor* executor) : thread_([this, executor] { Lend(executor); }) {
+    begun_.get_future().wait();
+  }
+  void End() {
+    go_on_.set_value();
+    thread_.join();
+  }
+  [[nodiscard]] std::thread::id id() const { return id_; }
+  [[nodiscard]] bool ended() const { return ended_; }
+
+ private:
+  void Lend(ThreadExecutor* executor) {
+    id_ = std::this_thread::get_id();
+    bool inside = false;
+    // Whether the executor's own thread sleeps yet is not to be seen from outside: it will.
+    while (!inside) {
+      std::promise<void> ran;
+      executor->Dispatch([&] {
+        if (std::this_thread::get_id() == id_) {
+          inside = true;
+          begun_.set_value();
+          go_on_.get_future().wait();
+          ended_ = true;
+        }
+        ran.set_value();
+      });
+      ran.get_future().wait();
+    }
+  }
+
+  std::promise<void> begun_;
+  std::promise<void> go_on_;
+  std::atomic<bool> ended_{false};
+  std::thread::id id_;
+  std::thread thread_;  // last: it uses the others
+};
+
 TEST_F(ThreadExecutorTest, DispatchRunsInsideTheCallOnceTheThreadSleeps) {
   // Whether it sleeps yet is not to be seen from outside: it will.
   std::atomic<bool> inside{false};
@@ -183,6 +223,33 @@ TEST_F(ThreadExecutorTest, WhatALentTaskLeavesBehindRuns) {
   timer.get_future().wait();
 }
 
+TEST_F(ThreadExecutorTest, WhoRunsADispatchedTaskRunsAFewOfOthers) {
+  constexpr int kOthers = 20;
+  Lender lender(&executor_);
+  std::vector<std::thread::id> ran_on;
+  for (int i = 0; i < kOthers; ++i) {
+    executor_.Dispatch([&] { ran_on.push_back(std::this_thread::get_id()); });
+  }
+  EXPECT_TRUE(ran_on.empty());
+  lender.End();
+  Flush();
+  ASSERT_EQ(ran_on.size(), std::size_t{kOthers});
+  // The first ones, some of them, and no more.
+  const auto by_lender = std::count(ran_on.begin(), ran_on.end(), lender.id());
+  EXPECT_GT(by_lender, 0);
+  EXPECT_LT(by_lender, kOthers);
+  EXPECT_TRUE(std::all_of(ran_on.begin(), ran_on.begin() + by_lender,
+                          [&](std::thread::id id) { return id == lender.id(); }));
+}
+TEST_F(ThreadExecutorTest, WhatWasPostedWaitsForTheThread) {
+  Lender lender(&executor_);
+  std::vector<bool> on_thread;
+  executor_.Post([&] { on_thread.push_back(executor_.OnThread()); });
+  executor_.Dispatch([&] { on_thread.push_back(executor_.OnThread()); });
+  lender.End();
+  Flush();
+  EXPECT_EQ(on_thread, (std::vector<bool>{true, true}));
+}
 TEST_F(ThreadExecutorTest, TasksOfAllKindsExcludeEachOther) {
   constexpr int kThreads = 4;
   constexpr int kTasks = 3000;
@@ -213,31 +280,15 @@ TEST_F(ThreadExecutorTest, TasksOfAllKindsExcludeEachOther) {
 }
 
 TEST_F(ThreadExecutorTest, StopWaitsForALentTask) {
-  std::atomic<bool> inside{false};
-  std::atomic<bool> ended{false};
-  std::promise<void> begun;
-  std::promise<void> go_on;
-  std::thread caller([&] {
-    while (!inside) {
-      executor_.Dispatch([&, self = std::this_thread::get_id()] {
-        if (std::this_thread::get_id() != self) return;
-        inside = true;
-        begun.set_value();
-        go_on.get_future().wait();
-        ended = true;
-      });
-    }
-  });
-  begun.get_future().wait();
+  Lender lender(&executor_);
   std::thread stopper([&] {
     executor_.Stop();
-    EXPECT_TRUE(ended);
+    EXPECT_TRUE(lender.ended());
   });
   std::atomic<bool> beside{false};
-  executor_.Post([&] { beside = !ended; });  // While it is lent, or after Stop.
-  go_on.set_value();
+  executor_.Post([&] { beside = !lender.ended(); });  // While it is lent, or after Stop.
+  lender.End();
   stopper.join();
-  caller.join();
   EXPECT_FALSE(beside);
 }
 
