@@ -196,6 +196,14 @@ TEST(WorldBug, AReplayThatDiffersIsToldWithSlotAndHashes) {
                                     ToString(report.replayed) + differ));
 }
 
+TEST(WorldBug, AHistoryInWhichLittleIsTriedIsFound) {
+  Plan plan = MakePlan(1);
+  plan.clients.clear();
+  plan.faults.clear();
+  const SimulationReport report = RunPlan(plan, {});
+  EXPECT_EQ(report.kind, Kind::kTooFewOperations) << report.violation;
+}
+
 TEST(WorldBug, AStateThatDiffersInTheMiddleAloneIsFound) {
   SimulationOptions options;
   options.world_bug = WorldBug::kReplayBlinks;
