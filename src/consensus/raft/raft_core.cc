@@ -222,7 +222,7 @@ void RaftCore::Finish() {
   }
   log_.Evict(durable_slot_, options_.max_cached_bytes);
   effects_.wake_at = role_ == Role::kLeader
-                         ? std::min(heartbeat_at_, notice_ ? notice_->first : heartbeat_at_)
+                         ? (notice_ ? std::min(heartbeat_at_, notice_->first) : heartbeat_at_)
                          : election_at_;
   ReportLeadership();
 }
