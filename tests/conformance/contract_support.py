@@ -191,7 +191,7 @@ class Member(Process):
         try:
             for node in self.all:
                 node.launch("--config", "node.toml", *flags)
-            self.all[0].wait_for(self.healthy)
+            self.await_health()
         except BaseException:
             self.remove()
             raise
@@ -217,8 +217,25 @@ class Member(Process):
         self.wait_for(said)
         return int(said().group(1))
 
+    def await_health(self):
+        """Until `healthy`; what all of them said and logged if they are not in time."""
+        try:
+            self.all[0].wait_for(self.healthy)
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *map(self.story, self.all)])) from None
+
+    @staticmethod
+    def story(node):
+        log = pathlib.Path(node.folder, "log", "cairn.log")
+        logged = log.read_text(errors="replace") if log.exists() else "(no log)"
+        return (f"node at port {node.port}, exit code {node.process.poll()}\n{node.errors()}\n"
+                f"{logged[-4000:]}")
+
     def healthy(self):
         """Whether every node sees all of them, and the same leader."""
+        for node in self.all:
+            if node.process.poll() is not None:
+                raise AssertionError(f"the node at port {node.port} ended")
         try:
             seen = [self.health(node) for node in self.all]
         except TTransport.TTransportException:
@@ -231,7 +248,7 @@ class Member(Process):
         node = self.all[self.number]
         node.launch("--config", "node.toml", *self.flags)
         self.process = node.process
-        self.wait_for(self.healthy)
+        self.await_health()
         self.leads = self.leader() == self.number  # another one was elected while it was away
 
     def restart(self, how=signal.SIGTERM):
