@@ -21,16 +21,17 @@ def _beside_etcd(rounds, what, least, unary, targets):
 def _sets(results, targets):
     sets = results["sets"]
     _beside_etcd(sets, "Sets", 2, None, targets)
-    return ["### Sets of 256 bytes over gRPC, 64 clients", "",
+    return ["### Sets of 256 bytes over gRPC, 64 outstanding", "",
             "Each is synced before it is answered, but for Redis with fsync off. The echo is `Ping` of the same "
-            "node with the same value: single calls cannot be faster than it.", "",
+            "node with the same value: single calls cannot be faster than it. Redis and Thrift are driven by "
+            "64 threads, gRPC by 64 outstanding operations.", "",
             *table(LOAD_HEADER, load_rows(sets, "writes"))]
 
 
 def _gets(results, targets):
     gets = results["gets"]
     _beside_etcd(gets, "linearizable Gets", 1.5, 1.5, targets)
-    return ["### Gets of 256 bytes over gRPC, 64 clients", "",
+    return ["### Gets of 256 bytes over gRPC, 64 outstanding", "",
             "Those of Cairn are at level `leader`: linearizable, as etcd's are by default.", "",
             *table(LOAD_HEADER, load_rows(gets, "reads"))]
 

@@ -64,6 +64,9 @@ void Declare(CLI::App& app, Flags& flags) {
       ->check(CLI::IsMember({"local", "leader", "read_index"}));
   app.add_option("--clients", flags.load.clients, "threads, each with its own connection")
       ->check(CLI::Range(1, 4096));
+  app.add_flag("--async", flags.load.async,
+               "cairn-grpc, cairn-pipeline, etcd: clients are no threads; each answer's callback "
+               "sends the next request");
   app.add_option(
       "--channels", flags.channels,
       "cairn-grpc, cairn-pipeline, etcd: channels that all clients share; 0: one a client");
@@ -97,6 +100,7 @@ json ReportJson(const Flags& flags, const LoadReport& report) {
   const auto answered = report.reads.count() + report.writes.count();
   return {{"system", flags.system},
           {"clients", flags.load.clients},
+          {"async", flags.load.async},
           {"value_bytes", flags.load.value_bytes},
           {"measured_s", report.measured_s},
           {"ops_per_s", static_cast<double>(answered) / report.measured_s},

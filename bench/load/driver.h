@@ -1,14 +1,18 @@
-// What the loader asks of a system under load: one connection a client thread, blocking calls. Each
-// system has one driver; the load is the same for all of them.
+// What the loader asks of a system under load: a connection a client, with calls that block the
+// client's thread or, where the system's own clients have them, calls that call back. Each system
+// has one driver; the load is the same for all of them.
 //
-// Thread safety: Driver from any thread; a Connection by one thread at a time.
+// Thread safety: Driver from any thread; a Connection by one thread at a time; of an
+// AsyncConnection one call at a time.
 #ifndef CAIRN_BENCH_LOAD_DRIVER_H_
 #define CAIRN_BENCH_LOAD_DRIVER_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cairn/status.h"
@@ -26,6 +30,21 @@ class Connection {
   virtual Status Get(const std::string& key, std::string* value) = 0;
 };
 
+class AsyncConnection {
+ public:
+  // On a thread of the system's client, or inside the call. It may begin the next call.
+  using Done = std::function<void(Status)>;
+
+  virtual ~AsyncConnection() = default;
+
+  // As those of Connection. `value` must outlive the call.
+  virtual void Set(const std::string& key, const std::string& value, Done done) = 0;
+  virtual void Get(const std::string& key, std::string* value, Done done) = 0;
+};
+
+// Calls that call back, as calls that block.
+std::unique_ptr<Connection> MakeBlocking(std::unique_ptr<AsyncConnection> connection);
+
 class Driver {
  public:
   virtual ~Driver() = default;
@@ -33,6 +52,20 @@ class Driver {
   // A connection of its own, open when this returns. The n-th goes to endpoint n modulo their
   // number.
   virtual Result<std::unique_ptr<Connection>> Connect() = 0;
+
+  // The same with calls that call back. kInvalidArgument if this system's driver has none.
+  virtual Result<std::unique_ptr<AsyncConnection>> ConnectAsync() {
+    return InvalidArgumentError("--async: this system's driver has blocking calls alone");
+  }
+};
+
+// The driver of a system whose calls call back.
+class AsyncDriver : public Driver {
+ public:
+  Result<std::unique_ptr<Connection>> Connect() override {
+    CAIRN_ASSIGN_OR_RETURN(auto connection, ConnectAsync());
+    return MakeBlocking(std::move(connection));
+  }
 };
 
 // Cairn, or anything else that serves TransactionalKV: unframed Thrift, binary protocol. Gets ask

@@ -1,5 +1,6 @@
 #include <grpcpp/grpcpp.h>
 
+#include <optional>
 #include <utility>
 
 #include "bench/load/driver.h"
@@ -9,49 +10,54 @@
 namespace cairn::bench {
 namespace {
 
-class EtcdConnection : public Connection {
+// One call at a time: what it sends and gets is kept from call to call, as gRPC's users do it who
+// want speed.
+class EtcdConnection : public AsyncConnection {
  public:
   EtcdConnection(std::shared_ptr<grpc::Channel> channel, bool serializable_reads)
-      : stub_(etcdserverpb::KV::NewStub(std::move(channel))),
-        serializable_reads_(serializable_reads) {}
-
-  Status Set(const std::string& key, const std::string& value) override {
-    etcdserverpb::PutRequest request;
-    request.set_key(key);
-    request.set_value(value);
-    etcdserverpb::PutResponse response;
-    grpc::ClientContext context;
-    return call_.Run(
-        [&](auto done) { stub_->async()->Put(&context, &request, &response, std::move(done)); });
+      : stub_(etcdserverpb::KV::NewStub(std::move(channel))) {
+    range_.set_serializable(serializable_reads);
   }
 
-  Status Get(const std::string& key, std::string* value) override {
-    etcdserverpb::RangeRequest request;
-    request.set_key(key);
-    request.set_serializable(serializable_reads_);
-    etcdserverpb::RangeResponse response;
-    grpc::ClientContext context;
-    CAIRN_RETURN_IF_ERROR(call_.Run(
-        [&](auto done) { stub_->async()->Range(&context, &request, &response, std::move(done)); }));
-    if (response.kvs().empty()) return {StatusCode::kNotFound, "no key " + key};
-    *value = std::move(*response.mutable_kvs(0)->mutable_value());
-    return Status::Ok();
+  void Set(const std::string& key, const std::string& value, Done done) override {
+    put_.set_key(key);
+    put_.set_value(value);
+    stub_->async()->Put(
+        &context_.emplace(), &put_, &put_answer_,
+        [done = std::move(done)](const grpc::Status& status) { done(FromGrpc(status)); });
+  }
+
+  void Get(const std::string& key, std::string* value, Done done) override {
+    range_.set_key(key);
+    stub_->async()->Range(&context_.emplace(), &range_, &range_answer_,
+                          [this, value, done = std::move(done)](const grpc::Status& status) {
+                            done(status.ok() ? Take(value) : FromGrpc(status));
+                          });
   }
 
  private:
+  Status Take(std::string* value) {
+    if (range_answer_.kvs().empty()) return NotFoundError("no key " + range_.key());
+    *value = std::move(*range_answer_.mutable_kvs(0)->mutable_value());
+    return Status::Ok();
+  }
+
   const std::unique_ptr<etcdserverpb::KV::Stub> stub_;
-  const bool serializable_reads_;
-  BlockingCall call_;
+  std::optional<grpc::ClientContext> context_;  // of the call under way
+  etcdserverpb::PutRequest put_;
+  etcdserverpb::PutResponse put_answer_;
+  etcdserverpb::RangeRequest range_;
+  etcdserverpb::RangeResponse range_answer_;
 };
 
-class EtcdDriver : public Driver {
+class EtcdDriver : public AsyncDriver {
  public:
   EtcdDriver(std::vector<Endpoint> endpoints, std::size_t channels, bool serializable_reads)
       : channels_(std::move(endpoints), channels), serializable_reads_(serializable_reads) {}
 
-  Result<std::unique_ptr<Connection>> Connect() override {
+  Result<std::unique_ptr<AsyncConnection>> ConnectAsync() override {
     CAIRN_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, channels_.Next());
-    return std::unique_ptr<Connection>(
+    return std::unique_ptr<AsyncConnection>(
         std::make_unique<EtcdConnection>(std::move(channel), serializable_reads_));
   }
 

@@ -33,17 +33,6 @@ Result<std::shared_ptr<grpc::Channel>> GrpcChannels::Next() {
   return channel;
 }
 
-Status BlockingCall::Run(const std::function<void(std::function<void(grpc::Status)>)>& start) {
-  done_.store(false, std::memory_order_relaxed);
-  start([this](const grpc::Status& status) {
-    status_ = FromGrpc(status);
-    done_.store(true, std::memory_order_release);
-    done_.notify_one();
-  });
-  done_.wait(false, std::memory_order_acquire);
-  return std::move(status_);
-}
-
 Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return Status::Ok();
   return UnavailableError("gRPC " + std::to_string(status.error_code()) + ": " +

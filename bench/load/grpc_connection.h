@@ -1,13 +1,12 @@
-// What the drivers that speak gRPC have in common: their channels, and calls that block a client's
-// thread while gRPC's own threads do the work.
+// What the drivers that speak gRPC have in common: their channels. Their calls are of gRPC's
+// callback API, on gRPC's own threads. (The blocking API has every client's thread poll, which
+// costs a shared channel more than the calls do.)
 //
-// Thread safety: GrpcChannels from any thread; a BlockingCall by one thread at a time.
+// Thread safety: GrpcChannels from any thread.
 #ifndef CAIRN_BENCH_LOAD_GRPC_CONNECTION_H_
 #define CAIRN_BENCH_LOAD_GRPC_CONNECTION_H_
 
-#include <atomic>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -43,18 +42,6 @@ class GrpcChannels {
   Mutex mutex_;
   std::size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
-};
-
-// Waits for a call of the callback API. (The blocking API has every client's thread poll, which
-// costs a shared channel more than the calls do.)
-class BlockingCall {
- public:
-  // `start` gets the function to call when the call has ended.
-  Status Run(const std::function<void(std::function<void(grpc::Status)>)>& start);
-
- private:
-  std::atomic<bool> done_{false};
-  Status status_;
 };
 
 }  // namespace cairn::bench

@@ -9,22 +9,27 @@
 namespace cairn::bench {
 namespace {
 
-class PipelineConnection : public Connection {
+class PipelineConnection : public AsyncConnection {
  public:
   PipelineConnection(std::shared_ptr<NodeClient> client, ReadLevel level)
       : client_(std::move(client)) {
     read_.read_level = level;
   }
 
-  Status Set(const std::string& key, const std::string& value) override {
-    return client_->SetAsync(key, value).Get().status();
+  void Set(const std::string& key, const std::string& value, Done done) override {
+    client_->SetAsync(key, value).OnReady([done = std::move(done)](const auto& answer) {
+      done(answer.status());
+    });
   }
 
-  Status Get(const std::string& key, std::string* value) override {
-    CAIRN_ASSIGN_OR_RETURN(GetResult result, client_->GetAsync(key, read_).Get());
-    if (!result.found) return NotFoundError("no key " + key);
-    *value = std::move(result.value);
-    return Status::Ok();
+  void Get(const std::string& key, std::string* value, Done done) override {
+    client_->GetAsync(key, read_)
+        .OnReady([key, value, done = std::move(done)](Result<GetResult> answer) {
+          if (!answer.ok()) return done(answer.status());
+          if (!answer->found) return done(NotFoundError("no key " + key));
+          *value = std::move(answer->value);
+          done(Status::Ok());
+        });
   }
 
  private:
@@ -32,12 +37,12 @@ class PipelineConnection : public Connection {
   ReadOptions read_;
 };
 
-class PipelineDriver : public Driver {
+class PipelineDriver : public AsyncDriver {
  public:
   PipelineDriver(std::vector<Endpoint> endpoints, std::size_t clients, ReadLevel level)
       : endpoints_(std::move(endpoints)), shared_(clients), level_(level) {}
 
-  Result<std::unique_ptr<Connection>> Connect() override {
+  Result<std::unique_ptr<AsyncConnection>> ConnectAsync() override {
     MutexLock lock(&mutex_);
     const std::size_t number = shared_ == 0 ? next_ : next_ % shared_;
     ++next_;
@@ -50,7 +55,7 @@ class PipelineDriver : public Driver {
                              NodeClient::Connect("grpc://" + endpoint.ToString(), options));
       clients_.push_back(std::move(client));
     }
-    return std::unique_ptr<Connection>(
+    return std::unique_ptr<AsyncConnection>(
         std::make_unique<PipelineConnection>(clients_[number], level_));
   }
 

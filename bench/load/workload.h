@@ -1,10 +1,12 @@
-// A closed loop: each client thread has a connection of its own and sends its next request when the
-// last one is answered. The same loop drives every system, so that the figures compare.
+// A closed loop: each client has a connection of its own and sends its next request when the last
+// one is answered. A client is a thread that blocks or, if asked for and the driver can, what runs
+// when an answer comes. The same loop drives every system, so that the figures compare.
 //
 // A run has a warm-up, which is not measured, and a measured part. Keys are drawn uniformly and
 // reproducibly from `keys` keys; values are random bytes, so that no compression helps anyone.
 //
-// Thread safety: RunLoad and Fill make their own threads and join them before they return.
+// Thread safety: RunLoad and Fill make their own threads and join them before they return; clients
+// without threads run on those of the system's own client.
 #ifndef CAIRN_BENCH_LOAD_WORKLOAD_H_
 #define CAIRN_BENCH_LOAD_WORKLOAD_H_
 
@@ -18,6 +20,7 @@ namespace cairn::bench {
 
 struct LoadOptions {
   int clients = 64;
+  bool async = false;  // clients have no threads; Fill has threads all the same
   double warmup_s = 2;
   double measure_s = 10;
   std::uint64_t keys = 100000;
