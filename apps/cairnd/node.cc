@@ -23,6 +23,9 @@ constexpr Duration kDrain = std::chrono::seconds(5);
 constexpr std::chrono::seconds kFlushBound(15);
 // How long Stop waits for another node to lead. These bounds together stay below that of main.
 constexpr std::chrono::seconds kHandOverBound(4);
+// A database whose disk has less room opens alone: RocksDB allocates a manifest and a log, and
+// writes what the journal holds.
+constexpr std::uint64_t kRoomToOpen = std::uint64_t{64} << 20;
 
 // A Status that one thread gives and another waits for. Shared, so that a late answer finds it.
 class Answer {
@@ -124,9 +127,12 @@ Result<std::unique_ptr<storage::Engine>> Node::OpenEngine() {
                            storage::RocksDbEngine::Open(options, folder_->database_path()));
     return std::unique_ptr<storage::Engine>(std::move(engine));
   }
-  // Snapshots replace the state of a member. What is left of one that was being sent or collected
-  // is of no use, and may be all the room that the database needs to open.
-  CAIRN_RETURN_IF_ERROR(PosixFileSystem()->RemoveTree(SnapshotFolder()));
+  // Snapshots replace the state of a member. One that was being taken goes on after the start, but
+  // not if it holds the room that the database needs to open.
+  CAIRN_ASSIGN_OR_RETURN(const std::uint64_t room, PosixFileSystem()->FreeBytes(folder_->path()));
+  if (room < kRoomToOpen) {
+    CAIRN_RETURN_IF_ERROR(PosixFileSystem()->RemoveTree(SnapshotFolder()));
+  }
   storage::SwapEngineOptions swap;
   swap.files = PosixFileSystem();
   swap.directory = folder_->path();

@@ -45,7 +45,7 @@ Replica::~Replica() = default;
 
 Status Replica::Start(StatusCallback recovered) {
   const storage::StateMeta state = engine_->Meta();
-  if (MovesSnapshots()) CAIRN_RETURN_IF_ERROR(env_.files->RemoveTree(env_.snapshot_directory));
+  if (MovesSnapshots()) CAIRN_RETURN_IF_ERROR(snapshot_receiver_.TakeUp(state.applied_slot));
   CAIRN_RETURN_IF_ERROR(
       FinishInterruptedInstall(journal_, state, options_.installed_slot, options_.installed_epoch));
   const consensus::JournalContents held = journal_->Contents();

@@ -87,8 +87,8 @@ struct ReplicaEnvironment {
   // To the other nodes. Null for a group of one.
   transport::PeerTransport* transport = nullptr;
   // Snapshots: where they are made and collected (a folder on the engine's file system, emptied at
-  // the start), and what makes a complete one the engine's state (storage::SwapEngine::Install;
-  // apply executor). Without them this node sends and takes none.
+  // the start but for one that is being taken), and what makes a complete one the engine's state
+  // (storage::SwapEngine::Install; apply executor). Without them this node sends and takes none.
   FileSystem* files = nullptr;
   std::string snapshot_directory;
   std::function<Status(const std::string& folder, const storage::StateMeta&,

@@ -57,6 +57,19 @@ SnapshotOffer DecodeOffer(Decoder* d) {
 
 }  // namespace
 
+std::uint64_t BytesOf(const SnapshotOffer& offer) {
+  return BytesBefore(offer, {offer.files.size(), 0});
+}
+
+std::uint64_t BytesBefore(const SnapshotOffer& offer, const SnapshotPosition& position) {
+  std::uint64_t bytes = position.offset;
+  for (std::uint64_t f = 0; f < position.file; ++f) {
+    if (offer.files[f].size > UINT64_MAX - bytes) return UINT64_MAX;
+    bytes += offer.files[f].size;
+  }
+  return bytes;
+}
+
 std::string Encode(const SnapshotOffer& offer) {
   std::string out;
   Encoder e(&out);

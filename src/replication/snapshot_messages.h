@@ -38,6 +38,11 @@ struct SnapshotOffer {
   friend bool operator==(const SnapshotOffer&, const SnapshotOffer&) = default;
 };
 
+// Of all its files; UINT64_MAX if that is more than the number holds.
+std::uint64_t BytesOf(const SnapshotOffer& offer);
+// Of what lies before the position, likewise; it lies within the offer.
+std::uint64_t BytesBefore(const SnapshotOffer& offer, const SnapshotPosition& position);
+
 // A piece of a file.
 struct SnapshotChunk {
   std::uint64_t id = 0;

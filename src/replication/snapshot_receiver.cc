@@ -1,11 +1,13 @@
 #include "src/replication/snapshot_receiver.h"
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "src/base/log.h"
-#include "src/base/planted_bug.h"
 #include "src/kv/operation.h"
 
 namespace cairn::replication {
@@ -15,16 +17,67 @@ namespace {
 // allocated 4 MiB at a time, options, log and small flushes, and what the node writes meanwhile.
 constexpr std::uint64_t kInstallRoom = std::uint64_t{16} << 20;
 
-std::uint64_t BytesOf(const SnapshotOffer& offer) {
-  std::uint64_t bytes = 0;
-  for (const SnapshotOffer::File& file : offer.files) {
-    if (file.size > UINT64_MAX - bytes) return UINT64_MAX;
-    bytes += file.size;
+constexpr std::string_view kFolderPrefix = "in.";
+
+// The number of the folder whose record has this name.
+std::optional<std::uint64_t> NumberOfRecord(std::string_view name) {
+  if (!name.starts_with(kFolderPrefix) || !name.ends_with(IncomingSnapshot::kRecordSuffix)) {
+    return std::nullopt;
   }
-  return bytes;
+  name.remove_prefix(kFolderPrefix.size());
+  name.remove_suffix(IncomingSnapshot::kRecordSuffix.size());
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return number;
 }
 
 }  // namespace
+
+Status SnapshotReceiver::TakeUp(Slot applied) {
+  if (!files_->Exists(directory_)) return Status::Ok();
+  CAIRN_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_->List(directory_));
+  std::optional<std::uint64_t> latest;
+  for (const std::string& name : names) latest = std::max(latest, NumberOfRecord(name));
+  if (latest) {
+    next_folder_ = *latest + 1;
+    const std::string folder =
+        directory_ + "/" + std::string(kFolderPrefix) + std::to_string(*latest);
+    Result<Incoming> taken = TakeUpFolder(folder, applied);
+    if (taken.ok()) {
+      CAIRN_LOG(kInfo, "snapshot: slot {} from node {}: {} of {} bytes are here already",
+                taken->meta.applied_slot.value(), taken->files.from().value(),
+                BytesBefore(taken->files.offer(), taken->files.have()),
+                BytesOf(taken->files.offer()));
+      incoming_.emplace(*std::move(taken));
+    } else {
+      CAIRN_LOG(kWarn, "snapshot: what was received before the restart is removed: {}",
+                taken.status().message());
+    }
+  }
+  for (const std::string& name : names) {
+    const std::string path = directory_ + "/" + name;
+    const bool kept =
+        incoming_ && (path == incoming_->files.folder() || path == incoming_->files.record_path());
+    if (!kept) CAIRN_RETURN_IF_ERROR(files_->RemoveTree(path));
+  }
+  return Status::Ok();
+}
+
+Result<SnapshotReceiver::Incoming> SnapshotReceiver::TakeUpFolder(const std::string& folder,
+                                                                  Slot applied) {
+  CAIRN_ASSIGN_OR_RETURN(IncomingSnapshot files,
+                         IncomingSnapshot::Open(files_, folder, mark_every_bytes_));
+  if (files.offer().to != self_) {
+    return FailedPreconditionError("it was sent to another life of this node");
+  }
+  CAIRN_ASSIGN_OR_RETURN(storage::StateMeta meta, CheckOffer(files.offer()));
+  if (meta.applied_slot <= applied) {
+    return FailedPreconditionError("the state has reached slot " + ToString(applied) +
+                                   " without it");
+  }
+  return Incoming{std::move(files), std::move(meta), false};
+}
 
 Status SnapshotReceiver::OnMessage(NodeId from, std::string_view body) {
   CAIRN_ASSIGN_OR_RETURN(auto message, DecodeSnapshotMessage(body));
@@ -42,9 +95,12 @@ void SnapshotReceiver::OnOffer(NodeId from, SnapshotOffer offer) {
     hooks_.send(from, Encode(SnapshotAck{offer.id, SnapshotAck::Verdict::kDone, {}, {}}));
     return;
   }
-  if (incoming_ && incoming_->offer.id == offer.id) return Answer(SnapshotAck::Verdict::kGoOn);
+  if (incoming_ && incoming_->files.offer().id == offer.id) {
+    Answer(SnapshotAck::Verdict::kGoOn);
+    return CompleteIfWhole();
+  }
   if (incoming_) {
-    if (offer.epoch < incoming_->offer.epoch) return;  // A former leader has nothing to say.
+    if (offer.epoch < incoming_->files.offer().epoch) return;  // A former leader's counts no more.
     if (incoming_->complete) {
       // The sender backs off: without an answer it would make one checkpoint after the other.
       return Refuse(from, offer.id, "another snapshot is being installed here");
@@ -53,9 +109,9 @@ void SnapshotReceiver::OnOffer(NodeId from, SnapshotOffer offer) {
   }
   const std::uint64_t id = offer.id;
   const Status begun = Begin(from, std::move(offer));
-  if (begun.ok()) return Answer(SnapshotAck::Verdict::kGoOn);
-  Drop();
-  Refuse(from, id, begun.message());
+  if (!begun.ok()) return Refuse(from, id, begun.message());
+  Answer(SnapshotAck::Verdict::kGoOn);
+  CompleteIfWhole();
 }
 
 Status SnapshotReceiver::CheckRoom(std::uint64_t bytes) const {
@@ -67,69 +123,59 @@ Status SnapshotReceiver::CheckRoom(std::uint64_t bytes) const {
                                 std::to_string(room));
 }
 
-Status SnapshotReceiver::Begin(NodeId from, SnapshotOffer offer) {
+Result<storage::StateMeta> SnapshotReceiver::CheckOffer(const SnapshotOffer& offer) const {
   CAIRN_ASSIGN_OR_RETURN(storage::StateMeta meta, storage::StateMeta::Decode(offer.meta));
   CAIRN_RETURN_IF_ERROR(kv::CheckFeatures(meta.features, known_features_, "the snapshot"));
+  return meta;
+}
+
+Status SnapshotReceiver::Begin(NodeId from, SnapshotOffer offer) {
+  CAIRN_ASSIGN_OR_RETURN(storage::StateMeta meta, CheckOffer(offer));
   CAIRN_RETURN_IF_ERROR(files_->CreateDirectories(directory_));
-  const std::uint64_t bytes = BytesOf(offer);
-  CAIRN_RETURN_IF_ERROR(CheckRoom(bytes));
-  Incoming incoming;
-  incoming.from = from;
-  incoming.offer = std::move(offer);
-  incoming.meta = std::move(meta);
-  incoming.folder = directory_ + "/in." + std::to_string(next_folder_++);
-  CAIRN_RETURN_IF_ERROR(files_->CreateDirectories(incoming.folder));
+  CAIRN_RETURN_IF_ERROR(CheckRoom(BytesOf(offer)));
+  const std::string folder =
+      directory_ + "/" + std::string(kFolderPrefix) + std::to_string(next_folder_++);
+  CAIRN_ASSIGN_OR_RETURN(
+      IncomingSnapshot files,
+      IncomingSnapshot::Create(files_, folder, from, std::move(offer), mark_every_bytes_));
   CAIRN_LOG(kInfo, "snapshot: taking slot {} from node {}, {} bytes in {} files",
-            incoming.meta.applied_slot.value(), from.value(), bytes, incoming.offer.files.size());
-  incoming_ = std::move(incoming);
+            meta.applied_slot.value(), from.value(), BytesOf(files.offer()),
+            files.offer().files.size());
+  incoming_.emplace(Incoming{std::move(files), std::move(meta), false});
   return Status::Ok();
 }
 
 void SnapshotReceiver::OnChunk(NodeId from, const SnapshotChunk& chunk) {
-  if (!incoming_ || incoming_->offer.id != chunk.id || incoming_->from != from) return;
+  if (!incoming_ || incoming_->files.offer().id != chunk.id || incoming_->files.from() != from) {
+    return;
+  }
   if (incoming_->complete) return;
-  if (chunk.at != incoming_->have) return Answer(SnapshotAck::Verdict::kGoOn);
-  const Status written = Write(chunk);
+  if (chunk.at != incoming_->files.have()) return Answer(SnapshotAck::Verdict::kGoOn);
+  const Status written = incoming_->files.Write(chunk);
   if (!written.ok()) {
     CAIRN_LOG(kWarn, "snapshot: {}", written.message());
     Answer(SnapshotAck::Verdict::kRefused, written.message());
     return Drop();
   }
   Answer(SnapshotAck::Verdict::kGoOn);
-  if (incoming_->have.file < incoming_->offer.files.size()) return;
-  Status whole = files_->SyncDirectory(incoming_->folder);
+  CompleteIfWhole();
+}
+
+void SnapshotReceiver::CompleteIfWhole() {
+  if (incoming_->complete || !incoming_->files.whole()) return;
   // Once more: others use this disk too, and an installation that runs out of room ends the node.
-  if (whole.ok()) whole = CheckRoom(0);
+  Status whole = CheckRoom(0);
+  if (whole.ok()) whole = incoming_->files.Seal();
   if (!whole.ok()) {
     Answer(SnapshotAck::Verdict::kRefused, whole.message());
     return Drop();
   }
   incoming_->complete = true;
-  hooks_.complete(incoming_->offer.id, incoming_->folder, incoming_->meta);
-}
-
-Status SnapshotReceiver::Write(const SnapshotChunk& chunk) {
-  Incoming& incoming = *incoming_;
-  if (incoming.have.file >= incoming.offer.files.size()) return Status::Ok();
-  const SnapshotOffer::File& of = incoming.offer.files[incoming.have.file];
-  if (chunk.data.size() > of.size - incoming.have.offset || (chunk.data.empty() && of.size != 0)) {
-    return CorruptionError("a chunk does not fit into the file '" + of.name + "' that was offered");
-  }
-  if (incoming.file == nullptr) {
-    CAIRN_ASSIGN_OR_RETURN(incoming.file,
-                           files_->Open(incoming.folder + "/" + of.name, OpenMode::kCreate));
-  }
-  CAIRN_RETURN_IF_ERROR(incoming.file->WriteAt(incoming.have.offset, chunk.data));
-  incoming.have.offset += chunk.data.size();
-  if (incoming.have.offset < of.size) return Status::Ok();
-  if (!Planted(PlantedBug::kSnapshotFileNotSynced)) CAIRN_RETURN_IF_ERROR(incoming.file->Sync());
-  incoming.file.reset();
-  incoming.have = {incoming.have.file + 1, 0};
-  return Status::Ok();
+  hooks_.complete(incoming_->files.offer().id, incoming_->files.folder(), incoming_->meta);
 }
 
 void SnapshotReceiver::Finish(std::uint64_t id) {
-  if (!incoming_ || incoming_->offer.id != id) return;
+  if (!incoming_ || incoming_->files.offer().id != id) return;
   finished_ = id;
   Answer(SnapshotAck::Verdict::kDone);
   Drop();
@@ -144,10 +190,7 @@ void SnapshotReceiver::DropUpTo(Slot applied) {
 
 void SnapshotReceiver::Drop() {
   if (!incoming_) return;
-  incoming_->file.reset();
-  if (const Status removed = files_->RemoveTree(incoming_->folder); !removed.ok()) {
-    CAIRN_LOG(kWarn, "snapshot: {} can't be removed: {}", incoming_->folder, removed.ToString());
-  }
+  incoming_->files.Remove();
   incoming_.reset();
 }
 
@@ -156,8 +199,8 @@ void SnapshotReceiver::Refuse(NodeId from, std::uint64_t id, const std::string& 
 }
 
 void SnapshotReceiver::Answer(SnapshotAck::Verdict verdict, const std::string& reason) {
-  hooks_.send(incoming_->from,
-              Encode(SnapshotAck{incoming_->offer.id, verdict, incoming_->have, reason}));
+  const IncomingSnapshot& files = incoming_->files;
+  hooks_.send(files.from(), Encode(SnapshotAck{files.offer().id, verdict, files.have(), reason}));
 }
 
 }  // namespace cairn::replication

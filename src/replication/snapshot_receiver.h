@@ -4,6 +4,10 @@
 // One at a time: a later leadership's offer, or another one of the same leader, takes the place of
 // what was being collected. Chunks are taken in order; each is answered with how far it is.
 //
+// A node that ends meanwhile goes on where it was: TakeUp finds what is synced, and the next answer
+// says how far that is. One that ends after all was there begins anew, as the folder was handed
+// over.
+//
 // Memory: one chunk. Disk: what the offer says, which is refused if there is no room for it and for
 // its installation, asked when it begins and again when it is complete.
 //
@@ -13,7 +17,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -21,6 +24,7 @@
 #include "src/base/file.h"
 #include "src/base/ids.h"
 #include "src/kv/operation.h"
+#include "src/replication/incoming_snapshot.h"
 #include "src/replication/snapshot_messages.h"
 #include "src/storage/engine.h"
 
@@ -36,15 +40,22 @@ class SnapshotReceiver {
   };
 
   // Collects in folders of `directory`, for the node's life `self`.
-  // `known_features`: a state that has others switched on is refused.
+  // `known_features`: a state that has others switched on is refused. `mark_every_bytes`: a crash
+  // costs so much at most, and what was on its way.
   SnapshotReceiver(std::string directory, IncarnationId self, FileSystem* files, Hooks hooks,
-                   std::uint64_t known_features = kv::kKnownFeatures)
+                   std::uint64_t known_features = kv::kKnownFeatures,
+                   std::uint64_t mark_every_bytes = std::uint64_t{4} << 20)
       : directory_(std::move(directory)),
         self_(self),
         files_(files),
         hooks_(std::move(hooks)),
-        known_features_(known_features) {}
+        known_features_(known_features),
+        mark_every_bytes_(mark_every_bytes) {}
 
+  // At the start, before any message: takes up what a former process was collecting, if it can be
+  // used and is beyond `applied`, and empties the directory of everything else, so also of what was
+  // being sent. What is damaged is removed with a log line. An error if something can't be removed.
+  Status TakeUp(Slot applied);
   // A frame of kind kSnapshot. kCorruption for one that is damaged: nothing changes.
   Status OnMessage(NodeId from, std::string_view body);
   // The complete snapshot was installed, or turned out not to be needed: its sender is told. The
@@ -56,19 +67,18 @@ class SnapshotReceiver {
 
  private:
   struct Incoming {
-    NodeId from;
-    SnapshotOffer offer;
+    IncomingSnapshot files;
     storage::StateMeta meta;
-    std::string folder;
-    SnapshotPosition have;
-    std::unique_ptr<File> file;  // the one of have.file
-    bool complete = false;
+    bool complete = false;  // and handed over
   };
 
   void OnOffer(NodeId from, SnapshotOffer offer);
   void OnChunk(NodeId from, const SnapshotChunk& chunk);
   Status Begin(NodeId from, SnapshotOffer offer);
-  Status Write(const SnapshotChunk& chunk);
+  // The meta of an offer to this node that can be taken.
+  [[nodiscard]] Result<storage::StateMeta> CheckOffer(const SnapshotOffer& offer) const;
+  Result<Incoming> TakeUpFolder(const std::string& folder, Slot applied);
+  void CompleteIfWhole();
   // Is there room for `bytes` more, and to install the whole? kResourceExhausted says what lacks.
   [[nodiscard]] Status CheckRoom(std::uint64_t bytes) const;
   void Refuse(NodeId from, std::uint64_t id, const std::string& reason);
@@ -80,6 +90,7 @@ class SnapshotReceiver {
   FileSystem* const files_;
   const Hooks hooks_;
   const std::uint64_t known_features_;
+  const std::uint64_t mark_every_bytes_;
   std::uint64_t next_folder_ = 1;
   std::optional<Incoming> incoming_;
   std::uint64_t finished_ = 0;  // the id of the last one that was: its sender may ask again

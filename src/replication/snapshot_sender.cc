@@ -86,6 +86,8 @@ void SnapshotSender::OnAck(NodeId from, const SnapshotAck& ack, MonotonicTime no
   Transfer& transfer = it->second;
   switch (ack.verdict) {
     case SnapshotAck::Verdict::kDone:
+      CAIRN_LOG(kInfo, "snapshot: node {} has slot {}; {} bytes were sent for its {}", from.value(),
+                transfer.slot.value(), transfer.bytes, BytesOf(transfer.offer));
       retries_.erase(from);
       return End(from, true);
     case SnapshotAck::Verdict::kRefused:
@@ -95,33 +97,35 @@ void SnapshotSender::OnAck(NodeId from, const SnapshotAck& ack, MonotonicTime no
     case SnapshotAck::Verdict::kGoOn:
       break;
   }
-  if (ack.have.file > transfer.offer.files.size()) return;
-  // A receiver that started anew knows nothing of the transfer and takes it from its begin. If this
-  // is an old answer that was late, what follows is sent twice, and the next answer mends it.
-  const bool anew =
-      transfer.offered_again && ack.have == SnapshotPosition{} && transfer.acked > ack.have;
-  if (anew) CAIRN_LOG(kInfo, "snapshot: node {} takes it from its begin again", from.value());
-  if (!transfer.accepted || anew || ack.have > transfer.acked) {
-    // The first answer may say that the receiver has much already.
-    if (!transfer.accepted || anew || ack.have > transfer.next) transfer.next = ack.have;
-    transfer.accepted = true;
-    transfer.offered_again = false;
-    transfer.acked = ack.have;
-    transfer.heard = now;
-    transfer.sent = now;
-    // What is in flight is counted anew: files may lie between the two places.
-    transfer.in_flight = 0;
-    for (std::uint64_t f = ack.have.file; f < transfer.next.file; ++f) {
-      transfer.in_flight +=
-          transfer.offer.files[f].size - (f == ack.have.file ? ack.have.offset : 0);
-    }
-    if (ack.have.file == transfer.next.file) {
-      transfer.in_flight = transfer.next.offset - ack.have.offset;
-    } else {
-      transfer.in_flight += transfer.next.offset;
-    }
+  const std::vector<SnapshotOffer::File>& files = transfer.offer.files;
+  if (ack.have.file > files.size() ||
+      ack.have.offset > (ack.have.file < files.size() ? files[ack.have.file].size : 0)) {
+    return;
   }
+  GoOn(&transfer, ack.have, now);
   SendWindow(&transfer, now);
+}
+
+void SnapshotSender::GoOn(Transfer* transfer, const SnapshotPosition& have, MonotonicTime now) {
+  // A receiver that was restarted has what it had synced, or nothing. If this is an old answer that
+  // was late, what follows is sent twice, and the next answer mends it.
+  const bool back = transfer->offered_again && transfer->acked > have;
+  const bool news = !transfer->accepted || back || have > transfer->acked;
+  if (!news) return;
+  const std::uint64_t before = BytesBefore(transfer->offer, have);
+  if (back) {
+    CAIRN_LOG(kInfo, "snapshot: node {} goes on at byte {} of {}, where it was at {}",
+              transfer->peer.node.value(), before, BytesOf(transfer->offer),
+              BytesBefore(transfer->offer, transfer->acked));
+  }
+  // The first answer may say that the receiver has much already.
+  if (!transfer->accepted || back || have > transfer->next) transfer->next = have;
+  transfer->accepted = true;
+  transfer->offered_again = false;
+  transfer->acked = have;
+  transfer->heard = now;
+  transfer->sent = now;
+  transfer->in_flight = BytesBefore(transfer->offer, transfer->next) - before;
 }
 
 void SnapshotSender::Tick(MonotonicTime now) {
@@ -144,8 +148,13 @@ void SnapshotSender::Tick(MonotonicTime now) {
       transfer.next = transfer.acked;
       transfer.in_flight = 0;
       transfer.sent = now;
+    }
+    const MonotonicTime said =
+        transfer.accepted ? std::max(transfer.heard, transfer.offered) : transfer.offered;
+    if (now >= said + options_.resend_after) {
       // The answer says how far the receiver is, whether all arrived, and whether it still knows.
       transfer.offered_again = true;
+      transfer.offered = now;
       hooks_.send(node, Encode(transfer.offer));
     }
     SendWindow(&transfer, now);
@@ -169,6 +178,7 @@ void SnapshotSender::SendWindow(Transfer* transfer, MonotonicTime now) {
     hooks_.send(transfer->peer.node, Encode(*chunk));
     transfer->sent = now;
     transfer->in_flight += chunk->data.size();
+    transfer->bytes += chunk->data.size();
     if (options_.bytes_per_second != 0) tokens_ -= static_cast<double>(chunk->data.size());
     transfer->next.offset += chunk->data.size();
     if (transfer->next.offset >= transfer->offer.files[transfer->next.file].size) {

@@ -35,9 +35,11 @@ struct SnapshotSenderOptions {
   std::size_t window_bytes = 4 << 20;
   // Bytes a second of all transfers together; 0: no bound.
   std::uint64_t bytes_per_second = 0;
-  // Unanswered for so long, it goes back to the last answer; for so much longer, it gives up.
+  // Unanswered for so long, it asks how far the receiver is, and goes back to the last answer if
+  // nothing is sent; for so much longer, it gives up: a receiver that restarts within that time
+  // goes on where it was. The log behind the snapshot is kept meanwhile.
   Duration resend_after = std::chrono::milliseconds(500);
-  Duration give_up_after = std::chrono::seconds(15);
+  Duration give_up_after = std::chrono::seconds(60);
   // An offer that nobody answers grows old: whoever comes back later gets a newer state.
   Duration answer_within = std::chrono::seconds(2);
   // After a peer refused one, or none could be made, the next one waits: the first time so long,
@@ -76,11 +78,13 @@ class SnapshotSender {
     SnapshotOffer offer;
     Slot slot;
     std::string directory;
-    bool accepted = false;       // the offer was answered
-    bool offered_again = false;  // since the last answer that said something new
+    bool accepted = false;                 // the offer was answered
+    bool offered_again = false;            // since the last answer that said something new
+    MonotonicTime offered{INT64_MIN / 2};  // last
     SnapshotPosition acked;
     SnapshotPosition next;
     std::uint64_t in_flight = 0;  // bytes between acked and next
+    std::uint64_t bytes = 0;      // of files, sent in all
     MonotonicTime heard;          // of the last answer that said something new
     MonotonicTime sent{INT64_MIN / 2};
     bool broken = false;         // the checkpoint can't be read
@@ -103,6 +107,8 @@ class SnapshotSender {
   // Makes a checkpoint in `directory`, which may be left behind on an error.
   Result<Transfer> Prepare(const consensus::PeerId& peer, Epoch epoch,
                            const std::string& directory);
+  // What the receiver has, by its answer.
+  static void GoOn(Transfer* transfer, const SnapshotPosition& have, MonotonicTime now);
   void SendWindow(Transfer* transfer, MonotonicTime now);
   Result<SnapshotChunk> ReadChunk(Transfer* transfer);
   void End(NodeId to, bool ok);

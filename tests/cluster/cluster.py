@@ -17,17 +17,18 @@ __all__ = ["TIMING", "Cluster", "ClusterTestCase", "Writers"]
 class Cluster:
     """Nodes 0 to size - 1, each with a folder of its own. Killed when the `with` block ends.
     `hosts`: an address for each node to listen on, else loopback; `bind`: what all listen on
-    instead. `config`: TOML that all have, or a function that gives each number its own. Metrics are
-    on 127.0.0.1, on http_ports."""
+    instead. `config`: TOML that all have, or a function that gives each number its own. `timing`: the
+    section [consensus], to which something is added. Metrics are on 127.0.0.1, on http_ports."""
 
-    def __init__(self, scratch, size=3, config="", environment=None, hosts=None, bind=None):
+    def __init__(self, scratch, size=3, config="", environment=None, hosts=None, bind=None,
+                 timing=TIMING):
         self.scratch = pathlib.Path(scratch)
         ports = free_ports(3 * size)
         self.ports, self.peer_ports = ports[:size], ports[size:2 * size]
         self.http_ports = ports[2 * size:]
         self.hosts = hosts or ["127.0.0.1"] * size
         self.bind = bind
-        self.config, self.environment = config, environment
+        self.config, self.environment, self.timing = config, environment, timing
         self.settled = False  # nothing more is asked at the end: check_agreement, end_torn
         self.nodes = []
         for number in range(size):
@@ -39,7 +40,7 @@ class Cluster:
         own = self.config(number) if callable(self.config) else self.config
         file = self.scratch / f"node{number}.toml"
         file.write_text(f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
-                        f"replica_endpoints = {quoted[0]}\n{TIMING}endpoints = {quoted[1]}\n"
+                        f"replica_endpoints = {quoted[0]}\n{self.timing}endpoints = {quoted[1]}\n"
                         f'[server]\nbind = "{self.bind or self.hosts[number]}"\ngrpc_port = 0\n'
                         f"http_port = {self.http_ports[number]}\n{own}")
         node = Node(self.scratch / "data", ["--config", file], self.environment)
