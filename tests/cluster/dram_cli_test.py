@@ -145,6 +145,15 @@ class PoolTest(DramTestCase):
         self.assertIn(b"FAILED_PRECONDITION", refused.stderr)
         self.assertIn(self.addresses[2].encode(), refused.stderr)
 
+    def test_one_server_of_the_pool_refuses_what_is_not_its_own(self):
+        key = self.key_on(1)
+        refused = self.run_dram("put", "--remote", self.addresses[0], key, "v", expect=REFUSED)
+        self.assertIn(b"FAILED_PRECONDITION", refused.stderr)
+        for address in self.addresses:
+            self.assertIn(address.encode(), refused.stderr)
+        self.run_dram("put", "--remote", self.addresses[1], key, "v")
+        self.assertEqual(b"v\n", self.run_dram("get", *self.pool, key).stdout)
+
     def test_a_killed_node_comes_back(self):
         lost, kept = self.key_on(2), self.key_on(0)
         self.run_dram("put", *self.pool, lost, "v")

@@ -50,7 +50,7 @@ Result<std::unique_ptr<Pool>> Pool::Open(const Spec& spec, std::unique_ptr<Trans
   CAIRN_ASSIGN_OR_RETURN(Router router, Router::Make(spec, pool->self_));
   pool->router_ = std::make_unique<Router>(std::move(router));
   if (pool->server_ != nullptr) {
-    pool->server_->Start({pool->router_->table_hash(), pool->router_->table_text()}, pool->self_);
+    pool->server_->Start(pool->router_.get(), pool->self_);
   }
   pool->ConnectToOthers();
   return pool;

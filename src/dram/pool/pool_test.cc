@@ -200,6 +200,42 @@ TEST(PoolTest, OtherTablesAreRefusedAndBothAreShown) {
   EXPECT_EQ(one->store()->figures()[0].second, 0U);
 }
 
+// Else a value would be lost to the pool, which never looks for it there.
+TEST(PoolTest, AClientWithoutATableIsRefusedKeysOfOtherServers) {
+  Loopback loopback;
+  const auto one = loopback.Open(NodeSpec("n1:1", {"n1:1", "n2:1"}));
+  const auto two = loopback.Open(NodeSpec("n2:1", {"n1:1", "n2:1"}));
+  const auto client = loopback.Open(R"({"remote_addr": "n1:1"})");
+  const std::string own = KeyOn(*one, "n1:1");
+  const std::string other = KeyOn(*one, "n2:1");
+  ASSERT_TRUE(Put(*one, other, "kept").ok());
+  for (const Status& status :
+       {Put(*client, other, "v").status(), Put(*client, other, Bytes(1 << 20, 1)).status(),
+        client->Delete(other).Get().status(), client->Read(other).Get().status()}) {
+    EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+    EXPECT_THAT(status.message(),
+                AllOf(HasSubstr("n2:1 holds the key '" + other + "', not n1:1"),
+                      HasSubstr("\"remote_addrs\" of all its servers (n1:1, n2:1)")));
+  }
+  EXPECT_EQ(Value(*two, other), "kept");
+  // What is the server's own is served, and so is what asks about the server itself.
+  ASSERT_TRUE(Put(*client, own, "v").ok());
+  EXPECT_EQ(Value(*two, own), "v");
+  EXPECT_EQ(client->List({}).Get().value().size(), 1U);
+  EXPECT_TRUE(client->Stat().Get().value()[0].status.ok());
+  EXPECT_EQ(client->DeleteRange({}).Get().value(), 1U);
+  EXPECT_EQ(Value(*two, other), "kept");
+}
+
+TEST(PoolTest, AClientWithoutATableAndAKeyThatNoRuleNames) {
+  Loopback loopback;
+  const auto one = loopback.Open(NodeSpec("n1:1", {"n1:1", "n2:1"}, R"(, "key_routing": "explicit",
+      "prefix_to_server_mapping": {"raw/": "n1:1"})"));
+  const auto client = loopback.Open(R"({"remote_addr": "n1:1"})");
+  EXPECT_EQ(Value(*client, "elsewhere"), "NOT_FOUND");
+  EXPECT_TRUE(Put(*client, "raw/1", "v").ok());
+}
+
 TEST(PoolTest, AServerUnderAnotherNameIsRefused) {
   Loopback loopback;
   // It says that it is n1, and has the right table.

@@ -1,9 +1,11 @@
 #include "src/dram/pool/request_server.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <variant>
 
+#include "src/base/codec.h"
 #include "src/base/log.h"
 
 namespace cairn::dram {
@@ -24,6 +26,17 @@ void Succeed(const std::unique_ptr<IncomingRequest>& request, const AnswerBody& 
   request->Reply(EncodeAnswer(body), std::move(payload));
 }
 
+// The key that a request names; none if it is about a range or about the server.
+struct KeyOf {
+  std::optional<std::string_view> operator()(const ReadRequest& r) const { return r.key; }
+  std::optional<std::string_view> operator()(const WriteRequest& r) const { return r.key; }
+  std::optional<std::string_view> operator()(const DeleteRequest& r) const { return r.key; }
+  template <class Other>
+  std::optional<std::string_view> operator()(const Other&) const {
+    return std::nullopt;
+  }
+};
+
 }  // namespace
 
 Status CompareTables(const TableInfo& own, const TableInfo& other, const std::string& peer) {
@@ -33,11 +46,10 @@ Status CompareTables(const TableInfo& own, const TableInfo& other, const std::st
                                  "}. Give all processes of the pool the same servers and rules.");
 }
 
-void RequestServer::Start(TableInfo table, std::string address) {
+void RequestServer::Start(const Router* router, std::string address) {
   MutexLock lock(&mutex_);
-  table_ = std::move(table);
+  router_ = router;
   address_ = std::move(address);
-  started_ = true;
 }
 
 void RequestServer::OnRequest(std::unique_ptr<IncomingRequest> request) {
@@ -48,7 +60,7 @@ void RequestServer::OnRequest(std::unique_ptr<IncomingRequest> request) {
     return;
   }
   if (!std::holds_alternative<HelloRequest>(*decoded)) {
-    if (Status status = Admitted(request->connection()); !status.ok()) {
+    if (Status status = Admitted(request->connection(), *decoded); !status.ok()) {
       Fail(request, status);
       return;
     }
@@ -82,11 +94,27 @@ Figures RequestServer::figures() const {
   return figures;
 }
 
-Status RequestServer::Admitted(ConnectionId connection) const {
+Status RequestServer::Admitted(ConnectionId connection, const Request& request) const {
   MutexLock lock(&mutex_);
   const auto it = peers_.find(connection);
-  if (it != peers_.end()) return it->second.status;
-  return FailedPreconditionError("the first request of a connection must be a hello");
+  if (it == peers_.end()) {
+    return FailedPreconditionError("the first request of a connection must be a hello");
+  }
+  if (!it->second.status.ok() || !it->second.without_table) return it->second.status;
+  const auto key = std::visit(KeyOf(), request);
+  return key.has_value() ? CheckOwn(*key) : Status();
+}
+
+Status RequestServer::CheckOwn(std::string_view key) const {
+  CAIRN_ASSIGN_OR_RETURN(const std::size_t owner, router_->ServerOf(key));
+  const std::vector<std::string>& servers = router_->servers();
+  if (servers[owner] == address_) return {};
+  std::string pool;
+  for (const std::string& server : servers) pool += (pool.empty() ? "" : ", ") + server;
+  return FailedPreconditionError("the pool's server " + servers[owner] + " holds the key '" +
+                                 Printable(key) + "', not " + address_ +
+                                 ": open the pool with \"remote_addrs\" of all its servers (" +
+                                 pool + ") and its routing rules, not with \"remote_addr\" of one");
 }
 
 void RequestServer::WithPayload(Incoming request, std::uint64_t limit,
@@ -138,22 +166,25 @@ void RequestServer::Admit(const Incoming& request, const HelloRequest& hello,
   std::string text;
   {
     MutexLock lock(&mutex_);
-    if (!started_) {
+    if (router_ == nullptr) {
       peers_.erase(request->connection());
       Fail(request, UnavailableError("the server is about to start; try again"));
       return;
     }
-    status = CompareTables(table_, table, "the peer");
-    const bool misled = table_.hash != 0 && table.hash != 0 && hello.address != address_;
+    const TableInfo own = {router_->table_hash(), router_->table_text()};
+    status = CompareTables(own, table, "the peer");
+    const bool misled = own.hash != 0 && table.hash != 0 && hello.address != address_;
     if (status.ok() && misled) {
       status = FailedPreconditionError("this server is " + address_ + ", not " +
                                        std::string(hello.address) +
                                        ": correct the address or advertise_addr");
     }
-    peers_[request->connection()].status = status;
+    Peer& peer = peers_[request->connection()];
+    peer.status = status;
+    peer.without_table = own.hash != 0 && table.hash == 0;
     address = address_;
-    text = table_.text;
-    answer = {store_->boot_id(), table_.hash, address};
+    text = own.text;
+    answer = {store_->boot_id(), own.hash, address};
   }
   if (!status.ok()) {
     turned_away_.fetch_add(1);

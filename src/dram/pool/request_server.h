@@ -1,5 +1,6 @@
 // What a server of the pool does with requests: checks that a peer routes keys as this server does,
-// then serves its store.
+// then serves its store. A peer without a routing table is let in; what it asks of a key that the
+// table gives to another server is refused, as the pool would never look for it here.
 //
 // Large values go straight from the network into their place in the store, and from the store to
 // the network; nothing is copied on the way.
@@ -17,6 +18,7 @@
 
 #include "src/base/mutex.h"
 #include "src/dram/messages.h"
+#include "src/dram/routing/router.h"
 #include "src/dram/store/local_store.h"
 #include "src/dram/transport.h"
 
@@ -37,8 +39,9 @@ class RequestServer final : public RequestHandler {
   // `store` outlives it.
   explicit RequestServer(LocalStore* store) : store_(store) {}
 
-  // From now on peers are let in. `address` is what this server calls itself.
-  void Start(TableInfo table, std::string address);
+  // From now on peers are let in. `address` is what this server calls itself; `router` outlives all
+  // requests.
+  void Start(const Router* router, std::string address);
 
   void OnRequest(std::unique_ptr<IncomingRequest> request) override;
   void OnDisconnect(ConnectionId connection) override;
@@ -64,18 +67,21 @@ class RequestServer final : public RequestHandler {
   void Serve(Incoming request, const ListRequest& list);
   void Serve(Incoming request, const StatRequest& stat);
   void Admit(const Incoming& request, const HelloRequest& hello, const TableInfo& table);
-  // Why a connection may not ask for anything yet; OK if it may.
-  Status Admitted(ConnectionId connection) const;
+  // Why a connection may not ask this; OK if it may.
+  Status Admitted(ConnectionId connection, const Request& request) const;
+  Status CheckOwn(std::string_view key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   LocalStore* const store_;
   mutable Mutex mutex_;
-  bool started_ ABSL_GUARDED_BY(mutex_) = false;
-  TableInfo table_ ABSL_GUARDED_BY(mutex_);
+  // Null until Start.
+  const Router* router_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::string address_ ABSL_GUARDED_BY(mutex_);
   struct Peer {
     // How its hello came out.
     Status status;
     bool over_shared_memory = false;
+    // This server has a routing table and the peer has none.
+    bool without_table = false;
   };
   absl::flat_hash_map<ConnectionId, Peer> peers_ ABSL_GUARDED_BY(mutex_);
   std::atomic<std::uint64_t> turned_away_{0};
