@@ -16,7 +16,8 @@
 //
 // Memory. Everything that is given has a _free function (a store or client: _close), which takes
 // NULL too. What a function takes (keys, values, options, names) it copies or is done with when it
-// returns, but for the values of cairn_dram_write_async. Keys and values are any bytes.
+// returns, but for the values of cairn_dram_write_async and the items of batches. Keys and values
+// are any bytes.
 //
 // Options. A pointer to options may be NULL: the defaults. Of the client's options zero in any
 // field is the default, so that memset(&options, 0, sizeof options) is a start.

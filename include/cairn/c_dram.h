@@ -120,6 +120,148 @@ const void* cairn_list_key(const cairn_list* list, size_t i, size_t* key_size);
 uint64_t cairn_list_value_bytes(const cairn_list* list, size_t i);
 void cairn_list_free(cairn_list* list);
 
+/* ---- The memory plane: ranges with deadlines, and without waiting ---- */
+
+/* The same with a deadline of their own; `timeout_ms` 0: as the spec says. */
+cairn_status* cairn_dram_delete_range_within(cairn_dram* store, const void* min, size_t min_size,
+                                             const void* max, size_t max_size, uint64_t timeout_ms,
+                                             uint64_t* deleted);
+cairn_status* cairn_dram_list_within(cairn_dram* store, const void* min, size_t min_size,
+                                     const void* max, size_t max_size, size_t strip_prefix,
+                                     uint64_t timeout_ms, cairn_list** list);
+
+/* The same without waiting. The callback runs once, on a thread of the store or inside the call,
+ * and must not block; `status` and `list` (NULL if it failed) are the callback's to free. A range
+ * that is deleted in part when this is cancelled stays so. */
+typedef void (*cairn_dram_delete_range_callback)(void* argument, cairn_status* status,
+                                                 uint64_t deleted);
+typedef void (*cairn_dram_list_callback)(void* argument, cairn_status* status, cairn_list* list);
+cairn_operation* cairn_dram_delete_range_async(cairn_dram* store, const void* min, size_t min_size,
+                                               const void* max, size_t max_size,
+                                               uint64_t timeout_ms,
+                                               cairn_dram_delete_range_callback callback,
+                                               void* argument);
+cairn_operation* cairn_dram_list_async(cairn_dram* store, const void* min, size_t min_size,
+                                       const void* max, size_t max_size, size_t strip_prefix,
+                                       uint64_t timeout_ms, cairn_dram_list_callback callback,
+                                       void* argument);
+
+/* ---- The memory plane: batches ---- */
+
+/* One read or write of a batch: what is asked, and below it what came of it. */
+typedef struct cairn_dram_read_item {
+  const void* key;
+  size_t key_size;
+  const cairn_read_options* options; /* NULL: the defaults */
+  /* NULL if it went well; the caller's to free. */
+  cairn_status* status;
+  cairn_read_result result; /* its value is the caller's to free; all zero if it failed */
+  /* When it began, in nanoseconds since 1970 (UTC): the key was as told here at some time that was
+   * not before. */
+  int64_t time_ns;
+} cairn_dram_read_item;
+typedef struct cairn_dram_write_item {
+  const void* key;
+  size_t key_size;
+  const void* value;
+  size_t value_size;
+  const cairn_write_options* options; /* NULL: the defaults */
+  /* NULL if it went well; the caller's to free. */
+  cairn_status* status;
+  cairn_generation generation; /* as of cairn_dram_write; {0, 0} if it failed */
+  int64_t time_ns;             /* when it began */
+} cairn_dram_write_item;
+
+/* Several operations at once, on their way together; each has a result of its own, and together
+ * they are not atomic. A batch of one is also how to learn when an operation began. What the items
+ * held as results before is overwritten, not freed. */
+void cairn_dram_read_batch(cairn_dram* store, cairn_dram_read_item* items, size_t count);
+void cairn_dram_write_batch(cairn_dram* store, cairn_dram_write_item* items, size_t count);
+
+/* The same without waiting. The callback runs once, when all have ended, on a thread of the store
+ * or inside the call, and must not block. The items and the values of writes must stay until then;
+ * keys and options are done with when this returns. Cancelling ends all that have not ended. */
+typedef void (*cairn_dram_read_batch_callback)(void* argument, cairn_dram_read_item* items,
+                                               size_t count);
+typedef void (*cairn_dram_write_batch_callback)(void* argument, cairn_dram_write_item* items,
+                                                size_t count);
+cairn_operation* cairn_dram_read_batch_async(cairn_dram* store, cairn_dram_read_item* items,
+                                             size_t count, cairn_dram_read_batch_callback callback,
+                                             void* argument);
+cairn_operation* cairn_dram_write_batch_async(cairn_dram* store, cairn_dram_write_item* items,
+                                              size_t count,
+                                              cairn_dram_write_batch_callback callback,
+                                              void* argument);
+
+/* ---- The memory plane: about the pool ---- */
+
+/* NULL if `spec` describes a pool; else what cairn_dram_open would say of it, as far as that can be
+ * told without opening it. */
+cairn_status* cairn_dram_check_spec(const char* spec);
+/* With the spec's `busy_poll`: makes progress on the calling thread, which is the fastest way to
+ * wait. 1 if anything happened. */
+int cairn_dram_poll(cairn_dram* store);
+/* The routing table in words, as servers compare it; empty if there is none. Valid until the
+ * close. */
+const char* cairn_dram_routing_table(const cairn_dram* store);
+
+/* Figures of servers, each a name and a number (cairn/remote_dram.h names them). Strings and
+ * statuses that it gives belong to it: they are valid until it is freed. `i` must be below the
+ * size. */
+typedef struct cairn_dram_stat_list cairn_dram_stat_list;
+size_t cairn_dram_stat_list_size(const cairn_dram_stat_list* list);
+const char* cairn_dram_stat_list_address(const cairn_dram_stat_list* list, size_t i);
+/* Why there are no figures of a server; NULL if there are. */
+const cairn_status* cairn_dram_stat_list_status(const cairn_dram_stat_list* list, size_t i);
+/* The random number that a server drew when it started; 0 without figures. */
+uint64_t cairn_dram_stat_list_boot_id(const cairn_dram_stat_list* list, size_t i);
+/* How many figures there are of server `i`; the name of figure `j`, which must be below that, and
+ * its number. `value` may be NULL. */
+size_t cairn_dram_stat_list_figures(const cairn_dram_stat_list* list, size_t i);
+const char* cairn_dram_stat_list_figure(const cairn_dram_stat_list* list, size_t i, size_t j,
+                                        uint64_t* value);
+/* 1 if there is a figure of that name, and its number in `value`. */
+int cairn_dram_stat_list_find(const cairn_dram_stat_list* list, size_t i, const char* name,
+                              uint64_t* value);
+void cairn_dram_stat_list_free(cairn_dram_stat_list* list);
+
+/* Of every server of the pool; one that does not answer has a status that says why. `timeout_ms` 0:
+ * as the spec says. */
+cairn_status* cairn_dram_stat(cairn_dram* store, uint64_t timeout_ms, cairn_dram_stat_list** list);
+/* The same without waiting; as cairn_dram_list_async. */
+typedef void (*cairn_dram_stat_callback)(void* argument, cairn_status* status,
+                                         cairn_dram_stat_list* list);
+cairn_operation* cairn_dram_stat_async(cairn_dram* store, uint64_t timeout_ms,
+                                       cairn_dram_stat_callback callback, void* argument);
+/* Of this process's own server, without waiting for anything; an empty list if it does not
+ * serve. */
+cairn_dram_stat_list* cairn_dram_local_stat(const cairn_dram* store);
+
+/* Where a key lives, and why. Its strings are valid until it is freed. */
+typedef struct cairn_dram_way cairn_dram_way;
+const char* cairn_dram_way_server(const cairn_dram_way* way);
+/* 1 if the server is this process. */
+int cairn_dram_way_local(const cairn_dram_way* way);
+const char* cairn_dram_way_reason(const cairn_dram_way* way);
+void cairn_dram_way_free(cairn_dram_way* way);
+/* Asks nobody. CAIRN_NOT_FOUND if the routing names no server for the key. */
+cairn_status* cairn_dram_route(const cairn_dram* store, const void* key, size_t key_size,
+                               cairn_dram_way** way);
+
+/* The servers of the pool as this process sees them now, sorted by address. Strings and statuses
+ * that it gives belong to it. `i` must be below the size. */
+typedef struct cairn_dram_peer_list cairn_dram_peer_list;
+cairn_dram_peer_list* cairn_dram_peers(const cairn_dram* store);
+size_t cairn_dram_peer_list_size(const cairn_dram_peer_list* list);
+const char* cairn_dram_peer_list_address(const cairn_dram_peer_list* list, size_t i);
+/* 1 if it is this process. */
+int cairn_dram_peer_list_local(const cairn_dram_peer_list* list, size_t i);
+/* 1 if it is connected; always so of this process. */
+int cairn_dram_peer_list_connected(const cairn_dram_peer_list* list, size_t i);
+/* Why it is not connected; NULL if it never failed. */
+const cairn_status* cairn_dram_peer_list_last_error(const cairn_dram_peer_list* list, size_t i);
+void cairn_dram_peer_list_free(cairn_dram_peer_list* list);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

@@ -3,9 +3,28 @@
 
 #include <future>
 #include <string>
+#include <vector>
 
 #include "cairn/c.h"
+#include "src/dram/library/c_dram_test_util.h"
 #include "src/dram/pool/testing/store_conformance.h"
+
+extern "C" {
+
+void cairn_c_failed(const char* file, int line, const char* what) {
+  ADD_FAILURE_AT(file, line) << what;
+}
+
+void cairn_c_check_code(const char* file, int line, const char* call, int code,
+                        cairn_status* status) {
+  if (cairn_status_code(status) != code) {
+    ADD_FAILURE_AT(file, line) << call << "\n  gave " << cairn_status_code(status) << ": "
+                               << cairn_status_message(status) << "\n  not " << code;
+  }
+  cairn_status_free(status);
+}
+
+}  // extern "C"
 
 namespace {
 
@@ -158,5 +177,19 @@ TEST_F(CApiTest, ListsAndRanges) {
   ASSERT_EQ(cairn_dram_delete_range(client_, "a", 1, "", 0, &deleted), nullptr);
   EXPECT_EQ(deleted, 3U);
 }
+
+// The tests that are written in C.
+class PlainCTest : public CApiTest, public ::testing::WithParamInterface<cairn_c_dram_test> {};
+
+TEST_P(PlainCTest, Runs) { GetParam().run(server_, client_); }
+
+std::vector<cairn_c_dram_test> TestsInC() {
+  std::vector<cairn_c_dram_test> tests;
+  for (const auto* test = cairn_c_dram_tests; test->name != nullptr; ++test) tests.push_back(*test);
+  return tests;
+}
+
+INSTANTIATE_TEST_SUITE_P(InC, PlainCTest, ::testing::ValuesIn(TestsInC()),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
