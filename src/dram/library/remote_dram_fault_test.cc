@@ -3,22 +3,22 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
-#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
-#include "cairn/remote_dram.h"
-#include "src/base/sanitizers.h"
-#include "src/dram/pool/testing/store_conformance.h"
+#include "src/dram/library/child_test_util.h"
 
 namespace cairn::dram {
 namespace {
@@ -27,30 +27,13 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-constexpr const char* kSpecVariable = "CAIRN_TEST_DRAM_SPEC";
-constexpr const char* kFdVariable = "CAIRN_TEST_DRAM_FD";
-constexpr const char* kRoleVariable = "CAIRN_TEST_DRAM_ROLE";
 // The role of a server that may open so many descriptors more: "poor 40".
 constexpr std::string_view kPoor = "poor ";
-constexpr std::size_t kLarge = 64 << 20;
-
-std::unique_ptr<RemoteDram> Open(const std::string& spec) {
-  auto store = RemoteDram::Open(spec);
-  EXPECT_TRUE(store.ok()) << store.status().ToString();
-  return std::move(*store);
-}
-
-Deadline In(milliseconds time) { return steady_clock::now() + time; }
 
 void LimitDescriptors(std::size_t more) {
-  std::size_t open = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    (void)entry;
-    ++open;
-  }
   rlimit files{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
-  files.rlim_cur = open - 1 + more;
+  files.rlim_cur = OpenDescriptors() + more;
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
 }
 
@@ -68,85 +51,30 @@ TEST(DramChild, Runs) {
     const std::string value = Bytes(kLarge, 1);
     while (true) (void)Put(*store, "large", value);
   }
+  if (role == "reader") {
+    const std::string values[] = {Bytes(kLarge, 1), Bytes(kLarge, 2)};
+    while (true) {
+      const auto read = store->Read("large").Get();
+      if (!read.ok()) continue;
+      const auto same = [&](const std::string& value) { return read->value.view() == value; };
+      if (std::none_of(std::begin(values), std::end(values), same)) ::_exit(kTorn);
+    }
+  }
   while (true) ::pause();
 }
-
-// A process with a RemoteDram of its own, which serves, or writes a large value over and over. It
-// has opened its store when this is made.
-class Child {
- public:
-  explicit Child(const std::string& spec, const std::string& role = "server") {
-    int fds[2];
-    EXPECT_EQ(::pipe(fds), 0);
-    const std::string fd = std::to_string(fds[1]);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::setenv(kSpecVariable, spec.c_str(), 1);
-      ::setenv(kFdVariable, fd.c_str(), 1);
-      ::setenv(kRoleVariable, role.c_str(), 1);
-      ::execl("/proc/self/exe", "dram_child", "--gtest_filter=DramChild.Runs", nullptr);
-      ::_exit(1);
-    }
-    ::close(fds[1]);
-    for (char c = 0; ::read(fds[0], &c, 1) == 1 && c != '\n';) address_ += c;
-    ::close(fds[0]);
-  }
-  ~Child() {
-    if (pid_ > 0) Kill();
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-
-  [[nodiscard]] const std::string& address() const { return address_; }
-  // Processor time of all its threads so far.
-  [[nodiscard]] std::chrono::nanoseconds CpuTime() const {
-    clockid_t clock{};
-    timespec time{};
-    EXPECT_EQ(::clock_getcpuclockid(pid_, &clock), 0);
-    EXPECT_EQ(::clock_gettime(clock, &time), 0);
-    return seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-  }
-  void Signal(int number) const { EXPECT_EQ(::kill(pid_, number), 0); }
-  void Kill() {
-    Signal(SIGKILL);
-    EXPECT_EQ(::waitpid(pid_, nullptr, 0), pid_);
-    pid_ = -1;
-  }
-
- private:
-  pid_t pid_ = -1;
-  std::string address_;
-};
 
 // Over shared memory, or over TCP.
 class RemoteDramFaultTest : public testing::TestWithParam<bool> {
  protected:
-  static std::string ServerSpec(const std::string& address) {
-    return R"({"capacity_bytes": "256MiB", "listen_addr": ")" + address + "\"}";
-  }
-  static std::string Client(const std::string& address) {
-    return R"({"shared_memory": )" + std::string(GetParam() ? "true" : "false") +
-           R"(, "remote_addr": ")" + address + "\"}";
-  }
+  static std::string Client(const std::string& address) { return ClientSpec(address, GetParam()); }
 };
 
 INSTANTIATE_TEST_SUITE_P(Ways, RemoteDramFaultTest, testing::Bool(), [](const auto& way) {
   return std::string(way.param ? "SharedMemory" : "Tcp");
 });
 
-// Writes until it works.
-Result<milliseconds> UntilWritten(RemoteDram& store, milliseconds limit) {
-  const auto start = steady_clock::now();
-  for (;;) {
-    const auto written = store.Write("k", Buffer::Copy("v"), {{}, In(limit)}).Get();
-    const auto taken = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
-    if (written.ok()) return taken;
-    if (taken > limit) return written.status();
-  }
-}
-
 TEST_P(RemoteDramFaultTest, AServerKilledWithOperationsInFlightAndItsReturn) {
-  Child server(ServerSpec("127.0.0.1:0"));
+  Child server(ServerSpec());
   const std::string address = server.address();
   const auto client = Open(Client(address));
   ASSERT_TRUE(Put(*client, "k", "v").ok());
@@ -175,8 +103,65 @@ TEST_P(RemoteDramFaultTest, AServerKilledWithOperationsInFlightAndItsReturn) {
   EXPECT_LT(*taken, milliseconds(kSanitized ? 20'000 : 1'000));
 }
 
+std::uint64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// A client over shared memory and one over TCP.
+TEST(RemoteDramKillsTest, TwentyKillsAndReturnsLeaveNothingBehind) {
+  const int warm_up = 5;
+  const int rounds = kSanitized ? 3 : 20;
+  auto server = std::make_unique<Child>(ServerSpec());
+  const std::string address = server->address();
+  const std::vector<std::unique_ptr<RemoteDram>> clients = [&] {
+    std::vector<std::unique_ptr<RemoteDram>> both;
+    for (const bool shared_memory : {true, false}) {
+      both.push_back(Open(ClientSpec(address, shared_memory)));
+    }
+    return both;
+  }();
+  const std::string value = Bytes(256 << 10, 1);
+  std::size_t descriptors = 0;
+  std::uint64_t resident = 0;
+  for (int round = 0; round < warm_up + rounds; ++round) {
+    for (const auto& client : clients) {
+      ASSERT_TRUE(Put(*client, "k", value, {{}, In(seconds(60))}).ok()) << round;
+    }
+    // What is kept for reuse is there.
+    if (round == warm_up) {
+      descriptors = OpenDescriptors();
+      resident = ResidentBytes();
+    }
+    server->Signal(SIGSTOP);
+    std::vector<Future<WriteResult>> writes;
+    std::vector<Future<ReadResult>> reads;
+    for (const auto& client : clients) {
+      writes.push_back(client->Write("k", Buffer::Borrow(value), {{}, In(seconds(60))}));
+      reads.push_back(client->Read("k", {{}, {}, {}, In(seconds(60))}));
+    }
+    server->Kill();
+    // One or the other may have been answered before the signal came.
+    const auto ended = testing::AnyOf(StatusCode::kOk, StatusCode::kUnavailable);
+    for (auto& write : writes) EXPECT_THAT(write.Get().status().code(), ended);
+    for (auto& read : reads) EXPECT_THAT(read.Get().status().code(), ended);
+    server = std::make_unique<Child>(ServerSpec(address));
+    ASSERT_EQ(server->address(), address);
+  }
+  for (const auto& client : clients) {
+    ASSERT_TRUE(Put(*client, "k", value, {{}, In(seconds(60))}).ok());
+  }
+  EXPECT_LE(OpenDescriptors(), descriptors);
+  const std::uint64_t grown = std::max(ResidentBytes(), resident) - resident;
+  std::cout << "resident bytes a kill: " << grown / rounds << "\n";
+  EXPECT_LE(grown / rounds, kSanitized ? 8'000'000u : 65'536u);
+}
+
 TEST_P(RemoteDramFaultTest, AStoppedServerWakesUpAndHasCorruptedNothing) {
-  const Child server(ServerSpec("127.0.0.1:0"));
+  const Child server(ServerSpec());
   const auto client = Open(Client(server.address()));
   const std::string before = Bytes(kLarge, 1);
   ASSERT_TRUE(Put(*client, "large", before).ok());
@@ -201,16 +186,8 @@ TEST_P(RemoteDramFaultTest, AStoppedServerWakesUpAndHasCorruptedNothing) {
   EXPECT_TRUE(kept.view() == before);
 }
 
-std::uint64_t UsedBytes(const RemoteDram& server) {
-  const ServerStat stat = server.LocalStat().value();
-  for (const auto& [name, value] : stat.figures) {
-    if (name == "used_bytes") return value;
-  }
-  return 0;
-}
-
 TEST_P(RemoteDramFaultTest, AClientKilledWhileItWritesLeavesNothingBehind) {
-  const auto server = Open(ServerSpec("127.0.0.1:0"));
+  const auto server = Open(ServerSpec());
   ASSERT_TRUE(Put(*server, "large", std::string(kLarge, 'o')).ok());
   const std::uint64_t used = UsedBytes(*server);
   for (int round = 0; round < 3; ++round) {
@@ -227,17 +204,11 @@ TEST_P(RemoteDramFaultTest, AClientKilledWhileItWritesLeavesNothingBehind) {
   }
 }
 
-// Passes a time in which nothing happens.
-void WaitFor(milliseconds time) {
-  const Promise<int> never;
-  (void)Promise<int>(never).GetFuture().WaitFor(time);
-}
-
 // Those who find no place are turned away; those who have one go on, and nobody spins. Which
 // descriptor is the first that is missing depends on how many there are.
 TEST_P(RemoteDramFaultTest, AServerShortOfDescriptorsServesThoseItHas) {
   for (const std::string more : {"40", "41", "42"}) {
-    const Child server(ServerSpec("127.0.0.1:0"), std::string(kPoor) + more);
+    const Child server(ServerSpec(), std::string(kPoor) + more);
     const auto first = Open(Client(server.address()));
     ASSERT_TRUE(Put(*first, "k", "v").ok());
     std::vector<std::unique_ptr<RemoteDram>> others;
@@ -264,7 +235,7 @@ TEST_P(RemoteDramFaultTest, AServerShortOfDescriptorsServesThoseItHas) {
 
 // A server and clients that nobody uses cost next to nothing.
 TEST_P(RemoteDramFaultTest, NobodyWorksAtRest) {
-  const auto server = Open(ServerSpec("127.0.0.1:0"));
+  const auto server = Open(ServerSpec());
   std::vector<std::unique_ptr<RemoteDram>> clients;
   for (int i = 0; i < 3; ++i) {
     clients.push_back(Open(Client(server->listen_address())));

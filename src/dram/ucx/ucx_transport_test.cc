@@ -245,7 +245,7 @@ TEST_P(UcxConnectionsTest, ComingAndGoingLeaksNothing) {
   const std::size_t rounds = given != nullptr ? std::strtoull(given, nullptr, 10)
                              : kSanitized     ? 20
                              : GetParam()     ? 10'000
-                                              : 300;
+                                              : 750;
   const auto transport = MakeUcx(Options());
   TestServer server(transport.get(), {"127.0.0.1", 0});
   std::size_t gone = 0;
@@ -265,7 +265,7 @@ TEST_P(UcxConnectionsTest, ComingAndGoingLeaksNothing) {
   EXPECT_LE(OpenDescriptors(), descriptors + 20);
   const std::uint64_t grown = std::max(ResidentBytes(), resident) - resident;
   std::cout << "resident bytes a connection: " << grown / rounds << "\n";
-  EXPECT_LE(grown / rounds, kSanitized ? 1 << 20 : 8192U);
+  EXPECT_LE(grown / rounds, kSanitized ? 1 << 20 : 512U);
 }
 
 TEST_P(UcxConnectionsTest, AThousandClientsAtOnce) {

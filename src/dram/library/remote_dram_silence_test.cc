@@ -1,0 +1,173 @@
+// RemoteDram over UCX when a process is stopped until its peer has given it up, and then goes on.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "src/dram/library/child_test_util.h"
+
+namespace cairn::dram {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// What a server finds of a client that does not come to itself: seven ticks of half a second.
+constexpr milliseconds kSilence{3000};
+// Beyond the silence, on a machine that has other things to do.
+constexpr std::chrono::minutes kLong{1};
+
+void AStoppedServerIsGivenUpAndWholeAgain(bool shared_memory) {
+  const Child server(ServerSpec());
+  const auto client = Open(ClientSpec(server.address(), shared_memory));
+  const std::string before = Bytes(kLarge, 1);
+  const std::string during = Bytes(kLarge, 2);
+  ASSERT_TRUE(Put(*client, "large", before).ok());
+  std::string lent = during;
+  // Under way, or about to be.
+  auto write = client->Write("large", Buffer::Borrow(lent), {{}, In(kLong)});
+  server.Signal(SIGSTOP);
+  const auto stopped = steady_clock::now();
+  const auto read = client->Read("large", {{}, {}, {}, In(kLong)}).Get();
+  EXPECT_EQ(read.status().code(), StatusCode::kUnavailable);
+  EXPECT_THAT(read.status().message(), testing::HasSubstr("gone silent"));
+  EXPECT_GT(steady_clock::now() - stopped, kSilence);
+  (void)write.Get();
+  lent.assign(lent.size(), 'x');
+  EXPECT_TRUE(Await([&] { return !client->Peers()[0].connected; }));
+  EXPECT_FALSE(client->Peers()[0].last_error.ok());
+
+  server.Signal(SIGCONT);
+  ASSERT_TRUE(UntilWritten(*client, kLong).ok());
+  EXPECT_TRUE(client->Peers()[0].connected);
+  const std::string after = Value(*client, "large");
+  EXPECT_TRUE(after == before || after == during);
+  EXPECT_TRUE(server.Runs());
+}
+
+// A server in this process with one large value, a client that reads or writes it over and over,
+// and values that take the room which the client had.
+class Room {
+ public:
+  // Room for the value, for the same once more, and for half of it.
+  explicit Room() : server_(Open(ServerSpec("127.0.0.1:0", kLarge * 5 / 2))) {
+    EXPECT_TRUE(Put(*server_, "large", Bytes(kLarge, 2)).ok());
+  }
+  RemoteDram& server() { return *server_; }
+  [[nodiscard]] std::uint64_t Of(const char* figure) const { return Figure(*server_, figure); }
+  [[nodiscard]] std::string ClientOf(bool shared_memory) const {
+    return ClientSpec(server_->listen_address(), shared_memory);
+  }
+  // Writes values until there is no room for another.
+  void Fill() {
+    for (int i = 0; i < 100; ++i) {
+      if (!Put(*server_, "filler" + std::to_string(i), Filler(i)).ok()) break;
+      ++fillers_;
+    }
+    // More than what was free beside a value that comes in.
+    EXPECT_GT(fillers_, 4);
+  }
+  void ExpectAllWhole() {
+    for (int i = 0; i < fillers_; ++i) {
+      EXPECT_TRUE(Value(*server_, "filler" + std::to_string(i)) == Filler(i)) << i;
+    }
+    const std::string large = Value(*server_, "large");
+    EXPECT_TRUE(large == Bytes(kLarge, 1) || large == Bytes(kLarge, 2));
+  }
+
+ private:
+  static std::string Filler(int i) { return Bytes(kLarge / 8, static_cast<std::uint64_t>(i) + 10); }
+
+  const std::unique_ptr<RemoteDram> server_;
+  int fillers_ = 0;
+};
+
+// Stops `client` where something of `room` is under way for it: the server gives it up, which it
+// does not do to one that nothing is owed to. False if that can't be had.
+bool StopUnderWay(const Room& room, const Child& client, const char* figure) {
+  for (int i = 0; i < 5; ++i) {
+    const std::uint64_t before = room.Of(figure);
+    const auto begun = steady_clock::now();
+    // At once: it is soon over.
+    while (room.Of(figure) == before) {
+      if (steady_clock::now() > begun + kLong) return false;
+      std::this_thread::yield();
+    }
+    client.Signal(SIGSTOP);
+    const auto limit = steady_clock::now() + kSilence + milliseconds(kSanitized ? 20'000 : 2'000);
+    while (steady_clock::now() < limit) {
+      if (room.Of("connections") == 0) return true;
+      WaitFor(milliseconds(5));
+    }
+    client.Signal(SIGCONT);
+  }
+  return false;
+}
+
+void AStoppedWriterFindsItsRoomTaken() {
+  Room room;
+  const std::uint64_t used = room.Of("used_bytes");
+  const Child writer(room.ClientOf(false), "writer");
+  ASSERT_TRUE(StopUnderWay(room, writer, "writes"));
+  ASSERT_TRUE(Await([&] { return room.Of("used_bytes") == used; }));
+  room.Fill();
+  const std::uint64_t refused = room.Of("refused_for_room");
+  writer.Signal(SIGCONT);
+  // It comes back, and writes again.
+  EXPECT_TRUE(Await([&] { return room.Of("refused_for_room") > refused + 2; }));
+  room.ExpectAllWhole();
+  EXPECT_TRUE(writer.Runs());
+}
+
+// Over shared memory the server fetches a value by itself, also from a process that is stopped.
+void AStoppedWriterOfSharedMemoryHasWritten() {
+  Room room;
+  const std::uint64_t used = room.Of("used_bytes");
+  const Child writer(room.ClientOf(true), "writer");
+  ASSERT_TRUE(Await([&] { return room.Of("used_bytes") > used; }));
+  writer.Signal(SIGSTOP);
+  ASSERT_TRUE(Await([&] { return room.Of("used_bytes") == used; }));
+  room.Fill();
+  const std::uint64_t refused = room.Of("refused_for_room");
+  writer.Signal(SIGCONT);
+  EXPECT_TRUE(Await([&] { return room.Of("refused_for_room") > refused + 2; }));
+  room.ExpectAllWhole();
+  EXPECT_TRUE(writer.Runs());
+}
+
+void AStoppedReaderFindsItsValueGone(bool shared_memory) {
+  Room room;
+  const std::uint64_t used = room.Of("used_bytes");
+  const Child reader(room.ClientOf(shared_memory), "reader");
+  ASSERT_TRUE(StopUnderWay(room, reader, "reads"));
+  // What it was reading goes, and others take the place.
+  ASSERT_TRUE(Put(room.server(), "large", Bytes(kLarge, 1)).ok());
+  ASSERT_TRUE(Await([&] { return room.Of("used_bytes") == used; }));
+  room.Fill();
+  reader.Signal(SIGCONT);
+  // It reads on, and ends if it sees what nobody wrote.
+  const std::uint64_t reads = room.Of("reads");
+  EXPECT_TRUE(Await([&] { return room.Of("reads") > reads + 3 || !reader.Runs(); }));
+  EXPECT_TRUE(reader.Runs());
+  room.ExpectAllWhole();
+}
+
+// All at once, as each waits for seconds.
+TEST(RemoteDramSilenceTest, StoppedPeersAreGivenUpAndCorruptNothing) {
+  std::vector<std::thread> stories;
+  for (const bool shared_memory : {true, false}) {
+    stories.emplace_back(AStoppedServerIsGivenUpAndWholeAgain, shared_memory);
+    stories.emplace_back(AStoppedReaderFindsItsValueGone, shared_memory);
+  }
+  stories.emplace_back(AStoppedWriterFindsItsRoomTaken);
+  stories.emplace_back(AStoppedWriterOfSharedMemoryHasWritten);
+  for (auto& story : stories) story.join();
+}
+
+}  // namespace
+}  // namespace cairn::dram
