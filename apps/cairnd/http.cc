@@ -23,28 +23,21 @@ std::vector<server::WireFigures> FiguresOf(const HttpPort::Servers& servers,
                                            const server::HttpServer& http) {
   std::vector<server::WireFigures> wires;
   const server::ThriftServerFigures thrift = servers.thrift->figures();
-  wires.push_back({"thrift",
-                   thrift.connections_open,
-                   thrift.connections_accepted,
-                   thrift.connections_refused,
-                   thrift.calls,
-                   thrift.protocol_errors,
-                   {},
-                   {},
-                   {},
-                   {}});
+  wires.push_back({.wire = "thrift",
+                   .connections_open = thrift.connections_open,
+                   .connections_accepted = thrift.connections_accepted,
+                   .connections_refused = thrift.connections_refused,
+                   .calls = thrift.calls,
+                   .errors = thrift.protocol_errors,
+                   .answer_bytes = thrift.answer_bytes});
   if (servers.grpc != nullptr) {
     const server::GrpcServerFigures grpc = servers.grpc->figures();
-    wires.push_back({"grpc",
-                     {},
-                     {},
-                     {},
-                     grpc.calls,
-                     {},
-                     grpc.scans_open,
-                     grpc.scan_bytes,
-                     grpc.pipelines_open,
-                     grpc.answer_bytes});
+    wires.push_back({.wire = "grpc",
+                     .calls = grpc.calls,
+                     .scans_open = grpc.scans_open,
+                     .scan_bytes = grpc.scan_bytes,
+                     .pipelines_open = grpc.pipelines_open,
+                     .answer_bytes = grpc.answer_bytes});
   }
   wires.push_back(server::HttpWire(http.figures()));
   return wires;

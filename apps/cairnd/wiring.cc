@@ -55,6 +55,7 @@ kv::Limits LimitsOf(const NodeConfig& config) {
   limits.legacy_range_answer_bytes =
       std::max(limits.legacy_range_answer_bytes, limits.range_answer_bytes / 2);
   limits.message_bytes = config.limits.message_bytes;
+  limits.answer_bytes = config.limits.answer_bytes;
   limits.column_families = config.limits.column_families;
   return limits;
 }
@@ -199,6 +200,7 @@ server::ThriftServerOptions ThriftOptionsOf(const NodeConfig& config) {
   options.port = config::ThriftPort(config);
   options.max_connections = Uint32(config.server.max_connections);
   options.message_bytes = config.limits.message_bytes;
+  options.answer_bytes = config.limits.answer_bytes;
   return options;
 }
 
@@ -207,6 +209,7 @@ server::GrpcServerOptions GrpcOptionsOf(const NodeConfig& config) {
   options.bind_address = config.server.bind;
   options.port = config::GrpcPort(config);
   options.message_bytes = config.limits.message_bytes;
+  options.answer_bytes = config.limits.answer_bytes;
   options.software_version = CAIRN_VERSION;
   return options;
 }

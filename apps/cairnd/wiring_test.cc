@@ -177,6 +177,7 @@ TEST(Wiring, DefaultsOfTheOptionsAreThoseOfTheKeys) {
   EXPECT_EQ(wired.block_cache_size_mb, own.block_cache_size_mb);
   EXPECT_EQ(LimitsOf({}).legacy_range_answer_bytes, kv::Limits{}.legacy_range_answer_bytes);
   EXPECT_EQ(LimitsOf({}).message_bytes, kv::Limits{}.message_bytes);
+  EXPECT_EQ(LimitsOf({}).answer_bytes, kv::Limits{}.answer_bytes);
 }
 
 TEST(Wiring, OnAWildcardAddressAMemberIsReachedAtItsOwnEntry) {
@@ -207,7 +208,8 @@ TEST(Wiring, KeysOfOurOwnPartsReachThem) {
       "[logging]\nlog_level = \"warn\"\nlog_dir = \"/l\"\nmax_log_file_size_mb = 15\n"
       "keep_log_file_num = 16\nalso_stderr = true\n"
       "[limits]\nkey_bytes = 100\nvalue_bytes = 20000\ntransaction_bytes = 30000\n"
-      "range_answer_bytes = 20000000\nmessage_bytes = 50000000\ncolumn_families = 17\n");
+      "range_answer_bytes = 20000000\nmessage_bytes = 50000000\nanswer_bytes = "
+      "70000000\ncolumn_families = 17\n");
   const auto journal = JournalOptionsOf(config, "/j");
   EXPECT_EQ(journal.directory, "/j");
   EXPECT_EQ(journal.segment_bytes, 7U << 20);
@@ -247,6 +249,9 @@ TEST(Wiring, KeysOfOurOwnPartsReachThem) {
   EXPECT_EQ(thrift.port, 1234);
   EXPECT_EQ(thrift.max_connections, 12U);
   EXPECT_EQ(thrift.message_bytes, 50'000'000U);
+  EXPECT_EQ(thrift.answer_bytes, 70'000'000U);
+  EXPECT_EQ(GrpcOptionsOf(config).answer_bytes, 70'000'000U);
+  EXPECT_EQ(routing.limits.answer_bytes, 70'000'000U);
   const auto logging = LoggingOptionsOf(config);
   EXPECT_EQ(logging.level, LogLevel::kWarn);
   EXPECT_EQ(logging.directory, "/l");

@@ -293,8 +293,14 @@ const KeySpec kKeys[] = {
                    "Keys, values and conflict sets of one transaction together."),
     CAIRN_INTEGER_(limits, range_answer_bytes, 4096, 512 * kMiB,
                    "Keys and values of one range answer; the rest follows on request."),
-    CAIRN_INTEGER_(limits, message_bytes, 5 * kMiB, 1024 * kMiB,
-                   "One message of a client; a longer one closes the connection."),
+    CAIRN_INTEGER_(
+        limits, message_bytes, 5 * kMiB, 1024 * kMiB,
+        "One message of a client. Over Thrift a longer one is refused with the limit's name and "
+        "closes the connection; over gRPC it gets RESOURCE_EXHAUSTED, \"Received message "
+        "larger than max\"."),
+    CAIRN_INTEGER_(limits, answer_bytes, kMiB, 1024 * 1024 * kMiB,
+                   "Answers of 4 KiB and more that clients have not taken yet, together, over each "
+                   "of Thrift and gRPC; beyond it calls get RESOURCE_EXHAUSTED. One always fits."),
     CAIRN_INTEGER_(limits, column_families, 1, 100'000, "Column families of the node."),
 
     CAIRN_TEXT_(dram, listen_addr, true,

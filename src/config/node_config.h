@@ -205,6 +205,7 @@ struct LimitsConfig {
   std::uint64_t transaction_bytes = 16 << 20;
   std::uint64_t range_answer_bytes = 16 << 20;
   std::uint64_t message_bytes = 64 << 20;
+  std::uint64_t answer_bytes = 256 << 20;
   std::uint64_t column_families = 1000;
   friend bool operator==(const LimitsConfig&, const LimitsConfig&) = default;
 };

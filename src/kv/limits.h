@@ -28,6 +28,9 @@ struct Limits {
   std::size_t legacy_range_answer_bytes = 8 << 20;
   // One Thrift or gRPC message.
   std::size_t message_bytes = 64 << 20;
+  // Answers of a wire (Thrift, gRPC) that clients have not taken yet, together. Beyond it calls get
+  // kResourceExhausted.
+  std::size_t answer_bytes = 256 << 20;
   // Column families, and the length of a name.
   std::size_t column_families = 1000;
   std::size_t column_family_name_bytes = 255;

@@ -83,6 +83,14 @@ class AnswersTest : public GrpcTest {
     v1::GetRangeResponse response;
     return Show(Try(kv_, &v1::KV::Stub::GetRange, v1::GetRangeRequest(), &response));
   }
+  // Its answer gives the value back.
+  std::string TryStamp() {
+    v1::SetVersionstampedValueRequest request;
+    request.set_key("stamped");
+    request.set_value_template(std::string(kMiB, '\0'));
+    v1::VersionstampedResponse response;
+    return Show(Try(kv_, &v1::KV::Stub::SetVersionstampedValue, request, &response));
+  }
   std::string TryPing() {
     v1::PingRequest request;
     request.set_message(std::string(kMiB, 'p'));
@@ -104,6 +112,8 @@ TEST_F(AnswersTest, ClientsThatDoNotReadHoldBoundedMemory) {
   EXPECT_EQ(TryGet("big"), refused);
   EXPECT_EQ(TryRange(), refused);
   EXPECT_EQ(TryPing(), refused);
+  EXPECT_EQ(TryStamp(), refused);
+  EXPECT_EQ(TryGet("stamped"), "OK");
   kvstore::GetRequest request;
   request.set_key("big");
   kvstore::GetResponse response;

@@ -5,7 +5,9 @@
 namespace cairn::server {
 
 Backend::Backend(const GrpcServerOptions& options, NodeService* node)
-    : options_(options), node_(node), answers_(options.answer_bytes) {
+    : options_(options),
+      node_(node),
+      answers_(options.answer_bytes, "ask for less at once, or use KV.Scan") {
   for (std::uint32_t i = 0; i < options.workers; ++i) {
     workers_.push_back(
         std::make_unique<ThreadExecutor>("cairn-grpc-" + std::to_string(i), &node->clock()));

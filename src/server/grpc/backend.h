@@ -18,7 +18,7 @@
 #include "src/base/mutex.h"
 #include "src/kv/operation.h"
 #include "src/replication/routing_manager.h"
-#include "src/server/grpc/answers.h"
+#include "src/server/answers.h"
 #include "src/server/grpc/grpc_server.h"
 #include "src/server/node_service.h"
 

@@ -9,7 +9,7 @@
 // receive_memory_bytes. A scan holds one batch while its client takes it; scans are bounded by
 // max_scans, and one whose client takes nothing for scan_stall is ended. Pipelines likewise
 // (pipeline.h). The answers of other calls that clients have not taken yet are bounded together by
-// answer_bytes, and beyond half of that each by scan_stall (answers.h).
+// answer_bytes, and beyond half of that each by scan_stall (src/server/answers.h).
 //
 // Thread safety: all methods from any thread.
 #ifndef CAIRN_SRC_SERVER_GRPC_GRPC_SERVER_H_
@@ -34,8 +34,8 @@ struct GrpcServerOptions {
   // Limits::message_bytes.
   std::size_t message_bytes = 64 << 20;
   std::size_t receive_memory_bytes = 512 << 20;
-  // Keys and values of answers that were not taken yet. gRPC holds each twice, as a message and as
-  // what goes out.
+  // Limits::answer_bytes: keys and values of answers that were not taken yet. gRPC holds each
+  // twice, as a message and as what goes out.
   std::size_t answer_bytes = 256 << 20;
   std::uint32_t workers = 2;
   // Calls at once on one connection; more wait at the client.

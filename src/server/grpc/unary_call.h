@@ -22,7 +22,7 @@
 
 namespace cairn::server {
 
-class UnaryCall final : public grpc::ServerUnaryReactor {
+class UnaryCall final : public grpc::ServerUnaryReactor, public AnswerHolder {
  public:
   // `holders`: 1 for gRPC, and 1 if an operation will answer. Without `answers`, the answer is
   // small whatever was asked, and Hold is not called.
@@ -44,8 +44,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     if (status.ok()) held_.store(true);
     return status;
   }
-  // Ends a call whose answer is held. Called under the table's lock: the call is alive.
-  void Cut() { call_->TryCancel(); }
+  void Cut() override { call_->TryCancel(); }
 
   void OnCancel() override {
     if (Claim()) Finish({grpc::StatusCode::CANCELLED, "the client went away"});
@@ -95,6 +94,16 @@ inline std::size_t BytesOf(const kv::RangeResult& answer) {
   return bytes;
 }
 
+// The same of an answer that gives back what was asked for: known before anything is done.
+inline std::size_t BytesGivenBack(const kv::KvOperation& operation) {
+  if (const auto* set = std::get_if<kv::SetVersionstampedKey>(&operation))
+    return set->key_template.size();
+  if (const auto* set = std::get_if<kv::SetVersionstampedValue>(&operation)) {
+    return set->value_template.size();
+  }
+  return 0;
+}
+
 // Runs `operation` and answers with what `fill` makes of its result, an Answer (one of the types of
 // kv::OperationResult). `fill(Answer, Response*)` may return nothing, or a Status.
 template <class Answer, class Response, class Fill>
@@ -102,6 +111,13 @@ grpc::ServerUnaryReactor* RunUnary(Backend* backend, grpc::CallbackServerContext
                                    replication::RequestContext context, kv::KvOperation operation,
                                    Response* response, Fill fill) {
   auto* call = new UnaryCall(&backend->answers(), server_call, 2);
+  // gRPC has not got the call yet: nobody ends it meanwhile.
+  if (Status room = call->Hold(BytesGivenBack(operation), backend->node().clock().Now());
+      !room.ok()) {
+    if (call->Claim()) call->Finish(ToGrpc(room));
+    call->Release();
+    return call;
+  }
   backend->Execute(
       std::move(context), std::move(operation),
       [backend, call, response, fill = std::move(fill)](Result<kv::OperationResult> result) {

@@ -21,16 +21,12 @@ void WireFamily(const std::vector<WireFigures>& wires,
 }  // namespace
 
 WireFigures HttpWire(const HttpServerFigures& figures) {
-  return {"http",
-          figures.connections_open,
-          figures.connections_accepted,
-          figures.connections_refused,
-          figures.requests,
-          figures.bad_requests,
-          {},
-          {},
-          {},
-          {}};
+  return {.wire = "http",
+          .connections_open = figures.connections_open,
+          .connections_accepted = figures.connections_accepted,
+          .connections_refused = figures.connections_refused,
+          .calls = figures.requests,
+          .errors = figures.bad_requests};
 }
 
 void AppendWireFamilies(const std::vector<WireFigures>& wires, Exposition* page) {

@@ -17,15 +17,15 @@ namespace cairn::server {
 // What is known of a server that clients connect to; absent: it can't be known.
 struct WireFigures {
   std::string wire;  // "thrift", "grpc", "http"
-  std::optional<std::uint64_t> connections_open;
-  std::optional<std::uint64_t> connections_accepted;
-  std::optional<std::uint64_t> connections_refused;
-  std::optional<std::uint64_t> calls;
-  std::optional<std::uint64_t> errors;
-  std::optional<std::uint64_t> scans_open;
-  std::optional<std::uint64_t> scan_bytes;
-  std::optional<std::uint64_t> pipelines_open;
-  std::optional<std::uint64_t> answer_bytes;
+  std::optional<std::uint64_t> connections_open = std::nullopt;
+  std::optional<std::uint64_t> connections_accepted = std::nullopt;
+  std::optional<std::uint64_t> connections_refused = std::nullopt;
+  std::optional<std::uint64_t> calls = std::nullopt;
+  std::optional<std::uint64_t> errors = std::nullopt;
+  std::optional<std::uint64_t> scans_open = std::nullopt;
+  std::optional<std::uint64_t> scan_bytes = std::nullopt;
+  std::optional<std::uint64_t> pipelines_open = std::nullopt;
+  std::optional<std::uint64_t> answer_bytes = std::nullopt;
 };
 
 // Of the HTTP port itself.

@@ -7,6 +7,8 @@
 #include <exception>
 #include <utility>
 
+#include "src/server/thrift/answer_scope.h"
+
 namespace cairn::server {
 
 using apache::thrift::TApplicationException;
@@ -48,6 +50,7 @@ bool CallLoop::Open() {
     return false;
   }
   format_ = *format;
+  AnswerScope::SetFramed(IsFramed(format_));
   protocol_ = MakeProtocol(format_, transport_, limits_, &head_);
   return true;
 }
@@ -57,6 +60,7 @@ bool CallLoop::ServeOne(const std::shared_ptr<TProcessor>& processor) {
   try {
     transport_->BeginMessage(IsFramed(format_));
     const bool go_on = processor->process(protocol_, protocol_, nullptr);
+    AnswerScope::Release();
     head_.known = false;  // It is answered: what is wrong from here on has no call.
     transport_->EndMessage();
     counters_->calls.fetch_add(1, std::memory_order_relaxed);

@@ -9,15 +9,20 @@ std::int64_t ToWire(Version version) { return static_cast<std::int64_t>(version.
 
 // For responses of point reads.
 template <class Response>
-void FillPointRead(kv::GetResult answer, Response* response) {
+Status FillPointRead(kv::GetResult answer, Response* response) {
+  CAIRN_RETURN_IF_ERROR(AnswerScope::Hold(answer.value.size()));
   response->found = answer.found;
-  if (!answer.found) return;
+  if (!answer.found) return Status::Ok();
   response->value = std::move(answer.value);
   response->__set_version(ToWire(answer.version));
+  return Status::Ok();
 }
 
 template <class Response>
-void FillRange(kv::RangeResult answer, Response* response) {
+Status FillRange(kv::RangeResult answer, Response* response) {
+  std::size_t bytes = answer.key_values.size() * sizeof(thrift_api::KeyValue);
+  for (const kv::KeyValue& pair : answer.key_values) bytes += pair.key.size() + pair.value.size();
+  CAIRN_RETURN_IF_ERROR(AnswerScope::Hold(bytes));
   response->key_values.resize(answer.key_values.size());
   for (std::size_t i = 0; i < answer.key_values.size(); ++i) {
     response->key_values[i].key = std::move(answer.key_values[i].key);
@@ -26,6 +31,7 @@ void FillRange(kv::RangeResult answer, Response* response) {
   response->has_more = answer.has_more;
   response->__set_version(ToWire(answer.read_version));
   response->success = true;
+  return Status::Ok();
 }
 
 // For responses of writes that carry nothing but a version.
@@ -44,8 +50,7 @@ void KvHandler::get(thrift_api::GetResponse& response, const thrift_api::GetRequ
     CAIRN_ASSIGN_OR_RETURN(
         kv::GetResult answer,
         Run<kv::GetResult>(request, kv::Get{Take(request.key), Take(request.column_family)}));
-    FillPointRead(std::move(answer), &response);
-    return Status::Ok();
+    return FillPointRead(std::move(answer), &response);
   });
 }
 
@@ -56,8 +61,7 @@ void KvHandler::getRange(thrift_api::GetRangeResponse& response,
         kv::RangeResult answer,
         Run<kv::RangeResult>(request, kv::GetRange{MakeRangeQuery(request, node_->limits()),
                                                    Take(request.column_family)}));
-    FillRange(std::move(answer), &response);
-    return Status::Ok();
+    return FillRange(std::move(answer), &response);
   });
 }
 
@@ -69,8 +73,7 @@ void KvHandler::snapshotRead(thrift_api::SnapshotReadResponse& response,
         kv::GetResult answer,
         Run<kv::GetResult>(request,
                            kv::SnapshotRead{Take(request.key), at, Take(request.column_family)}));
-    FillPointRead(std::move(answer), &response);
-    return Status::Ok();
+    return FillPointRead(std::move(answer), &response);
   });
 }
 
@@ -82,8 +85,7 @@ void KvHandler::snapshotGet(thrift_api::SnapshotGetResponse& response,
         kv::GetResult answer,
         Run<kv::GetResult>(request,
                            kv::SnapshotRead{Take(request.key), at, Take(request.column_family)}));
-    FillPointRead(std::move(answer), &response);
-    return Status::Ok();
+    return FillPointRead(std::move(answer), &response);
   });
 }
 
@@ -95,8 +97,7 @@ void KvHandler::snapshotGetRange(thrift_api::SnapshotGetRangeResponse& response,
         kv::RangeResult answer,
         Run<kv::RangeResult>(request, kv::SnapshotGetRange{MakeRangeQuery(request, node_->limits()),
                                                            at, Take(request.column_family)}));
-    FillRange(std::move(answer), &response);
-    return Status::Ok();
+    return FillRange(std::move(answer), &response);
   });
 }
 
@@ -161,6 +162,7 @@ void KvHandler::atomicCommit(thrift_api::AtomicCommitResponse& response,
 void KvHandler::setVersionstampedKey(thrift_api::SetVersionstampedKeyResponse& response,
                                      const thrift_api::SetVersionstampedKeyRequest& request) {
   InBand(FailedCall::kOther, &response, [&]() -> Status {
+    CAIRN_RETURN_IF_ERROR(AnswerScope::Hold(request.key_prefix.size()));
     CAIRN_ASSIGN_OR_RETURN(
         kv::WriteResult answer,
         Run<kv::WriteResult>(request,
@@ -175,6 +177,7 @@ void KvHandler::setVersionstampedKey(thrift_api::SetVersionstampedKeyResponse& r
 void KvHandler::setVersionstampedValue(thrift_api::SetVersionstampedValueResponse& response,
                                        const thrift_api::SetVersionstampedValueRequest& request) {
   InBand(FailedCall::kOther, &response, [&]() -> Status {
+    CAIRN_RETURN_IF_ERROR(AnswerScope::Hold(request.value_prefix.size()));
     CAIRN_ASSIGN_OR_RETURN(
         kv::WriteResult answer,
         Run<kv::WriteResult>(

@@ -1,7 +1,9 @@
 // The methods of service TransactionalKV: each turns its request into an operation, has the node
 // execute it, and turns the outcome into its response. Nothing else is decided here.
 //
-// Every method reports failure in its response (wire_errors.h says how); no exception leaves one.
+// Every method reports failure in its response (wire_errors.h says how); no exception leaves one
+// but ping, whose response has no place for it. Of the memory that an answer takes until its client
+// has it, a method asks for room first (answer_scope.h).
 // Strings are moved out of the requests (wire_requests.h) and into the responses.
 //
 // Thread safety: all methods from any number of threads. Internal to src/server/thrift.
@@ -17,6 +19,7 @@
 #include "src/kv/operation.h"
 #include "src/kv/result.h"
 #include "src/server/node_service.h"
+#include "src/server/thrift/answer_scope.h"
 #include "src/server/thrift/wire_errors.h"
 #include "src/server/thrift/wire_requests.h"
 

@@ -1,8 +1,12 @@
 // Methods of KvHandler that are not about keys: the stubs of the earlier service, diagnostics,
 // column families and sessions.
+#include <thrift/TApplicationException.h>
+
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "src/server/thrift/kv_handler.h"
 
@@ -104,6 +108,10 @@ void KvHandler::setFaultInjection(thrift_api::FaultInjectionResponse& response,
 }
 
 void KvHandler::ping(thrift_api::PingResponse& response, const thrift_api::PingRequest& request) {
+  if (Status room = AnswerScope::Hold(request.message.size()); !room.ok()) {
+    throw apache::thrift::TApplicationException(
+        apache::thrift::TApplicationException::INTERNAL_ERROR, room.message());
+  }
   if (request.__isset.message) {
     response.message = Take(request.message);
   } else {
@@ -169,7 +177,11 @@ void KvHandler::dropColumnFamily(thrift_api::AdminResponse& response,
 void KvHandler::listColumnFamilies(thrift_api::ListColumnFamiliesResponse& response,
                                    const thrift_api::ListColumnFamiliesRequest& /*request*/) {
   InBand(FailedCall::kOther, &response, [&]() -> Status {
-    response.names = node_->ColumnFamilies();
+    std::vector<std::string> names = node_->ColumnFamilies();
+    std::size_t bytes = 0;
+    for (const std::string& name : names) bytes += sizeof(name) + name.size();
+    CAIRN_RETURN_IF_ERROR(AnswerScope::Hold(bytes));
+    response.names = std::move(names);
     response.success = true;
     return Status::Ok();
   });

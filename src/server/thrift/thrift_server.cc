@@ -23,7 +23,9 @@
 #include "src/base/log.h"
 #include "src/base/mutex.h"
 #include "src/base/sanitizers.h"
+#include "src/server/answers.h"
 #include "src/server/listener.h"
+#include "src/server/thrift/answer_scope.h"
 #include "src/server/thrift/call_loop.h"
 #include "src/server/thrift/caller.h"
 #include "src/server/thrift/log_throttle.h"
@@ -66,7 +68,8 @@ class ThriftServer::Impl {
         listener_(std::move(listener)),
         port_(listener_.port),
         wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        spare_(OpenSpare()) {}
+        spare_(OpenSpare()),
+        answers_(options.answer_bytes, "or ask for less at once") {}
 
   Status Begin() {
     if (!wake_.valid()) return IoError(std::string("eventfd: ") + std::strerror(errno));
@@ -133,6 +136,7 @@ class ThriftServer::Impl {
   Mutex stop_mutex_;  // one Stop at a time; taken before mutex_
 
   CallLoopCounters counters_;
+  AnswerTable answers_;
   std::atomic<std::uint64_t> accepted_{0};
   std::atomic<std::uint64_t> refused_{0};
   LogThrottle refusal_log_{kLogInterval};
@@ -292,6 +296,7 @@ void ThriftServer::Impl::Serve(const Connection& connection) {
   message_limits.message_bytes = options_.message_bytes;
   SocketStream stream(connection.fd.get(), socket_limits, clock_);
   CallerScope caller(PeerName(connection.fd.get()));
+  AnswerScope answer(&answers_, connection.fd.get(), options_.message_timeout, clock_);
   CallLoop loop(&stream, message_limits, &stopping_, &counters_);
   const CallLoopEnd end = connection.refused ? loop.Refuse(CapText()) : loop.Run(processor_);
   if (!loop.complaint().empty()) {
@@ -384,6 +389,7 @@ ThriftServerFigures ThriftServer::Impl::figures() const {
   figures.connections_refused = refused_.load(std::memory_order_relaxed);
   figures.protocol_errors = counters_.protocol_errors.load(std::memory_order_relaxed);
   figures.calls = counters_.calls.load(std::memory_order_relaxed);
+  figures.answer_bytes = answers_.bytes();
   return figures;
 }
 

@@ -4,7 +4,8 @@
 // accepting, so that new clients hang), gives every thread the default 8 MiB stack, and cannot wake
 // idle connections one by one when it stops. A thread a connection is right here: a call may wait
 // for the log, clients send one call at a time, and an idle connection costs a small stack and two
-// small buffers: 20 KB of memory with glibc's allocator, 35 KB in a node.
+// small buffers: 20 KB of memory with glibc's allocator, 35 KB in a node. What answers hold while
+// clients take them is bounded for all connections together (answer_bytes).
 //
 // Beyond max_connections a client is told so: its first call is answered with a
 // TApplicationException that names the cap and the knob, and the connection is closed. At most
@@ -41,17 +42,22 @@ struct ThriftServerOptions {
   // A message must arrive, and an answer be taken, within this, and a second more for every 64 KiB.
   // Idle connections are kept for ever.
   Duration message_timeout = std::chrono::seconds(30);
+  // Limits::answer_bytes: keys and values of answers that clients have not taken yet, twice for
+  // framed ones. Beyond it calls fail with RESOURCE_EXHAUSTED, and a connection that has not taken
+  // its answer within message_timeout is cut.
+  std::size_t answer_bytes = 256 << 20;
   // How long a client beyond the cap may take to send its first call.
   Duration refusal_timeout = std::chrono::seconds(2);
 };
 
-// Counters since start, but for connections_open.
+// Counters since start, but for connections_open and answer_bytes.
 struct ThriftServerFigures {
   std::uint64_t connections_open = 0;
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_refused = 0;  // beyond a cap, of ours or of the system
   std::uint64_t protocol_errors = 0;
   std::uint64_t calls = 0;
+  std::uint64_t answer_bytes = 0;  // held for clients, now
 };
 
 struct Listener;  // listener.h

@@ -1,27 +1,23 @@
-#include "src/server/grpc/answers.h"
-
-#include <string>
-
-#include "src/server/grpc/unary_call.h"
+#include "src/server/answers.h"
 
 namespace cairn::server {
 
-Status AnswerTable::Add(UnaryCall* call, std::size_t bytes, MonotonicTime now) {
+Status AnswerTable::Add(AnswerHolder* holder, std::size_t bytes, MonotonicTime now) {
   MutexLock lock(&mutex_);
   if (bytes_ != 0 && bytes_ + bytes > most_) {
     return ResourceExhaustedError(
         "answers of " + std::to_string(bytes_) +
         " bytes wait for clients that do not take them, and the node holds at most " +
-        std::to_string(most_) + "; try again, ask for less at once, or use KV.Scan");
+        std::to_string(most_) + " ([limits] answer_bytes); try again, " + advice_);
   }
   bytes_ += bytes;
-  held_.emplace(call, Held{bytes, now});
+  held_.emplace(holder, Held{bytes, now});
   return Status::Ok();
 }
 
-void AnswerTable::Remove(UnaryCall* call) {
+void AnswerTable::Remove(AnswerHolder* holder) {
   MutexLock lock(&mutex_);
-  const auto it = held_.find(call);
+  const auto it = held_.find(holder);
   if (it == held_.end()) return;
   bytes_ -= it->second.bytes;
   held_.erase(it);
@@ -30,8 +26,8 @@ void AnswerTable::Remove(UnaryCall* call) {
 void AnswerTable::EndStalled(MonotonicTime then) {
   MutexLock lock(&mutex_);
   if (bytes_ <= most_ / 2) return;
-  for (const auto& [call, held] : held_) {
-    if (held.since <= then) call->Cut();
+  for (const auto& [holder, held] : held_) {
+    if (held.since <= then) holder->Cut();
   }
 }
 
