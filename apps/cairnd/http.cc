@@ -33,6 +33,7 @@ std::vector<server::WireFigures> FiguresOf(const HttpPort::Servers& servers,
   if (servers.grpc != nullptr) {
     const server::GrpcServerFigures grpc = servers.grpc->figures();
     wires.push_back({.wire = "grpc",
+                     .connections_open = servers.grpc->connections_open(),
                      .calls = grpc.calls,
                      .scans_open = grpc.scans_open,
                      .scan_bytes = grpc.scan_bytes,

@@ -1,11 +1,13 @@
 #include "src/server/listener.h"
 
+#include <dirent.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -119,6 +121,24 @@ Result<Listener> Listen(const std::string& host, std::uint16_t port) {
         (last_error == EADDRINUSE ? "; another program has it, choose another port" : ""));
   }
   return listener;
+}
+
+std::uint64_t ConnectionsAt(std::uint16_t port) {
+  DIR* const descriptors = opendir("/proc/self/fd");
+  if (descriptors == nullptr) return 0;
+  std::uint64_t count = 0;
+  while (const dirent* const entry = readdir(descriptors)) {
+    int fd = -1;
+    const char* const end = entry->d_name + std::strlen(entry->d_name);
+    if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;  // "." and ".."
+    if (PortOf(fd) != port) continue;
+    sockaddr_storage peer{};
+    socklen_t size = sizeof(peer);
+    // A socket that listens has no other side.
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0) ++count;
+  }
+  closedir(descriptors);
+  return count;
 }
 
 std::string PeerName(int fd) {

@@ -77,18 +77,21 @@ NodeService::NodeService(const NodeServiceOptions& options, replication::Routing
       admin_(replica, executor, clock),
       states_(replica, executor, clock) {}
 
-NodeService::Running NodeService::Begin(Wire wire, const kv::KvOperation& operation,
+NodeService::Running NodeService::Begin(Wire wire, const kv::KvOperation& operation, CountAs as,
                                         MonotonicTime now) {
   const bool transaction = std::holds_alternative<kv::AtomicCommit>(operation);
   if (transaction) active_transactions_.fetch_add(1, std::memory_order_relaxed);
-  return {wire, operation.index(), transaction, ShapeOf(operation), now};
+  const std::size_t index = as == CountAs::kGetKey      ? kGetKeyOperation
+                            : as == CountAs::kScanBatch ? kScanOperation
+                                                        : operation.index();
+  return {wire, index, transaction, as != CountAs::kScanBatch, ShapeOf(operation), now};
 }
 
 void NodeService::End(const Running& request, StatusCode outcome) {
   if (request.transaction) active_transactions_.fetch_sub(1, std::memory_order_relaxed);
   const MonotonicTime now = clock_->Now();
   const Duration took = now - request.begun;
-  requests_.Record(request.wire, request.operation, outcome, took);
+  if (request.counted) requests_.Record(request.wire, request.operation, outcome, took);
   slow_.Record({now, took, request.wire, request.operation, outcome, request.shape});
 }
 
@@ -96,7 +99,7 @@ Result<kv::OperationResult> NodeService::Execute(Wire wire,
                                                  const replication::RequestContext& context,
                                                  kv::KvOperation operation) {
   const MonotonicTime now = clock_->Now();
-  const Running request = Begin(wire, operation, now);
+  const Running request = Begin(wire, operation, CountAs::kItself, now);
   if (context.deadline <= now) {
     End(request, StatusCode::kTimeout);
     return PastDeadline();
@@ -107,9 +110,10 @@ Result<kv::OperationResult> NodeService::Execute(Wire wire,
 }
 
 void NodeService::ExecuteAsync(Wire wire, const replication::RequestContext& context,
-                               kv::KvOperation operation, replication::OperationCallback done) {
+                               kv::KvOperation operation, replication::OperationCallback done,
+                               CountAs as) {
   const MonotonicTime now = clock_->Now();
-  const Running request = Begin(wire, operation, now);
+  const Running request = Begin(wire, operation, as, now);
   if (context.deadline <= now) {
     End(request, StatusCode::kTimeout);
     done(PastDeadline());
@@ -121,6 +125,14 @@ void NodeService::ExecuteAsync(Wire wire, const replication::RequestContext& con
         End(request, result.status().code());
         done(std::move(result));
       });
+}
+
+void NodeService::RecordScan(Wire wire, std::optional<StatusCode> outcome, Duration took) {
+  if (outcome) {
+    requests_.Record(wire, kScanOperation, *outcome, took);
+  } else {
+    requests_.RecordStalledScan(wire, took);
+  }
 }
 
 Status NodeService::Ready() const {

@@ -120,6 +120,13 @@ struct NodeServiceOptions {
 // "leader", "follower", "candidate", "learner": the word for a role on every wire and page.
 std::string_view NameOf(consensus::Role role);
 
+// What an operation is counted as, where it is not what a client asked for.
+enum class CountAs : std::uint8_t {
+  kItself,
+  kGetKey,     // the range of one key that a selector stands for
+  kScanBatch,  // a part of a scan, which RecordScan counts; slow ones are kept for people
+};
+
 // Where clients reach a node, "host:port"; empty: it does not listen.
 struct Endpoints {
   std::string thrift;
@@ -140,7 +147,10 @@ class NodeService {
   // RoutingManager::Execute, counted. `done` runs once, on whatever thread, possibly inside the
   // call. The service must outlive it.
   void ExecuteAsync(Wire wire, const replication::RequestContext& context,
-                    kv::KvOperation operation, replication::OperationCallback done);
+                    kv::KvOperation operation, replication::OperationCallback done,
+                    CountAs as = CountAs::kItself);
+  // Counts a whole scan. `outcome`: none for one that was cut off since its client took nothing.
+  void RecordScan(Wire wire, std::optional<StatusCode> outcome, Duration took);
 
   // Names of the column families that this node has applied, "default" first.
   [[nodiscard]] std::vector<std::string> ColumnFamilies() const {
@@ -197,12 +207,13 @@ class NodeService {
   // The bookkeeping of a request: when it comes, and when it is answered.
   struct Running {
     Wire wire;
-    std::size_t operation;  // its index in kv::KvOperation
+    std::size_t operation;  // as RequestMetrics counts
     bool transaction;
+    bool counted;
     RequestShape shape;
     MonotonicTime begun;
   };
-  Running Begin(Wire wire, const kv::KvOperation& operation, MonotonicTime now);
+  Running Begin(Wire wire, const kv::KvOperation& operation, CountAs as, MonotonicTime now);
   void End(const Running& request, StatusCode outcome);
 
   const NodeServiceOptions options_;

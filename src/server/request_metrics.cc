@@ -24,8 +24,18 @@ constexpr auto KindsOf(std::index_sequence<kIndex...> /*indexes*/) {
 
 // By the index of the alternative.
 constexpr auto kKinds = KindsOf(std::make_index_sequence<std::variant_size_v<kv::KvOperation>>());
+// What is counted beside those is read.
+constexpr OperationKind KindOf(std::size_t operation) {
+  return operation < kKinds.size() ? kKinds[operation] : OperationKind{true, false};
+}
 
 }  // namespace
+
+std::string_view CountedName(std::size_t operation) {
+  if (operation == kGetKeyOperation) return "get_key";
+  if (operation == kScanOperation) return "scan";
+  return kv::AllOperationNames()[operation];
+}
 
 std::string_view NameOf(Wire wire) {
   switch (wire) {
@@ -45,8 +55,9 @@ RequestMetrics::~RequestMetrics() {
   }
 }
 
-void RequestMetrics::Record(Wire wire, std::size_t operation, StatusCode outcome, Duration took) {
-  const std::size_t code = std::min(static_cast<std::size_t>(outcome), kOutcomes - 1);
+void RequestMetrics::RecordAt(Wire wire, std::size_t operation, std::size_t outcome,
+                              Duration took) {
+  const std::size_t code = std::min(outcome, kOutcomes - 1);
   std::atomic<metrics::Histogram*>& place =
       histograms_[static_cast<std::size_t>(wire)][operation][code];
   metrics::Histogram* histogram = place.load(std::memory_order_acquire);
@@ -62,16 +73,17 @@ void RequestMetrics::Record(Wire wire, std::size_t operation, StatusCode outcome
 RequestMetrics::Totals RequestMetrics::Sum() const {
   Totals totals;
   for (const auto& operations : histograms_) {
-    for (std::size_t operation = 0; operation < kOperations; ++operation) {
+    for (std::size_t operation = 0; operation < kCountedOperations; ++operation) {
+      if (operation == kScanOperation) continue;
       for (std::size_t code = 0; code < kOutcomes; ++code) {
         const metrics::Histogram* histogram =
             operations[operation][code].load(std::memory_order_acquire);
         if (histogram == nullptr) continue;
         const metrics::Histogram::Reading reading = histogram->Read();
         const auto outcome = static_cast<StatusCode>(code);
-        (kKinds[operation].read ? totals.reads : totals.writes) += reading.total;
+        (KindOf(operation).read ? totals.reads : totals.writes) += reading.total;
         totals.nanoseconds += reading.sum;
-        if (!kKinds[operation].transaction) continue;
+        if (!KindOf(operation).transaction) continue;
         if (outcome == StatusCode::kOk) totals.committed += reading.total;
         if (outcome == StatusCode::kConflict || outcome == StatusCode::kTransactionTooOld) {
           totals.aborted += reading.total;
@@ -86,15 +98,17 @@ void RequestMetrics::Render(metrics::Exposition* page) const {
   page->Family("cairn_request_duration_seconds", metrics::Kind::kHistogram,
                "Time from taking a request in to its answer, by wire, operation and outcome.");
   for (std::size_t wire = 0; wire < kWires; ++wire) {
-    for (std::size_t operation = 0; operation < kOperations; ++operation) {
+    for (std::size_t operation = 0; operation < kCountedOperations; ++operation) {
       for (std::size_t code = 0; code < kOutcomes; ++code) {
         const metrics::Histogram* histogram =
             histograms_[wire][operation][code].load(std::memory_order_acquire);
         if (histogram == nullptr) continue;
-        page->Sample({{"wire", NameOf(static_cast<Wire>(wire))},
-                      {"operation", kv::AllOperationNames()[operation]},
-                      {"outcome", StatusCodeName(static_cast<StatusCode>(code))}},
-                     histogram->Read(), 1e9);
+        page->Sample(
+            {{"wire", NameOf(static_cast<Wire>(wire))},
+             {"operation", CountedName(operation)},
+             {"outcome",
+              code == kStalled ? "STALLED" : StatusCodeName(static_cast<StatusCode>(code))}},
+            histogram->Read(), 1e9);
       }
     }
   }

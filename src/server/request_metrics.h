@@ -25,6 +25,14 @@ enum class Wire : std::uint8_t { kThrift, kGrpc };
 inline constexpr std::size_t kWires = 2;
 std::string_view NameOf(Wire wire);  // "thrift", "grpc"
 
+// What a request is counted as: its operation, by the index of the alternative in kv::KvOperation,
+// or one of these, which are made of range reads.
+inline constexpr std::size_t kGetKeyOperation = std::variant_size_v<kv::KvOperation>;
+inline constexpr std::size_t kScanOperation = kGetKeyOperation + 1;
+inline constexpr std::size_t kCountedOperations = kScanOperation + 1;
+// "get", "get_range", "get_key", "scan", ...
+std::string_view CountedName(std::size_t operation);
+
 class RequestMetrics {
  public:
   RequestMetrics() = default;
@@ -32,10 +40,16 @@ class RequestMetrics {
   RequestMetrics(const RequestMetrics&) = delete;
   RequestMetrics& operator=(const RequestMetrics&) = delete;
 
-  // `operation`: the index of the alternative in kv::KvOperation.
-  void Record(Wire wire, std::size_t operation, StatusCode outcome, Duration took);
+  // `operation`: one of kCountedOperations.
+  void Record(Wire wire, std::size_t operation, StatusCode outcome, Duration took) {
+    RecordAt(wire, operation, static_cast<std::size_t>(outcome), took);
+  }
+  // A scan that the node cut off, since its client took nothing for too long: outcome "STALLED".
+  void RecordStalledScan(Wire wire, Duration took) {
+    RecordAt(wire, kScanOperation, kStalled, took);
+  }
 
-  // Since start, of all that was recorded.
+  // Since start, of all that was recorded but scans, which last as long as their clients like.
   struct Totals {
     std::uint64_t reads = 0;
     std::uint64_t writes = 0;
@@ -48,16 +62,19 @@ class RequestMetrics {
   [[nodiscard]] Totals Sum() const;
 
   // The family cairn_request_duration_seconds, one histogram for each wire, operation and outcome
-  // that has happened. The outcome is the name of the status code: "OK", "CONFLICT", ...
+  // that has happened. The outcome is the name of the status code, "OK", "CONFLICT", ..., or
+  // "STALLED".
   void Render(metrics::Exposition* page) const;
 
  private:
-  static constexpr std::size_t kOperations = std::variant_size_v<kv::KvOperation>;
-  static constexpr std::size_t kOutcomes = static_cast<std::size_t>(StatusCode::kOutOfRange) + 1;
+  static constexpr std::size_t kStalled = static_cast<std::size_t>(StatusCode::kOutOfRange) + 1;
+  static constexpr std::size_t kOutcomes = kStalled + 1;
+
+  void RecordAt(Wire wire, std::size_t operation, std::size_t outcome, Duration took);
 
   // Made when first needed, so that the page holds what happens and no more.
   using Outcomes = std::array<std::atomic<metrics::Histogram*>, kOutcomes>;
-  std::array<std::array<Outcomes, kOperations>, kWires> histograms_{};
+  std::array<std::array<Outcomes, kCountedOperations>, kWires> histograms_{};
 };
 
 }  // namespace cairn::server

@@ -41,7 +41,7 @@ struct SlowRequest {
   MonotonicTime ended;
   Duration took{0};
   Wire wire = Wire::kThrift;
-  std::size_t operation = 0;  // index of the alternative in kv::KvOperation
+  std::size_t operation = 0;  // as RequestMetrics counts; of a scan, the read of one batch
   StatusCode outcome = StatusCode::kOk;
   RequestShape shape;
 };

@@ -27,7 +27,7 @@ SerialExecutor* Backend::Worker() {
 }
 
 void Backend::Execute(replication::RequestContext context, kv::KvOperation operation,
-                      replication::OperationCallback done) {
+                      replication::OperationCallback done, CountAs as) {
   running_.fetch_add(1);
   SerialExecutor* const worker = Worker();
   context.read_on = worker;
@@ -38,12 +38,12 @@ void Backend::Execute(replication::RequestContext context, kv::KvOperation opera
     Ended();
   };
   if (!range) {
-    node_->ExecuteAsync(Wire::kGrpc, context, std::move(operation), std::move(counted));
+    node_->ExecuteAsync(Wire::kGrpc, context, std::move(operation), std::move(counted), as);
     return;
   }
-  worker->Post([this, context = std::move(context), operation = std::move(operation),
+  worker->Post([this, as, context = std::move(context), operation = std::move(operation),
                 counted = std::move(counted)]() mutable {
-    node_->ExecuteAsync(Wire::kGrpc, context, std::move(operation), std::move(counted));
+    node_->ExecuteAsync(Wire::kGrpc, context, std::move(operation), std::move(counted), as);
   });
 }
 

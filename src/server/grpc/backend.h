@@ -44,7 +44,7 @@ class Backend {
   // possibly inside the call. Point reads that need no waiting are served inside the call, ranges
   // never.
   void Execute(replication::RequestContext context, kv::KvOperation operation,
-               replication::OperationCallback done);
+               replication::OperationCallback done, CountAs as = CountAs::kItself);
 
   // True if nothing is running, or will be soon: waits for `grace` at most.
   bool AwaitIdle(Duration grace);

@@ -17,6 +17,7 @@
 #include "src/server/grpc/pipeline.h"
 #include "src/server/grpc/scan.h"
 #include "src/server/grpc/services.h"
+#include "src/server/listener.h"
 
 namespace cairn::server {
 namespace {
@@ -155,6 +156,7 @@ GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 GrpcServer::~GrpcServer() = default;
 std::uint16_t GrpcServer::port() const { return impl_->port(); }
 GrpcServerFigures GrpcServer::figures() const { return impl_->figures(); }
+std::uint64_t GrpcServer::connections_open() const { return ConnectionsAt(impl_->port()); }
 bool GrpcServer::Stop(Duration grace) { return impl_->Stop(grace); }
 
 }  // namespace cairn::server

@@ -71,6 +71,8 @@ class GrpcServer {
 
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] GrpcServerFigures figures() const;
+  // Connections of clients that are open. Not for each request: see ConnectionsAt in listener.h.
+  [[nodiscard]] std::uint64_t connections_open() const;
 
   // Health turns to NOT_SERVING, clients are told to go elsewhere, running calls may finish for
   // `grace`; then they are cancelled. True if no operation is running any more. False: operations

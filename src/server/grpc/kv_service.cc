@@ -54,7 +54,8 @@ class KvService final : public v1::KV::CallbackService {
           }
           to->set_position(v1::GetKeyResponse::POSITION_KEY);
           to->set_key(std::move(answer.key_values.front().key));
-        });
+        },
+        CountAs::kGetKey);
   }
 
   grpc::ServerWriteReactor<v1::ScanResponse>* Scan(Call* call,
@@ -163,7 +164,7 @@ class KvService final : public v1::KV::CallbackService {
 
   template <class Answer, class Response, class Fill>
   Reactor* Read(Call* call, const v1::ReadOptions& options, Response* response,
-                kv::KvOperation operation, Fill fill) {
+                kv::KvOperation operation, Fill fill, CountAs as = CountAs::kItself) {
     backend_->CountCall();
     replication::RequestContext context;
     context.deadline = DeadlineOf(*call, backend_->node().clock().Now());
@@ -171,7 +172,7 @@ class KvService final : public v1::KV::CallbackService {
       return Answered(call, status);
     }
     return RunUnary<Answer>(backend_, call, std::move(context), std::move(operation), response,
-                            std::move(fill));
+                            std::move(fill), as);
   }
 
   template <class Response, class Fill>

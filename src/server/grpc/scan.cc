@@ -40,7 +40,8 @@ class ScanCall final : public grpc::ServerWriteReactor<v1::ScanResponse> {
 
   void Start(const v1::ReadOptions& options) {
     // The deadline of the whole scan; each of its reads has the node's own bound as well.
-    deadline_ = DeadlineOf(*call_, backend_->node().clock().Now());
+    begun_ = backend_->node().clock().Now();
+    deadline_ = DeadlineOf(*call_, begun_);
     Status status = ReadReadOptions(options, &context_);
     if (status.ok() && !scans_->Add(this)) {
       status = ResourceExhaustedError(
@@ -97,7 +98,18 @@ class ScanCall final : public grpc::ServerWriteReactor<v1::ScanResponse> {
   }
 
   void EndCancelled() { End({StatusCode::kCancelled, "the client went away"}); }
-  void End(const Status& status) { Finish(ToGrpc(backend_->Translate(status))); }
+  // Once a scan.
+  void End(const Status& status) {
+    Count(status.code());
+    Finish(ToGrpc(backend_->Translate(status)));
+  }
+  void Count(StatusCode outcome) {
+    const MonotonicTime now = backend_->node().clock().Now();
+    // gRPC cancels what is past its client's deadline.
+    if (outcome == StatusCode::kCancelled && now >= deadline_) outcome = StatusCode::kTimeout;
+    backend_->node().RecordScan(
+        Wire::kGrpc, stalled_.load() ? std::nullopt : std::optional(outcome), now - begun_);
+  }
 
   // Reads `query` at the scan's version (which the first read fixes) and goes on with `next`.
   void Read(kv::RangeQuery query, void (ScanCall::*next)(kv::RangeResult)) {
@@ -109,12 +121,13 @@ class ScanCall final : public grpc::ServerWriteReactor<v1::ScanResponse> {
     holders_.fetch_add(1);
     replication::RequestContext context = context_;
     context.deadline = deadline_;
-    backend_->Execute(std::move(context), MakeGetRange(std::move(query), family_, version_),
-                      [this, next](Result<kv::OperationResult> result) {
-                        if (Pass(Phase::kReading, Phase::kStepping))
-                          OnRead(std::move(result), next);
-                        Release();
-                      });
+    backend_->Execute(
+        std::move(context), MakeGetRange(std::move(query), family_, version_),
+        [this, next](Result<kv::OperationResult> result) {
+          if (Pass(Phase::kReading, Phase::kStepping)) OnRead(std::move(result), next);
+          Release();
+        },
+        CountAs::kScanBatch);
   }
   void OnRead(Result<kv::OperationResult> result, void (ScanCall::*next)(kv::RangeResult)) {
     if (!result.ok()) {
@@ -211,6 +224,7 @@ class ScanCall final : public grpc::ServerWriteReactor<v1::ScanResponse> {
   const std::string family_;
   const std::string resume_after_;
   replication::RequestContext context_;
+  MonotonicTime begun_;
   MonotonicTime deadline_;
   bool listed_ = false;
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "src/base/sanitizers.h"
+#include "src/metrics/exposition.h"
 #include "src/server/grpc/grpc_test_util.h"
 
 namespace cairn::server {
@@ -81,6 +82,15 @@ class ScanTest : public GrpcTest {
   Scanned Scan(const v1::ScanRequest& request) {
     grpc::ClientContext context;
     return ReadAll(kv_->Scan(&context, request).get());
+  }
+  // How many requests the node has counted so.
+  [[nodiscard]] int Counted(const std::string& operation, const std::string& outcome) const {
+    metrics::Exposition page;
+    node_->service().requests().Render(&page);
+    const std::string sample = R"(cairn_request_duration_seconds_count{wire="grpc",operation=")" +
+                               operation + R"(",outcome=")" + outcome + "\"} ";
+    const std::size_t at = page.text().find(sample);
+    return at == std::string::npos ? 0 : std::stoi(page.text().substr(at + sample.size()));
   }
 };
 
@@ -186,6 +196,51 @@ TEST_F(ScanTest, NoMoreScansThanTheNodeTakes) {
   EXPECT_TRUE(ReadAll(streams[1].get()).status.ok());
   while (server_->figures().scans_open != 0) std::this_thread::yield();
   EXPECT_EQ(Scan({}).keys.size(), 64);
+}
+
+TEST_F(ScanTest, AScanIsCountedOnceWithItsOutcome) {
+  TearDown();
+  GrpcServerOptions options;
+  options.scan_stall = std::chrono::seconds(1);
+  Serve({}, options);
+  Fill(64, 64 << 10);
+  EXPECT_TRUE(Scan({}).status.ok());
+  EXPECT_EQ(Counted("scan", "OK"), 1);
+  v1::ScanRequest missing;
+  missing.mutable_range()->set_column_family("missing");
+  EXPECT_FALSE(Scan(missing).status.ok());
+  EXPECT_EQ(Counted("scan", "NOT_FOUND"), 1);
+
+  // One that its client cancels, one whose deadline passes, and one whose client takes nothing.
+  const auto slow = SlowReaders();
+  v1::ScanResponse batch;
+  grpc::ClientContext cancelled;
+  const auto left = slow->Scan(&cancelled, {});
+  ASSERT_TRUE(left->Read(&batch));
+  cancelled.TryCancel();
+  while (Counted("scan", "CANCELLED") != 1) std::this_thread::yield();
+  grpc::ClientContext hurried;
+  hurried.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
+  const auto late = slow->Scan(&hurried, {});
+  ASSERT_TRUE(late->Read(&batch));
+  while (Counted("scan", "TIMEOUT") != 1) std::this_thread::yield();
+  grpc::ClientContext idle;
+  const auto stalled = slow->Scan(&idle, {});
+  ASSERT_TRUE(stalled->Read(&batch));
+  while (Counted("scan", "STALLED") != 1) std::this_thread::yield();
+  for (const auto& stream : {left.get(), late.get(), stalled.get()}) {
+    while (stream->Read(&batch)) {
+    }
+    EXPECT_FALSE(stream->Finish().ok());
+  }
+
+  // The ranges that they are made of are not counted beside them, and a key is no range.
+  Call(kv_, &v1::KV::Stub::GetKey, v1::GetKeyRequest());
+  EXPECT_EQ(Counted("get_key", "OK"), 1);
+  EXPECT_EQ(Counted("get_range", "OK") + Counted("snapshot_get_range", "OK"), 0);
+  Call(kv_, &v1::KV::Stub::GetRange, v1::GetRangeRequest());
+  EXPECT_EQ(Counted("get_range", "OK"), 1);
+  EXPECT_EQ(Counted("scan", "OK"), 1);
 }
 
 // Bytes that this process has from malloc.

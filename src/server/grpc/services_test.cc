@@ -46,6 +46,20 @@ TEST_F(AdminServiceTest, ColumnFamiliesComeAndGo) {
             "3/REASON_INVALID_ARGUMENT");
 }
 
+TEST_F(AdminServiceTest, ConnectionsAreCounted) {
+  Set("k", "1");
+  EXPECT_EQ(server_->connections_open(), 1);
+  {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    const auto second =
+        grpc::CreateCustomChannel(address(), grpc::InsecureChannelCredentials(), arguments);
+    Call(v1::KV::NewStub(second), &v1::KV::Stub::Ping, v1::PingRequest());
+    EXPECT_EQ(server_->connections_open(), 2);
+  }
+  while (server_->connections_open() != 1) std::this_thread::yield();
+}
+
 TEST_F(AdminServiceTest, ANodeTellsOfItself) {
   using Stub = v1::Admin::Stub;
   const std::uint64_t version = Set("k", "1");

@@ -109,7 +109,7 @@ inline std::size_t BytesGivenBack(const kv::KvOperation& operation) {
 template <class Answer, class Response, class Fill>
 grpc::ServerUnaryReactor* RunUnary(Backend* backend, grpc::CallbackServerContext* server_call,
                                    replication::RequestContext context, kv::KvOperation operation,
-                                   Response* response, Fill fill) {
+                                   Response* response, Fill fill, CountAs as = CountAs::kItself) {
   auto* call = new UnaryCall(&backend->answers(), server_call, 2);
   // gRPC has not got the call yet: nobody ends it meanwhile.
   if (Status room = call->Hold(BytesGivenBack(operation), backend->node().clock().Now());
@@ -141,7 +141,8 @@ grpc::ServerUnaryReactor* RunUnary(Backend* backend, grpc::CallbackServerContext
           call->Finish(ToGrpc(status));
         }
         call->Release();
-      });
+      },
+      as);
   return call;
 }
 

@@ -131,7 +131,7 @@ std::string SlowJson(const NodeService& service) {
   Json json = Json::array();
   for (const SlowRequest& request : service.Slowest()) {
     Json one = {{"wire", server::NameOf(request.wire)},
-                {"operation", kv::AllOperationNames()[request.operation]},
+                {"operation", CountedName(request.operation)},
                 {"outcome", StatusCodeName(request.outcome)},
                 {"duration_ms", std::chrono::duration<double, std::milli>(request.took).count()},
                 {"ended_seconds_ago", std::chrono::duration<double>(now - request.ended).count()},
