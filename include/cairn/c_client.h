@@ -49,10 +49,10 @@ enum {
  * onwards; running off either end stays there. The functions make the usual ones, and refer to
  * `key`, which must live as long as they do. */
 typedef struct cairn_selector {
-  const void* key;
-  size_t key_size;
-  int or_equal;
-  int32_t offset;
+  const void* key; /* need not exist */
+  size_t key_size; /* in bytes */
+  int or_equal;    /* 1: `key` itself may be the one that is found */
+  int32_t offset;  /* keys onwards from there; negative: backwards */
 } cairn_selector;
 /* The first key >= key, the first > key, the last <= key, the last < key. */
 cairn_selector cairn_selector_first_greater_or_equal(const void* key, size_t key_size);
@@ -62,12 +62,12 @@ cairn_selector cairn_selector_last_less_than(const void* key, size_t key_size);
 
 /* The keys from `begin` up to, but without, `end`. */
 typedef struct cairn_range {
-  cairn_selector begin;
-  cairn_selector end;
-  int to_end;         /* 1: up to the end of the column family; `end` does not count */
-  int reverse;        /* 1: from the end backwards */
-  uint64_t limit;     /* pairs; 0: no bound but the bytes */
-  uint64_t max_bytes; /* keys and values of an answer; 0: the node's limit */
+  cairn_selector begin; /* the first */
+  cairn_selector end;   /* the one behind the last */
+  int to_end;           /* 1: up to the end of the column family; `end` does not count */
+  int reverse;          /* 1: from the end backwards */
+  uint64_t limit;       /* pairs; 0: no bound but the bytes */
+  uint64_t max_bytes;   /* keys and values of an answer; 0: the node's limit */
 } cairn_range;
 /* Every key. */
 cairn_range cairn_range_all(void);
@@ -117,7 +117,7 @@ typedef struct cairn_client_options {
 
 /* Of reads. */
 typedef struct cairn_kv_read_options {
-  int32_t read_level;
+  int32_t read_level;        /* CAIRN_LEVEL_* */
   uint64_t min_version;      /* wait until the node has applied this version */
   uint64_t at_version;       /* read as of this version; 0: the newest */
   const char* column_family; /* NULL: the default one, here and below */
@@ -126,8 +126,8 @@ typedef struct cairn_kv_read_options {
 
 /* Of writes. */
 typedef struct cairn_kv_write_options {
-  const char* column_family;
-  uint64_t timeout_ms;
+  const char* column_family; /* NULL: the default one */
+  uint64_t timeout_ms;       /* of the write, retries included; 0: the client's */
 } cairn_kv_write_options;
 
 /* Connects to "host:port" (Thrift) or "grpc://host:port", or to a cluster: several, separated by
@@ -234,8 +234,8 @@ typedef struct cairn_tx_options { /* of a transaction */
 } cairn_tx_options;
 
 typedef struct cairn_tx_read_options { /* of one of its reads */
-  const char* column_family;
-  int snapshot; /* 1: what is read does not join the conflict set */
+  const char* column_family;           /* NULL: the default one */
+  int snapshot;                        /* 1: what is read does not join the conflict set */
 } cairn_tx_read_options;
 
 /* A transaction to commit by hand; freeing it without a commit abandons it. */
@@ -350,11 +350,11 @@ cairn_status* cairn_client_discover_leader(cairn_client* client, cairn_value** e
 /* The cluster as the node that answers sees it. */
 typedef struct cairn_cluster cairn_cluster;
 typedef struct cairn_cluster_node {
-  int32_t node_id;
-  int is_leader;
-  int64_t term;
-  const char* endpoint;
-  const char* status; /* healthy, degraded, unreachable or unknown */
+  int32_t node_id;      /* its [deployment] instance_id */
+  int is_leader;        /* 1: it leads, as far as the node that answered knows */
+  int64_t term;         /* the newest epoch that it was in */
+  const char* endpoint; /* as cairn_client_open takes it */
+  const char* status;   /* healthy, degraded, unreachable or unknown */
 } cairn_cluster_node;
 /* Asks a node for it, and how many nodes it knows of. */
 cairn_status* cairn_client_cluster(cairn_client* client, const cairn_kv_read_options* options,
@@ -372,12 +372,12 @@ void cairn_cluster_free(cairn_cluster* cluster);
 typedef struct cairn_endpoints cairn_endpoints;
 enum { CAIRN_BREAKER_CLOSED = 0, CAIRN_BREAKER_OPEN = 1, CAIRN_BREAKER_HALF_OPEN = 2 };
 typedef struct cairn_endpoint_state {
-  const char* endpoint;
-  int32_t breaker;
-  int believed_leader;
-  uint64_t latency_ns; /* smoothed; 0: no answer yet */
-  uint64_t calls;      /* tries that were sent there */
-  uint64_t failures;   /* tries that it did not answer */
+  const char* endpoint; /* "host:port" */
+  int32_t breaker;      /* CAIRN_BREAKER_*: all calls are sent there, none, or one to try it */
+  int believed_leader;  /* 1: writes go there first */
+  uint64_t latency_ns;  /* smoothed; 0: no answer yet */
+  uint64_t calls;       /* tries that were sent there */
+  uint64_t failures;    /* tries that it did not answer */
 } cairn_endpoint_state;
 /* Takes down what is known now, and of how many nodes. */
 cairn_endpoints* cairn_client_endpoints(cairn_client* client);

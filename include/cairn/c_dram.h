@@ -20,8 +20,8 @@ void cairn_buffer_free(cairn_buffer* buffer);
 
 /* Which write made a value; never the same twice for a key. */
 typedef struct cairn_generation {
-  uint64_t boot_id;
-  uint64_t counter;
+  uint64_t boot_id; /* random, of the server's process */
+  uint64_t counter; /* of its writes */
 } cairn_generation;
 
 /* {0, 0}: as a condition none, as a result: the condition did not hold. {0, 1}: no value. */
@@ -62,10 +62,10 @@ enum {
 };
 
 typedef struct cairn_read_result { /* what a read found */
-  int32_t state;
-  cairn_buffer* value; /* the caller's to free; NULL unless the state is CAIRN_READ_VALUE */
-  cairn_generation generation;
-  uint64_t value_bytes; /* of the whole value */
+  int32_t state;                   /* CAIRN_READ_* */
+  cairn_buffer* value;         /* the caller's to free; NULL unless the state is CAIRN_READ_VALUE */
+  cairn_generation generation; /* of the value, the whole of it */
+  uint64_t value_bytes;        /* of the whole value */
 } cairn_read_result;
 
 typedef struct cairn_write_options { /* of one write */

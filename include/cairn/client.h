@@ -86,14 +86,14 @@ struct CircuitBreakerOptions {
 
 struct MultiNodeOptions : ClientOptions {  // of a cluster: also which node a read goes to
   MultiNodeOptions() { attempt_timeout = std::chrono::milliseconds(2'000); }
-  ReadStrategy read_strategy = ReadStrategy::kRoundRobin;
+  ReadStrategy read_strategy = ReadStrategy::kRoundRobin;  // which node a read goes to
   // With kSticky: the index of the node in the list of endpoints.
   std::size_t sticky_node = 0;
   CircuitBreakerOptions breaker;
 };
 
-struct ReadOptions {  // of one read
-  ReadLevel read_level = ReadLevel::kDefault;
+struct ReadOptions {                           // of one read
+  ReadLevel read_level = ReadLevel::kDefault;  // what it promises
   // Wait until the node has applied this version; 0: no wait.
   std::uint64_t min_version = 0;
   // Read the past: as of this version; 0: the newest. kTransactionTooOld if it is no longer kept.
@@ -109,24 +109,24 @@ struct WriteOptions {                    // of one write
 
 // A node as the cluster sees it.
 struct NodeInfo {
-  std::int32_t node_id = 0;
-  std::string endpoint;
-  std::string status;  // healthy, degraded, unreachable or unknown
-  bool is_leader = false;
-  std::int64_t term = 0;
+  std::int32_t node_id = 0;  // its [deployment] instance_id
+  std::string endpoint;      // as Connect takes it
+  std::string status;        // healthy, degraded, unreachable or unknown
+  bool is_leader = false;    // as far as the node that answered knows
+  std::int64_t term = 0;     // the newest epoch that it was in
 };
 
-struct ClusterInfo {  // a cluster as one of its nodes sees it
-  std::vector<NodeInfo> nodes;
+struct ClusterInfo {            // a cluster as one of its nodes sees it
+  std::vector<NodeInfo> nodes;  // in the order of their numbers
   std::string leader_endpoint;  // empty: none is known
   std::string status;           // healthy, degraded or unhealthy
-  std::int64_t term = 0;
+  std::int64_t term = 0;        // the epoch of the node that answered
 };
 
-// Of versionstamped writes: the version of the commit, and the key or value it made.
+// What a versionstamped write made.
 struct VersionstampResult {
-  std::uint64_t version = 0;
-  std::string generated;
+  std::uint64_t version = 0;  // of the commit
+  std::string generated;      // the template with the stamp in it
 };
 
 // What all clients can do.
@@ -221,8 +221,8 @@ class Client {
   void Close();
 
  protected:
-  explicit Client(std::shared_ptr<client::ClientCore> core);  // for the two clients below
-  [[nodiscard]] client::ClientCore& core() const { return *core_; }
+  explicit Client(std::shared_ptr<client::ClientCore> core);         // for the two clients below
+  [[nodiscard]] client::ClientCore& core() const { return *core_; }  // what does the work
 
  private:
   std::shared_ptr<client::ClientCore> core_;
@@ -252,9 +252,9 @@ class NodeClient : public Client {
 // A node as a MultiNodeClient sees it, for logs and dashboards.
 struct EndpointState {
   enum class Breaker : std::uint8_t { kClosed, kOpen, kHalfOpen };  // calls: all, none, one
-  std::string endpoint;
-  Breaker breaker = Breaker::kClosed;
-  bool believed_leader = false;
+  std::string endpoint;                                             // "host:port"
+  Breaker breaker = Breaker::kClosed;                               // which calls are sent there
+  bool believed_leader = false;                                     // writes go there first
   // Smoothed time of its answers; 0: none yet.
   std::chrono::nanoseconds latency{0};
   std::uint64_t calls = 0;     // tries that were sent there

@@ -47,11 +47,17 @@ class Buffer {
     return Buffer(bytes.data(), bytes.size(), nullptr);
   }
 
+  // The first byte; may be null if there is none.
   [[nodiscard]] const char* data() const noexcept { return data_; }
+  // How many bytes there are.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  // True if there is none.
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  // The bytes where they are, valid while this buffer or a copy of it lives.
   [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
+  // A copy of the bytes.
   [[nodiscard]] std::string ToString() const { return std::string(view()); }
+  // What keeps the bytes; null for borrowed ones.
   [[nodiscard]] const std::shared_ptr<const void>& pin() const noexcept { return pin_; }
 
   // Part of the bytes, under the same pin. `offset` and `size` must lie within.
@@ -68,17 +74,20 @@ class Buffer {
 // Which write made a value: the random boot id of the server that took the write, and a counter
 // there. No two writes to a key have the same one, not even across a delete or a restart.
 struct Generation {
-  std::uint64_t boot_id = 0;
-  std::uint64_t counter = 0;
+  std::uint64_t boot_id = 0;  // random, of the server's process
+  std::uint64_t counter = 0;  // of its writes
 
   // As a result: nothing is known of the value (a condition did not hold). As a condition: none.
   static constexpr Generation Unknown() noexcept { return {0, 0}; }
   // The key has no value.
   static constexpr Generation NoValue() noexcept { return {0, 1}; }
 
+  // True for Unknown().
   [[nodiscard]] constexpr bool IsUnknown() const noexcept { return *this == Unknown(); }
+  // True for NoValue().
   [[nodiscard]] constexpr bool IsNoValue() const noexcept { return *this == NoValue(); }
 
+  // The same write, or not.
   friend constexpr bool operator==(const Generation& a, const Generation& b) noexcept {
     return a.boot_id == b.boot_id && a.counter == b.counter;
   }
@@ -94,10 +103,12 @@ struct Generation {
 //   {-5, -1}   the last five bytes
 // A range that does not lie within the value is kOutOfRange.
 struct ByteRange {
-  std::int64_t inclusive_min = 0;
-  std::int64_t exclusive_max = -1;
+  std::int64_t inclusive_min = 0;   // the first byte; negative: so many before the end
+  std::int64_t exclusive_max = -1;  // the byte behind the last one; -1: the end
 
+  // True if it is the whole value.
   [[nodiscard]] bool IsFull() const noexcept { return inclusive_min == 0 && exclusive_max == -1; }
+  // Alike as they are written.
   friend bool operator==(const ByteRange& a, const ByteRange& b) noexcept {
     return a.inclusive_min == b.inclusive_min && a.exclusive_max == b.exclusive_max;
   }
@@ -106,8 +117,8 @@ struct ByteRange {
 // Keys from `inclusive_min` up to but without `exclusive_max`; an empty `exclusive_max` is no
 // bound.
 struct KeyRange {
-  std::string inclusive_min;
-  std::string exclusive_max;
+  std::string inclusive_min;  // the first key
+  std::string exclusive_max;  // the key behind the last one; empty: no bound
 
   // All keys that start with `prefix`.
   static KeyRange Prefix(std::string prefix) {
@@ -132,8 +143,8 @@ inline constexpr std::uint64_t kMaxValueBytes = std::uint64_t{4} << 30;
 // When an operation must have ended; unless given, the spec's `timeout_ms` from its start.
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
-struct ReadOptions {  // of one read
-  ByteRange byte_range;
+struct ReadOptions {     // of one read
+  ByteRange byte_range;  // which part of the value
   // Give the value only if its generation is this one, or is not this one; unknown: no condition.
   Generation if_equal;
   Generation if_not_equal;
@@ -146,11 +157,11 @@ struct ReadResult {                  // what a read found
     kMissing = 1,                    // the key has no value
     kValue = 2,
   };
-  State state = State::kMissing;
+  State state = State::kMissing;  // whether `value` is one
   // The bytes asked for, pinned: in the server's own memory if the key is held by this process.
   Buffer value;
-  Generation generation = Generation::NoValue();
-  std::uint64_t value_bytes = 0;  // of the whole value
+  Generation generation = Generation::NoValue();  // of the value, the whole of it
+  std::uint64_t value_bytes = 0;                  // of the whole value
   // When the operation began: the key was as told here at some time that was not before.
   std::chrono::system_clock::time_point time;
 };
@@ -171,15 +182,16 @@ struct WriteResult {  // what a write or delete did
 };
 
 struct ListOptions {  // which keys to list, and how
-  KeyRange range;
+  KeyRange range;     // which keys
   // So many bytes are cut from the front of each key found.
   std::size_t strip_prefix_bytes = 0;
   Deadline deadline;
 };
 
-struct ListEntry {  // a key that was listed
-  std::string key;
-  std::uint64_t value_bytes = 0;
+struct ListEntry {                // a key that was listed
+  std::string key;                // without what strip_prefix_bytes cut off
+  std::uint64_t value_bytes = 0;  // the size of its value
+  // Alike in both.
   friend bool operator==(const ListEntry& a, const ListEntry& b) noexcept {
     return a.key == b.key && a.value_bytes == b.value_bytes;
   }
@@ -189,36 +201,36 @@ struct ListEntry {  // a key that was listed
 // "largest_free_bytes", "reads", "writes", "evicted", "refused_for_room", "connections",
 // "shared_memory_connections". Later servers may tell more.
 struct ServerStat {
-  std::string address;
-  Status status;  // why there are no figures
-  std::uint64_t boot_id = 0;
-  std::vector<std::pair<std::string, std::uint64_t>> figures;
+  std::string address;        // of its server, "host:port"
+  Status status;              // why there are no figures
+  std::uint64_t boot_id = 0;  // of the process, as in its generations
+  std::vector<std::pair<std::string, std::uint64_t>> figures;  // name and value
 };
 
 // Where a key lives, and why.
 struct Route {
-  std::string server;
-  bool local = false;
-  std::string reason;
+  std::string server;  // "host:port"
+  bool local = false;  // whether that is this process
+  std::string reason;  // for people
 };
 
 // One server of the pool as this process sees it now.
 struct PeerStatus {
-  std::string address;
-  bool local = false;
+  std::string address;     // "host:port"
+  bool local = false;      // whether it is this process
   bool connected = false;  // always true for the local one
   Status last_error;       // why it is not connected; OK if it never failed
 };
 
 struct ReadRequestItem {  // one read of a batch
-  std::string key;
-  ReadOptions options;
+  std::string key;        // up to kMaxKeyBytes
+  ReadOptions options;    // of this read alone
 };
 
 struct WriteRequestItem {  // one write of a batch
-  std::string key;
-  Buffer value;
-  WriteOptions options;
+  std::string key;         // up to kMaxKeyBytes
+  Buffer value;            // up to kMaxValueBytes
+  WriteOptions options;    // of this write alone
 };
 
 }  // namespace cairn::dram

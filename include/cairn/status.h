@@ -70,13 +70,19 @@ inline std::string_view StatusCodeName(StatusCode code) noexcept;
 // value, and what to do. Cheap to move; an OK status allocates nothing.
 class [[nodiscard]] Status {
  public:
+  // OK.
   Status() noexcept = default;
+  // A failure, if `code` is not kOk, and what people should read about it.
   Status(StatusCode code, std::string message) : code_(code), message_(std::move(message)) {}
 
+  // The status of what did well.
   static Status Ok() noexcept { return {}; }
 
+  // True if it did well.
   [[nodiscard]] bool ok() const noexcept { return code_ == StatusCode::kOk; }
+  // The reason, for programs.
   [[nodiscard]] StatusCode code() const noexcept { return code_; }
+  // What was wrong, for people; empty with OK.
   [[nodiscard]] const std::string& message() const noexcept { return message_; }
 
   // With kNotLeader: "host:port" of the leader for clients of the same protocol, empty if unknown.
@@ -104,10 +110,12 @@ class [[nodiscard]] Status {
   // "CONFLICT: key ... was changed at version 12".
   [[nodiscard]] std::string ToString() const;
 
+  // Alike in code, message, detail and maybe_applied().
   friend bool operator==(const Status& a, const Status& b) noexcept {
     return a.code_ == b.code_ && a.message_ == b.message_ && a.detail_ == b.detail_ &&
            a.maybe_applied_ == b.maybe_applied_;
   }
+  // Not alike.
   friend bool operator!=(const Status& a, const Status& b) noexcept { return !(a == b); }
 
  private:
@@ -128,7 +136,9 @@ class [[nodiscard]] Result {
     if (status_.ok()) std::abort();  // A bug in the caller: OK promises a value.
   }
 
+  // True if there is a value.
   [[nodiscard]] bool ok() const noexcept { return value_.has_value(); }
+  // Why there is no value; OK if there is one.
   [[nodiscard]] const Status& status() const& noexcept { return status_; }
   [[nodiscard]] Status&& status() && noexcept { return std::move(status_); }
 
@@ -266,6 +276,7 @@ inline Status UnimplementedError(std::string m) {
     if (!cairn_status_.ok()) return cairn_status_; \
   } while (false)
 
+// Parts of CAIRN_ASSIGN_OR_RETURN, not for use by themselves.
 #define CAIRN_CONCAT_INNER_(a, b) a##b
 #define CAIRN_CONCAT_(a, b) CAIRN_CONCAT_INNER_(a, b)
 #define CAIRN_ASSIGN_OR_RETURN_(tmp, lhs, expr)  \

@@ -42,9 +42,9 @@ class TransactionState;
 // > k is {k, true, 1}, the last key < k is {k, false, 0}, the last key <= k is {k, true, 0}.
 // Running off either end stays at that end.
 struct KeySelector {
-  std::string key;
-  bool or_equal = false;
-  std::int32_t offset = 1;
+  std::string key;          // need not exist
+  bool or_equal = false;    // whether `key` itself may be the one that is found
+  std::int32_t offset = 1;  // keys onwards from there; negative: backwards
 
   // The first key >= `key`, and `more` keys onwards.
   static KeySelector FirstGreaterOrEqual(std::string key, std::int32_t more = 0) {
@@ -62,8 +62,8 @@ struct KeySelector {
 
 // Which keys to read: those from `begin` up to but not including `end`.
 struct RangeRequest {
-  KeySelector begin = KeySelector::FirstGreaterOrEqual("");
-  std::optional<KeySelector> end;  // nothing: to the end of the column family
+  KeySelector begin = KeySelector::FirstGreaterOrEqual("");  // the first key
+  std::optional<KeySelector> end;  // the key behind the last; nothing: the end of the family
   std::uint64_t limit = 0;         // pairs; 0: no bound but the bytes
   std::uint64_t max_bytes = 0;     // keys and values of one answer; 0: the node's limit (16 MiB)
   bool reverse = false;            // from the end backwards
@@ -84,27 +84,27 @@ struct RangeRequest {
   }
 };
 
-// Of Get. `version`: when the value was written; 0 if not found, and for a transaction's own write.
+// What Get found.
 struct GetResult {
-  bool found = false;
-  std::string value;
-  std::uint64_t version = 0;
+  bool found = false;         // whether the key has a value
+  std::string value;          // empty if it has none
+  std::uint64_t version = 0;  // of the commit that wrote it; 0 if not found, and of an own write
 };
 
-struct KeyValue {  // a key and its value
-  std::string key;
-  std::string value;
+struct KeyValue {     // a key and its value
+  std::string key;    // any bytes
+  std::string value;  // any bytes
+  // Alike in both.
   friend bool operator==(const KeyValue& a, const KeyValue& b) {
     return a.key == b.key && a.value == b.value;
   }
 };
 
-// Of GetRange. `has_more` only if a further key of the range exists (a bound was reached).
-// `read_version` is the version that the whole answer was read at.
+// What GetRange found.
 struct RangeResult {
-  std::vector<KeyValue> key_values;
-  bool has_more = false;
-  std::uint64_t read_version = 0;
+  std::vector<KeyValue> key_values;  // in the order they were asked for
+  bool has_more = false;             // a bound was reached, and a further key of the range exists
+  std::uint64_t read_version = 0;    // the version that the whole answer was read at
 };
 
 // What a read promises.
@@ -150,6 +150,7 @@ struct TransactionOptions {  // how a transaction reads, and for how long it may
 // then open. Once its client is closed, what a Transaction asks for fails with CANCELLED.
 class Transaction {
  public:
+  // Takes another one over, which can't be used afterwards but for assigning to it.
   Transaction(Transaction&&) noexcept;
   Transaction& operator=(Transaction&&) noexcept;
   Transaction(const Transaction&) = delete;
