@@ -34,13 +34,6 @@ std::string ReachableAt(const std::string& grpc, const Endpoint& thrift) {
 
 }  // namespace
 
-Failure FailureOf(const Status& status) {
-  ExitCode exit = kRefused;
-  if (status.code() == StatusCode::kTimeout) exit = kTimedOut;
-  if (status.code() == StatusCode::kUnavailable) exit = kUnreachable;
-  return {exit, std::string(StatusCodeName(status.code())), status.message()};
-}
-
 class AdminChannel::Impl {
  public:
   explicit Impl(Context* context) : context_(context) {}
@@ -92,7 +85,7 @@ class AdminChannel::Impl {
     const auto& endpoints = context_->options().endpoints;
     for (std::size_t i = 0; i < endpoints.size(); ++i) {
       // In turn, so that one that hangs is not asked for ever.
-      const Endpoint& endpoint = endpoints[next_node_++ % endpoints.size()];
+      const client::Address& endpoint = endpoints[next_node_++ % endpoints.size()];
       const Result<std::string> found = Discover(endpoint);
       if (found.ok()) return found;
       problems += (problems.empty() ? "" : "; ") + found.status().message();
@@ -133,7 +126,9 @@ class AdminChannel::Impl {
   [[nodiscard]] milliseconds timeout() const { return context_->options().timeout; }
 
  private:
-  Result<std::string> Discover(const Endpoint& endpoint) const {
+  Result<std::string> Discover(const client::Address& address) const {
+    const Endpoint& endpoint = address.endpoint;
+    if (address.wire == client::Wire::kGrpc) return endpoint.ToString();
     CAIRN_ASSIGN_OR_RETURN(auto connection, client::NodeConnection::Connect(
                                                 endpoint, std::min(timeout(), milliseconds(2000))));
     thrift_api::GetNodeInfoResponse info;

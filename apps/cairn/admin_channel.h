@@ -1,6 +1,6 @@
-// The way of a command to service Admin (api/cairn.proto). --endpoints names Thrift services; a
-// node says there where its gRPC service is. What the leader alone can do is sent on to it: a node
-// that does not lead says who does.
+// The way of a command to service Admin (api/cairn.proto). Of a Thrift service that
+// --endpoints names, the node says where its gRPC service is. What the leader alone can do is sent
+// on to it: a node that does not lead says who does.
 //
 // Thread safety: one thread.
 #ifndef CAIRN_APPS_CAIRN_ADMIN_CHANNEL_H_
@@ -29,9 +29,6 @@ class UpgradeResponse;
 }  // namespace cairn::v1
 
 namespace cairn::cli {
-
-// What a Status of the wire means for the command.
-Failure FailureOf(const Status& status);
 
 class AdminChannel {
  public:

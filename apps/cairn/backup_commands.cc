@@ -110,12 +110,14 @@ MaybeFailure CheckBegin(Context* context, bool local) {
         "name that node alone, and save each node to a file of its own",
         context->options().endpoints.size()));
   }
-  thrift_api::GetReadVersionRequest request;
-  request.__set_read_level("read_index");
-  request.__set_deadline_ms(context->options().timeout.count());
-  thrift_api::GetReadVersionResponse version;
-  MaybeFailure failure = context->Call([&](auto& node) { node.getReadVersion(version, request); });
-  if (!failure) failure = FailureOf(version);
+  Client* client = nullptr;
+  MaybeFailure failure = context->Connect(&client);
+  if (!failure) {
+    ReadOptions options = context->Reading();
+    options.read_level = ReadLevel::kReadIndex;
+    const auto version = client->GetReadVersion(options);
+    if (!version.ok()) failure = FailureOf(version.status());
+  }
   if (failure) {
     failure->message = fmt::format(
         "a backup begins when a majority of the voters has said what is committed, which it did "

@@ -75,8 +75,9 @@ Status TakeLoop(const Invocation& in, BenchPlan* plan) {
 void TakeSystem(const Context& context, const Invocation& in, BenchPlan* plan) {
   BenchSystem& system = plan->system;
   const bool grpc = in.Required("wire") == "grpc";
-  for (const Endpoint& endpoint : context.options().endpoints) {
-    system.endpoints.push_back((grpc ? "grpc://" : "") + endpoint.ToString());
+  for (client::Address address : context.options().endpoints) {
+    if (grpc) address.wire = client::Wire::kGrpc;
+    system.endpoints.push_back(address.ToString());
   }
   if (grpc && !in.Has("endpoints")) system.endpoints = {"grpc://127.0.0.1:50051"};
   system.lanes = plan->loop.lanes;

@@ -10,7 +10,7 @@
 #include "apps/cairn/context.h"
 #include "apps/cairn/dump_file.h"
 #include "apps/cairn/load_job.h"
-#include "apps/cairn/range_reader.h"
+#include "apps/cairn/range_scan.h"
 
 namespace cairn::cli {
 namespace {
@@ -52,7 +52,7 @@ class DumpJob {
       Context::Print({{"dumped", writer_.count()},
                       {"resumed_after", resumed_after_},
                       {"bytes", file_.bytes()},
-                      {"version", version_.value_or(0)},
+                      {"version", version_},
                       {"other_column_families", others}});
     } else if (!others.empty() && !in_.Has("prefix")) {
       std::cerr << "cairn: not in this dump: column family";
@@ -80,8 +80,8 @@ class DumpJob {
       if (!bytes.ok()) return UsageFailure(bytes.status());
       prefix = *std::move(bytes);
     }
-    bounds_ = PrefixBounds(prefix);
-    if (in_.Has("at-version")) version_ = static_cast<std::int64_t>(*in_.Number("at-version"));
+    range_ = RangeRequest::WithPrefix(prefix);
+    version_ = in_.Number("at-version").value_or(0);
     const auto path = in_.Text("out");
     if (!path.has_value() || *path == "-") {
       if (in_.Has("resume")) return UsageFailure("--resume needs --out FILE");
@@ -104,49 +104,56 @@ class DumpJob {
   }
 
   MaybeFailure GoOn(const DumpProgress& progress) {
-    if (version_.has_value() && *version_ != progress.version) {
-      return UsageFailure("what is there is of version " + std::to_string(progress.version));
+    const auto version = static_cast<std::uint64_t>(progress.version);
+    if (version_ != 0 && version_ != version) {
+      return UsageFailure("what is there is of version " + std::to_string(version));
     }
-    version_ = progress.version;
+    version_ = version;
     whole_ = progress.whole;
     begun_ = true;
     resumed_after_ = writer_.count();
     if (progress.last_key.has_value()) {
-      bounds_.begin = *progress.last_key;
-      bounds_.begin_included = false;
+      range_.begin = KeySelector::FirstGreaterThan(*progress.last_key);
     }
     return std::nullopt;
   }
 
   MaybeFailure Copy() {
-    RangeReader reader(&context_, bounds_, 0, version_);
+    RangeScan scan(&context_, range_, version_);
     std::uint64_t tries_left = *in_.Number("retry");
-    std::vector<thrift_api::KeyValue> pairs;
-    for (std::uint32_t attempt = 0; !reader.done();) {
-      if (auto failure = reader.Next(&pairs)) {
-        if (TryAgain(*failure, &tries_left, attempt++)) continue;
-        if (failure->code == "TRANSACTION_TOO_OLD") {
-          failure->message += "; dump anew, or raise [storage] mvcc_window_seconds first";
-        }
-        return failure;
-      }
-      attempt = 0;
-      version_ = reader.version();
-      if (Status status = Write(pairs); !status.ok()) return FileFailure(status);
+    Status written;
+    const auto write = [&](const std::string& key, const std::string& value) {
+      version_ = scan.version();
+      written = Write(key, value);
       progress_.Step(writer_.count(), file_.bytes());
+      return written.ok();
+    };
+    for (std::uint32_t attempt = 0;; ++attempt) {
+      const std::uint64_t before = writer_.count();
+      auto failure = scan.Run(write);
+      if (!written.ok()) return FileFailure(written);
+      if (!failure.has_value()) break;
+      if (writer_.count() > before) attempt = 0;
+      if (TryAgain(*failure, &tries_left, attempt)) continue;
+      if (failure->code == "TRANSACTION_TOO_OLD") {
+        failure->message += "; dump anew, or raise [storage] mvcc_window_seconds first";
+      }
+      return failure;
     }
+    version_ = scan.version();
+    if (Status status = Begin(); !status.ok()) return FileFailure(status);
     return std::nullopt;
   }
 
-  Status Write(const std::vector<thrift_api::KeyValue>& pairs) {
-    if (!begun_) {
-      begun_ = true;
-      CAIRN_RETURN_IF_ERROR(file_.Write(writer_.Header(version_.value_or(0))));
-    }
-    for (const auto& pair : pairs) {
-      CAIRN_RETURN_IF_ERROR(file_.Write(writer_.Line(pair.key, pair.value)));
-    }
-    return Status::Ok();
+  // The header, once.
+  Status Begin() {
+    if (std::exchange(begun_, true)) return Status::Ok();
+    return file_.Write(writer_.Header(static_cast<std::int64_t>(version_)));
+  }
+
+  Status Write(const std::string& key, const std::string& value) {
+    CAIRN_RETURN_IF_ERROR(Begin());
+    return file_.Write(writer_.Line(key, value));
   }
 
   Context& context_;
@@ -155,8 +162,8 @@ class DumpJob {
   dump::Writer writer_;
   DumpFile file_;
   Progress progress_;
-  Bounds bounds_;
-  std::optional<std::int64_t> version_;
+  RangeRequest range_;
+  std::uint64_t version_ = 0;  // 0: not known yet
   std::uint64_t resumed_after_ = 0;
   bool begun_ = false;
   bool whole_ = false;
@@ -231,6 +238,7 @@ CommandDef DumpDef() {
                        .kind = ValueKind::kNumber,
                        .value_name = "V",
                        .help = "As of this version, as long as the node keeps it",
+                       .min = 1,
                        .max = std::numeric_limits<std::int64_t>::max()},
                       RetryOption(),
                       ProgressOption()},

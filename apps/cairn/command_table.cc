@@ -28,7 +28,8 @@ std::vector<OptionDef> CommonOptionDefs() {
       {.name = "endpoints",
        .kind = ValueKind::kEndpoints,
        .value_name = "HOST:PORT,...",
-       .help = "Nodes; the first that can be reached is used",
+       .help = "Nodes: HOST:PORT of their Thrift services, or grpc://HOST:PORT of their gRPC ones. "
+               "Of several, writes go to the leader, and reads to the first that answers",
        .default_value = "127.0.0.1:9090",
        .environment = "CAIRN_ENDPOINTS"},
       {.name = "timeout-ms",
@@ -73,8 +74,11 @@ ProgramDef MakeProgram() {
                      {kKeyNotFound, "get: there is no such key"},
                      {kUsage, "Wrong options, arguments or input"},
                      {kRefused, "The node answered with an error, or what was asked failed"},
-                     {kUnreachable, "No node can be reached, or the connection broke"},
-                     {kTimedOut, "No answer in time; a write may have been applied"}},
+                     {kUnreachable,
+                      "No node can be reached or serve; the message says if a write may have been "
+                      "applied"},
+                     {kTimedOut,
+                      "No answer in time; the message says if a write may have been applied"}},
   };
   for (const Command& command : Commands()) program.commands.push_back(command.definition);
   return program;

@@ -25,8 +25,8 @@ enum ExitCode : int {
   kKeyNotFound = 1,  // get: there is no such key
   kUsage = 2,        // wrong flags or arguments
   kRefused = 3,      // the node answered with an error
-  kUnreachable = 4,  // no node can be reached, or the connection broke
-  kTimedOut = 5,     // no answer in time; a write may have been applied
+  kUnreachable = 4,  // no node can be reached or serve
+  kTimedOut = 5,     // no answer in time
 };
 
 struct Command {

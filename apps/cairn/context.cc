@@ -5,24 +5,54 @@
 #include <utility>
 
 namespace cairn::cli {
+
+using nlohmann::ordered_json;
+
 namespace {
 
-Result<std::vector<Endpoint>> SplitEndpoints(const std::string& text) {
-  std::vector<Endpoint> endpoints;
+// Each once.
+Result<std::vector<client::Address>> SplitEndpoints(const std::string& text) {
+  std::vector<client::Address> endpoints;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     std::string_view part = std::string_view(text).substr(begin, end - begin);
     while (part.starts_with(' ')) part.remove_prefix(1);
     while (part.ends_with(' ')) part.remove_suffix(1);
-    auto endpoint = ParseEndpoint(part);
+    auto endpoint = client::ParseAddress(part);
     if (!endpoint.ok()) return InvalidArgumentError("--endpoints: " + endpoint.status().message());
-    endpoints.push_back(*std::move(endpoint));
+    if (std::find(endpoints.begin(), endpoints.end(), *endpoint) == endpoints.end()) {
+      endpoints.push_back(*std::move(endpoint));
+    }
     begin = end + 1;
   }
   return endpoints;
 }
 
+constexpr char kIsItRunning[] = "; is the node running? --endpoints or CAIRN_ENDPOINTS name others";
+
+// Whether a node answers there, asked once.
+Status Probe(const client::Address& address, std::chrono::milliseconds timeout) {
+  if (address.wire == client::Wire::kGrpc) {
+    ClientOptions options;
+    options.timeout = options.connect_timeout = timeout;
+    options.retry.max_attempts = 1;
+    return NodeClient::Connect(address.ToString(), options).status();
+  }
+  auto connection = client::NodeConnection::Connect(address.endpoint, timeout);
+  if (!connection.ok()) return UnavailableError(connection.status().message() + kIsItRunning);
+  thrift_api::PingResponse pong;
+  return (*connection)->Call([&](auto& node) { node.ping(pong, {}); });
+}
+
 }  // namespace
+
+Failure FailureOf(const Status& status) {
+  ExitCode exit = kRefused;
+  if (status.code() == StatusCode::kTimeout) exit = kTimedOut;
+  if (status.code() == StatusCode::kUnavailable) exit = kUnreachable;
+  return {exit, std::string(StatusCodeName(status.code())), status.message(),
+          status.maybe_applied()};
+}
 
 MaybeFailure Context::Configure(const Invocation& in) {
   CommonOptions options;
@@ -40,22 +70,93 @@ MaybeFailure Context::Configure(const Invocation& in) {
   if (in.Takes("read-level")) options.read_level = in.Text("read-level").value_or("");
   if (in.Takes("hex") && in.Has("hex")) options.form = TextForm::kHex;
   if (in.Takes("base64") && in.Has("base64")) options.form = TextForm::kBase64;
-  if (connection_ != nullptr && (options.timeout != options_.timeout ||
-                                 std::find(options.endpoints.begin(), options.endpoints.end(),
-                                           connection_->endpoint()) == options.endpoints.end())) {
+  if (connection_ != nullptr &&
+      (options.timeout != options_.timeout ||
+       std::find(options.endpoints.begin(), options.endpoints.end(),
+                 client::Address{client::Wire::kThrift, connection_->endpoint()}) ==
+           options.endpoints.end())) {
     connection_.reset();
   }
+  // Each call brings its timeout along.
+  if (options.endpoints != client_endpoints_) client_.reset();
   options_ = std::move(options);
   return std::nullopt;
 }
 
+MaybeFailure Context::FindNode(std::size_t* index) const {
+  Status status;
+  std::string problems;
+  bool all_silent = true;
+  for (*index = 0; *index < options_.endpoints.size(); ++*index) {
+    status = Probe(options_.endpoints[*index], options_.timeout);
+    if (status.ok()) return std::nullopt;
+    all_silent = all_silent && status.code() == StatusCode::kTimeout;
+    problems += (problems.empty() ? "" : "; ") + status.message();
+  }
+  return FailureOf(all_silent ? TimeoutError(problems) : UnavailableError(problems));
+}
+
+MaybeFailure Context::Connect(Client** client) {
+  if (client_ == nullptr) {
+    std::size_t first = 0;
+    if (auto failure = FindNode(&first)) return failure;
+    MultiNodeOptions options;
+    options.timeout = options.connect_timeout = options_.timeout;
+    Status status;
+    if (options_.endpoints.size() == 1) {
+      options.attempt_timeout = std::chrono::milliseconds(0);
+      auto made = NodeClient::Connect(options_.endpoints.front().ToString(), options);
+      status = made.status();
+      if (made.ok()) client_ = *std::move(made);
+    } else {
+      std::vector<std::string> endpoints;
+      for (const client::Address& one : options_.endpoints) endpoints.push_back(one.ToString());
+      options.read_strategy = ReadStrategy::kSticky;
+      options.sticky_node = first;
+      auto made = MultiNodeClient::Connect(endpoints, options);
+      status = made.status();
+      if (made.ok()) client_ = *std::move(made);
+    }
+    if (status.code() == StatusCode::kInvalidArgument) {
+      return UsageFailure("--endpoints: " + status.message());
+    }
+    if (!status.ok()) return FailureOf(status);
+    client_endpoints_ = options_.endpoints;
+  }
+  *client = client_.get();
+  return std::nullopt;
+}
+
+ReadLevel Context::read_level() const {
+  if (options_.read_level == "local") return ReadLevel::kLocal;
+  if (options_.read_level == "leader") return ReadLevel::kLeader;
+  return options_.read_level == "read_index" ? ReadLevel::kReadIndex : ReadLevel::kDefault;
+}
+
+ReadOptions Context::Reading(std::uint64_t at_version) const {
+  ReadOptions options;
+  options.read_level = read_level();
+  options.at_version = at_version;
+  options.column_family = options_.column_family;
+  options.timeout = options_.timeout;
+  return options;
+}
+
+WriteOptions Context::Writing() const { return {options_.column_family, options_.timeout}; }
+
 MaybeFailure Context::Call(const std::function<void(client::ThriftClient&)>& call) {
   if (connection_ == nullptr) {
-    auto connection = client::NodeConnection::ConnectToAny(options_.endpoints, options_.timeout);
+    std::vector<Endpoint> thrift;
+    for (const client::Address& one : options_.endpoints) {
+      if (one.wire == client::Wire::kThrift) thrift.push_back(one.endpoint);
+    }
+    if (thrift.empty()) {
+      return UsageFailure(
+          "this command asks the node's Thrift service: write --endpoints HOST:PORT");
+    }
+    auto connection = client::NodeConnection::ConnectToAny(thrift, options_.timeout);
     if (!connection.ok()) {
-      return Failure{kUnreachable, "UNAVAILABLE",
-                     connection.status().message() +
-                         "; is the node running? --endpoints or CAIRN_ENDPOINTS name others"};
+      return Failure{kUnreachable, "UNAVAILABLE", connection.status().message() + kIsItRunning};
     }
     connection_ = std::move(connection).value();
   }
@@ -67,11 +168,20 @@ MaybeFailure Context::Call(const std::function<void(client::ThriftClient&)>& cal
                  status.message()};
 }
 
+ordered_json ErrorDocument(const Failure& failure) {
+  ordered_json error = {{"code", failure.code}, {"message", failure.message}};
+  if (failure.maybe_applied) error["maybe_applied"] = true;
+  return error;
+}
+
 ExitCode Context::Fail(const Failure& failure) const {
   if (options_.json) {
-    Print({{"error", {{"code", failure.code}, {"message", failure.message}}}});
+    Print({{"error", ErrorDocument(failure)}});
   } else {
     std::cerr << "cairn: " << (failure.exit == kUsage ? "" : failure.code + ": ") << failure.message
+              << (failure.maybe_applied ? "; the write may have been applied: read before you "
+                                          "write again"
+                                        : "")
               << "\n";
   }
   return failure.exit;

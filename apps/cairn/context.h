@@ -1,5 +1,9 @@
-// What the commands share: the common options, a connection that lasts over several commands,
-// answers turned into failures, and output.
+// What the commands share: the common options, a client of the node and a plain connection to it
+// that last over several commands, answers turned into failures, and output.
+//
+// Commands on data use the client (include/cairn/client.h): it speaks both wires, follows the
+// leader, and puts writes under a session, so that one that is sent again is applied once. Commands
+// that ask a node about itself use the connection, which is Thrift's.
 //
 // Thread safety: one thread.
 #ifndef CAIRN_APPS_CAIRN_CONTEXT_H_
@@ -15,7 +19,9 @@
 #include <vector>
 
 #include "apps/cairn/commands.h"
+#include "cairn/client.h"
 #include "src/base/endpoint.h"
+#include "src/client/address.h"
 #include "src/client/thrift/node_connection.h"
 #include "src/text/bytes_text.h"
 
@@ -28,6 +34,7 @@ struct Failure {
   ExitCode exit = kRefused;
   std::string code;  // as on the wire: CONFLICT, TIMEOUT, ...
   std::string message;
+  bool maybe_applied = false;  // a write: it may have been applied all the same
 };
 using MaybeFailure = std::optional<Failure>;
 
@@ -43,6 +50,9 @@ inline thrift_api::GetCommittedVersionRequest OwnVersionRequest() {
 inline Failure UsageFailure(const Status& status) { return {kUsage, "USAGE", status.message()}; }
 inline Failure UsageFailure(std::string message) { return {kUsage, "USAGE", std::move(message)}; }
 
+// What a Status means for the command.
+Failure FailureOf(const Status& status);
+
 // `error` and `error_code` of a response, if it has them.
 template <class Response>
 MaybeFailure FailureOf(const Response& response) {
@@ -57,7 +67,7 @@ MaybeFailure FailureOf(const Response& response) {
 
 // The common options, read.
 struct CommonOptions {
-  std::vector<Endpoint> endpoints;
+  std::vector<client::Address> endpoints;
   std::chrono::milliseconds timeout{5000};
   std::string column_family;  // empty: the default one
   std::string read_level;     // empty: as the node is configured
@@ -67,16 +77,26 @@ struct CommonOptions {
 
 class Context {
  public:
-  // Takes the common options of an invocation. Keeps the connection if it leads to one of the
-  // endpoints.
+  // Takes the common options of an invocation. Keeps the client if the endpoints are the same, and
+  // the connection if it leads to one of them.
   MaybeFailure Configure(const Invocation& in);
 
   [[nodiscard]] const CommonOptions& options() const { return options_; }
   // Where the connection leads; valid after a Call.
   [[nodiscard]] std::string endpoint() const { return connection_->endpoint().ToString(); }
 
-  // Connects if there is no connection, then calls. A connection that fails is given up, and the
-  // next call makes a new one.
+  // The client, valid until the next Configure; connects if there is none. One endpoint: a client
+  // of that node. Several: one of the cluster, which reads where this first found an answer.
+  MaybeFailure Connect(Client** client);
+  // The same, for what needs it longer; null before the first Connect.
+  [[nodiscard]] std::shared_ptr<Client> client() const { return client_; }
+  // What the common options say of a read and of a write.
+  [[nodiscard]] ReadOptions Reading(std::uint64_t at_version = 0) const;
+  [[nodiscard]] WriteOptions Writing() const;
+  [[nodiscard]] ReadLevel read_level() const;
+
+  // Connects to a Thrift endpoint if there is no connection, then calls. A connection that fails is
+  // given up, and the next call makes a new one.
   MaybeFailure Call(const std::function<void(client::ThriftClient&)>& call);
 
   // Standard input holds commands from now on; nobody else may read it.
@@ -114,10 +134,18 @@ class Context {
   [[nodiscard]] Result<std::string> Bytes(std::string_view text, const std::string& what) const;
 
  private:
+  // The first endpoint that answers a ping, sent once.
+  MaybeFailure FindNode(std::size_t* index) const;
+
   CommonOptions options_;
   bool standard_input_taken_ = false;
   std::unique_ptr<client::NodeConnection> connection_;
+  std::vector<client::Address> client_endpoints_;
+  std::shared_ptr<Client> client_;
 };
+
+// `code`, `message`, and of a write that may have been applied, `maybe_applied`.
+nlohmann::ordered_json ErrorDocument(const Failure& failure);
 
 // The names of the node's column families, "default" first.
 MaybeFailure ListFamilies(Context* context, std::vector<std::string>* names);

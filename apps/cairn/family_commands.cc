@@ -20,34 +20,22 @@ ExitCode RunList(Context& context, const Invocation&) {
   return kSuccess;
 }
 
-ExitCode Report(const Context& context, const thrift_api::AdminResponse& response) {
-  if (const auto failure = FailureOf(response)) return context.Fail(*failure);
-  if (context.options().json) Context::Print({{"ok", true}, {"version", response.version}});
+ExitCode Report(const Context& context, const Result<std::uint64_t>& version) {
+  if (!version.ok()) return context.Fail(FailureOf(version.status()));
+  if (context.options().json) Context::Print({{"ok", true}, {"version", *version}});
   return kSuccess;
 }
 
 ExitCode RunCreate(Context& context, const Invocation& in) {
-  thrift_api::CreateColumnFamilyRequest request;
-  request.name = in.Required("NAME");
-  context.Prepare(&request);
-  thrift_api::AdminResponse response;
-  if (const auto failure =
-          context.Call([&](auto& node) { node.createColumnFamily(response, request); })) {
-    return context.Fail(*failure);
-  }
-  return Report(context, response);
+  Client* client = nullptr;
+  if (const auto failure = context.Connect(&client)) return context.Fail(*failure);
+  return Report(context, client->CreateColumnFamily(in.Required("NAME"), context.Writing()));
 }
 
 ExitCode RunDrop(Context& context, const Invocation& in) {
-  thrift_api::DropColumnFamilyRequest request;
-  request.name = in.Required("NAME");
-  context.Prepare(&request);
-  thrift_api::AdminResponse response;
-  if (const auto failure =
-          context.Call([&](auto& node) { node.dropColumnFamily(response, request); })) {
-    return context.Fail(*failure);
-  }
-  return Report(context, response);
+  Client* client = nullptr;
+  if (const auto failure = context.Connect(&client)) return context.Fail(*failure);
+  return Report(context, client->DropColumnFamily(in.Required("NAME"), context.Writing()));
 }
 
 ArgumentDef NameDef() {
@@ -57,12 +45,11 @@ ArgumentDef NameDef() {
 }  // namespace
 
 MaybeFailure ListFamilies(Context* context, std::vector<std::string>* names) {
-  thrift_api::ListColumnFamiliesResponse response;
-  if (auto failure = context->Call([&](auto& node) { node.listColumnFamilies(response, {}); })) {
-    return failure;
-  }
-  if (auto failure = FailureOf(response)) return failure;
-  *names = std::move(response.names);
+  Client* client = nullptr;
+  if (auto failure = context->Connect(&client)) return failure;
+  auto found = client->ListColumnFamilies(context->Reading());
+  if (!found.ok()) return FailureOf(found.status());
+  *names = *std::move(found);
   return std::nullopt;
 }
 

@@ -90,32 +90,29 @@ MaybeFailure LoadJob::Add(const dump::Pair& pair, std::uint64_t offset) {
       (batch_size_ + size > options_.batch_bytes || batch_.size() >= kMostOperations)) {
     if (auto failure = Commit(result_.bytes)) return failure;
   }
-  thrift_api::Operation operation;
-  operation.__set_type("set");
-  operation.__set_key(pair.key);
-  operation.__set_value(pair.value);
-  const std::string& family = context_.options().column_family;
-  if (!family.empty()) operation.__set_column_family(family);
-  batch_.push_back(std::move(operation));
+  batch_.push_back(pair);
   batch_size_ += size;
+  return std::nullopt;
+}
+
+MaybeFailure LoadJob::SetBatch() {
+  Client* client = nullptr;
+  if (auto failure = context_.Connect(&client)) return failure;
+  const std::string& family = context_.options().column_family;
+  Transaction transaction = client->Begin({.timeout = context_.options().timeout});
+  for (const dump::Pair& pair : batch_) transaction.Set(pair.key, pair.value, family);
+  const auto version = transaction.Commit();
+  if (!version.ok()) return FailureOf(version.status());
+  result_.version = *version;
   return std::nullopt;
 }
 
 MaybeFailure LoadJob::Commit(std::uint64_t offset) {
   if (batch_.empty()) return std::nullopt;
-  thrift_api::AtomicCommitRequest request;
-  request.__set_read_version(0);
-  request.__set_operations(batch_);
-  context_.Prepare(&request);
   std::uint64_t tries_left = options_.tries;
   for (std::uint32_t attempt = 0;; ++attempt) {
-    thrift_api::AtomicCommitResponse response;
-    auto failure = context_.Call([&](auto& node) { node.atomicCommit(response, request); });
-    if (!failure.has_value()) failure = FailureOf(response);
-    if (!failure.has_value()) {
-      result_.version = response.committed_version;
-      break;
-    }
+    auto failure = SetBatch();
+    if (!failure.has_value()) break;
     if (!TryAgain(*failure, &tries_left, attempt)) {
       failure->message += " (" + std::to_string(result_.skipped + result_.loaded) +
                           " pairs are loaded; loading them again does no harm)";

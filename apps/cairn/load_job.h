@@ -1,6 +1,6 @@
-// Loading pairs: batches of blind sets, each one transaction. Setting the same pairs again changes
-// nothing, so whatever was interrupted can be done again; a file can note how far it came, to spare
-// the time.
+// Loading pairs: batches of blind sets, each one transaction under a session. Setting the same
+// pairs again changes nothing, so whatever was interrupted can be done again; a file can note how
+// far it came, to spare the time.
 //
 // Thread safety: one thread.
 #ifndef CAIRN_APPS_CAIRN_LOAD_JOB_H_
@@ -30,8 +30,8 @@ struct LoadResult {
   std::uint64_t loaded = 0;
   std::uint64_t skipped = 0;  // loaded by an earlier run
   std::uint64_t batches = 0;
-  std::uint64_t bytes = 0;   // of the input
-  std::int64_t version = 0;  // of the last commit
+  std::uint64_t bytes = 0;    // of the input
+  std::uint64_t version = 0;  // of the last commit
 };
 
 class LoadJob {
@@ -48,6 +48,8 @@ class LoadJob {
   MaybeFailure WriteResumeFile(std::uint64_t offset);
   MaybeFailure Add(const dump::Pair& pair, std::uint64_t offset);
   MaybeFailure Commit(std::uint64_t offset);
+  // Sets the batch, as one transaction.
+  MaybeFailure SetBatch();
 
   Context& context_;
   const LoadOptions options_;
@@ -55,7 +57,7 @@ class LoadJob {
   LoadResult result_;
   std::uint64_t to_skip_ = 0;
   std::uint64_t skip_offset_ = 0;
-  std::vector<thrift_api::Operation> batch_;
+  std::vector<dump::Pair> batch_;
   std::uint64_t batch_size_ = 0;
 };
 

@@ -1,28 +1,28 @@
 #include "apps/cairn/output.h"
 
 #include <iostream>
+#include <optional>
 
 namespace cairn::cli {
 
 using nlohmann::ordered_json;
 
-ExitCode ShowValue(const Context& context, const std::string& key,
-                   const std::optional<std::string>& value, std::optional<std::int64_t> version,
+ExitCode ShowValue(const Context& context, const std::string& key, const GetResult& result,
                    bool raw) {
   if (context.options().json) {
-    ordered_json document = {{"found", value.has_value()}};
+    ordered_json document = {{"found", result.found}};
     PutBytes(&document, "key", key);
-    if (value.has_value()) PutBytes(&document, "value", *value);
-    if (version.has_value()) document["version"] = *version;
+    if (result.found) PutBytes(&document, "value", result.value);
+    if (result.version > 0) document["version"] = result.version;
     Context::Print(document);
-  } else if (value.has_value() && raw) {
-    std::cout << *value << std::flush;
-  } else if (value.has_value()) {
-    std::cout << context.Text(*value) << std::endl;
+  } else if (result.found && raw) {
+    std::cout << result.value << std::flush;
+  } else if (result.found) {
+    std::cout << context.Text(result.value) << std::endl;
   } else {
     std::cerr << "cairn: not found: " << context.Text(key) << "\n";
   }
-  return value.has_value() ? kSuccess : kKeyNotFound;
+  return result.found ? kSuccess : kKeyNotFound;
 }
 
 namespace {
@@ -39,14 +39,20 @@ Status TakeBound(const Context& context, const Invocation& in, const char* argum
 
 }  // namespace
 
-Status TakeBounds(const Context& context, const Invocation& in, Bounds* bounds) {
-  CAIRN_RETURN_IF_ERROR(TakeBound(context, in, "BEGIN", "begin", &bounds->begin));
-  CAIRN_RETURN_IF_ERROR(TakeBound(context, in, "END", "end", &bounds->end));
+Status TakeRange(const Context& context, const Invocation& in, RangeRequest* range) {
+  std::optional<std::string> begin;
+  std::optional<std::string> end;
+  CAIRN_RETURN_IF_ERROR(TakeBound(context, in, "BEGIN", "begin", &begin));
+  CAIRN_RETURN_IF_ERROR(TakeBound(context, in, "END", "end", &end));
   if (in.Has("prefix")) {
     CAIRN_ASSIGN_OR_RETURN(const std::string prefix,
                            context.Bytes(in.Required("prefix"), "--prefix"));
-    *bounds = PrefixBounds(prefix);
+    *range = RangeRequest::WithPrefix(prefix);
+  } else {
+    range->begin = KeySelector::FirstGreaterOrEqual(begin.value_or(""));
+    if (end.has_value()) range->end = KeySelector::FirstGreaterOrEqual(*end);
   }
+  range->limit = *in.Number("limit");
   return Status::Ok();
 }
 
@@ -64,20 +70,19 @@ void PairPrinter::Print(std::string_view key, std::string_view value) {
   ++count_;
 }
 
-void PairPrinter::Finish(bool has_more, std::optional<std::int64_t> version) {
+void PairPrinter::Finish(bool has_more, std::uint64_t version) {
   if (json_) {
     std::cout << (count_ == 0 ? "{\"key_values\":[" : "") << "],\"count\":" << count_
               << ",\"has_more\":" << (has_more ? "true" : "false");
-    if (version.has_value()) std::cout << ",\"version\":" << *version;
-    std::cout << "}\n";
+    std::cout << ",\"version\":" << version << "}\n";
   }
   std::cout << std::flush;
 }
 
 ExitCode PairPrinter::Fail(const Failure& failure) const {
   if (!json_ || count_ == 0) return context_.Fail(failure);
-  const ordered_json error = {{"code", failure.code}, {"message", failure.message}};
-  std::cout << "],\"error\":" << error.dump(-1, ' ', false, ordered_json::error_handler_t::replace)
+  std::cout << "],\"error\":"
+            << ErrorDocument(failure).dump(-1, ' ', false, ordered_json::error_handler_t::replace)
             << "}" << std::endl;
   return failure.exit;
 }

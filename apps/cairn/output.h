@@ -5,22 +5,19 @@
 #define CAIRN_APPS_CAIRN_OUTPUT_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "apps/cairn/context.h"
-#include "apps/cairn/range_reader.h"
 
 namespace cairn::cli {
 
-// A value that was looked for, or on standard error that there is none. `version`: of its write.
-ExitCode ShowValue(const Context& context, const std::string& key,
-                   const std::optional<std::string>& value, std::optional<std::int64_t> version,
+// A value that was looked for, or on standard error that there is none.
+ExitCode ShowValue(const Context& context, const std::string& key, const GetResult& result,
                    bool raw);
 
-// The bounds that BEGIN, END, --begin, --end and --prefix of `range` give.
-Status TakeBounds(const Context& context, const Invocation& in, Bounds* bounds);
+// What BEGIN, END and the options of `range` ask for.
+Status TakeRange(const Context& context, const Invocation& in, RangeRequest* range);
 
 // Writes pairs as they come, so that a range of any size fits in memory.
 class PairPrinter {
@@ -29,9 +26,11 @@ class PairPrinter {
       : context_(*context), keys_only_(keys_only), json_(context->options().json) {}
 
   void Print(std::string_view key, std::string_view value);
-  void Finish(bool has_more, std::optional<std::int64_t> version);
+  void Finish(bool has_more, std::uint64_t version);
   // A document that was begun must end as one: the error becomes its last field.
   [[nodiscard]] ExitCode Fail(const Failure& failure) const;
+  // How many pairs were shown.
+  [[nodiscard]] std::uint64_t count() const { return count_; }
 
  private:
   const Context& context_;

@@ -10,48 +10,9 @@
 namespace cairn::cli {
 namespace {
 
-using nlohmann::ordered_json;
-
-// What get and snapshotRead answer alike.
-struct Found {
-  std::optional<std::string> value;
-  std::optional<std::int64_t> version;
-};
-
-template <class Response>
-MaybeFailure Take(Response response, Found* found) {
-  if (MaybeFailure failure = FailureOf(response)) return failure;
-  if (response.found) found->value = std::move(response.value);
-  if (response.__isset.version && response.found) found->version = response.version;
-  return std::nullopt;
-}
-
-MaybeFailure Read(Context* context, const std::string& key, std::optional<std::int64_t> at_version,
-                  Found* found) {
-  if (at_version.has_value()) {
-    thrift_api::SnapshotReadRequest request;
-    request.__set_key(key);
-    request.__set_read_version(*at_version);
-    context->Prepare(&request);
-    thrift_api::SnapshotReadResponse response;
-    MaybeFailure failure = context->Call([&](auto& node) { node.snapshotRead(response, request); });
-    return failure.has_value() ? failure : Take(std::move(response), found);
-  }
-  thrift_api::GetRequest request;
-  request.__set_key(key);
-  context->Prepare(&request);
-  thrift_api::GetResponse response;
-  MaybeFailure failure = context->Call([&](auto& node) { node.get(response, request); });
-  return failure.has_value() ? failure : Take(std::move(response), found);
-}
-
-template <class Response>
-ExitCode ReportWrite(const Context& context, const Response& response) {
-  if (const MaybeFailure failure = FailureOf(response)) return context.Fail(*failure);
-  if (!context.options().json) return kSuccess;
-  ordered_json document = {{"ok", true}};
-  if (response.__isset.version) document["version"] = response.version;
-  Context::Print(document);
+ExitCode ReportWrite(const Context& context, const Result<std::uint64_t>& version) {
+  if (!version.ok()) return context.Fail(FailureOf(version.status()));
+  if (context.options().json) Context::Print({{"ok", true}, {"version", *version}});
   return kSuccess;
 }
 
@@ -71,11 +32,11 @@ Result<std::string> ReadValue(const Context& context, const std::string& given) 
 ExitCode RunGet(Context& context, const Invocation& in) {
   const auto key = context.Bytes(in.Required("KEY"), "KEY");
   if (!key.ok()) return context.Fail(UsageFailure(key.status()));
-  std::optional<std::int64_t> at_version;
-  if (in.Has("at-version")) at_version = static_cast<std::int64_t>(*in.Number("at-version"));
-  Found found;
-  if (const auto failure = Read(&context, *key, at_version, &found)) return context.Fail(*failure);
-  return ShowValue(context, *key, found.value, found.version, in.Has("raw"));
+  Client* client = nullptr;
+  if (const auto failure = context.Connect(&client)) return context.Fail(*failure);
+  const auto got = client->Get(*key, context.Reading(in.Number("at-version").value_or(0)));
+  if (!got.ok()) return context.Fail(FailureOf(got.status()));
+  return ShowValue(context, *key, *got, in.Has("raw"));
 }
 
 ExitCode RunPut(Context& context, const Invocation& in) {
@@ -83,24 +44,17 @@ ExitCode RunPut(Context& context, const Invocation& in) {
   if (!key.ok()) return context.Fail(UsageFailure(key.status()));
   auto value = ReadValue(context, in.Required("VALUE"));
   if (!value.ok()) return context.Fail(UsageFailure(value.status()));
-  thrift_api::SetRequest request;
-  request.__set_key(*key);
-  request.__set_value(*std::move(value));
-  context.Prepare(&request);
-  thrift_api::SetResponse response;
-  const auto failure = context.Call([&](auto& node) { node.setKey(response, request); });
-  return failure.has_value() ? context.Fail(*failure) : ReportWrite(context, response);
+  Client* client = nullptr;
+  if (const auto failure = context.Connect(&client)) return context.Fail(*failure);
+  return ReportWrite(context, client->Set(*key, *value, context.Writing()));
 }
 
 ExitCode RunDelete(Context& context, const Invocation& in) {
   const auto key = context.Bytes(in.Required("KEY"), "KEY");
   if (!key.ok()) return context.Fail(UsageFailure(key.status()));
-  thrift_api::DeleteRequest request;
-  request.__set_key(*key);
-  context.Prepare(&request);
-  thrift_api::DeleteResponse response;
-  const auto failure = context.Call([&](auto& node) { node.deleteKey(response, request); });
-  return failure.has_value() ? context.Fail(*failure) : ReportWrite(context, response);
+  Client* client = nullptr;
+  if (const auto failure = context.Connect(&client)) return context.Fail(*failure);
+  return ReportWrite(context, client->Delete(*key, context.Writing()));
 }
 
 CommandDef GetDef() {
@@ -113,6 +67,7 @@ CommandDef GetDef() {
                        .kind = ValueKind::kNumber,
                        .value_name = "V",
                        .help = "As of this version, as long as the node keeps it",
+                       .min = 1,
                        .max = std::numeric_limits<std::int64_t>::max()},
                       {.name = "raw", .help = "The value as it is, without a newline"}},
           .common = kReadOptions,

@@ -1,30 +1,33 @@
 // range: shows keys and values in order, a page at a time.
-#include <iostream>
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "apps/cairn/context.h"
 #include "apps/cairn/output.h"
-#include "apps/cairn/range_reader.h"
+#include "apps/cairn/range_scan.h"
 
 namespace cairn::cli {
 namespace {
 
 ExitCode RunRange(Context& context, const Invocation& in) {
-  Bounds bounds;
-  if (const Status status = TakeBounds(context, in, &bounds); !status.ok()) {
+  RangeRequest range;
+  if (const Status status = TakeRange(context, in, &range); !status.ok()) {
     return context.Fail(UsageFailure(status));
   }
-  std::optional<std::int64_t> version;
-  if (in.Has("at-version")) version = static_cast<std::int64_t>(*in.Number("at-version"));
-  RangeReader reader(&context, std::move(bounds), *in.Number("limit"), version);
+  const std::uint64_t limit = range.limit;
+  // One more than asked for tells whether there are more.
+  if (limit > 0) range.limit = std::max(limit + 1, limit);
+  RangeScan scan(&context, std::move(range), in.Number("at-version").value_or(0));
   PairPrinter printer(&context, in.Has("keys-only"));
-  std::vector<thrift_api::KeyValue> pairs;
-  while (!reader.done()) {
-    if (const auto failure = reader.Next(&pairs)) return printer.Fail(*failure);
-    for (const auto& pair : pairs) printer.Print(pair.key, pair.value);
-  }
-  printer.Finish(reader.has_more(), reader.version());
+  bool more = false;
+  const auto failure = scan.Run([&](const std::string& key, const std::string& value) {
+    more = limit > 0 && printer.count() == limit;
+    if (!more) printer.Print(key, value);
+    return !more;
+  });
+  if (failure.has_value()) return printer.Fail(*failure);
+  printer.Finish(more, scan.version());
   return kSuccess;
 }
 
@@ -33,15 +36,15 @@ CommandDef RangeDef() {
       .name = "range",
       .summary = "Shows keys and values in order, as of one version",
       .description = {"The keys from BEGIN up to but not including END, one a line, a tab between "
-                      "key and value. However long the range, it is read a page at a time, all "
-                      "pages as of one version."},
+                      "key and value. However long the range, it is read a piece at a time, all "
+                      "of it as of one version."},
       .arguments = {{.name = "BEGIN",
                      .kind = ValueKind::kBytes,
                      .help = "First key; unless given, the first there is",
                      .required = false},
                     {.name = "END",
                      .kind = ValueKind::kBytes,
-                     .help = "Key to stop before; unless given, \\xff",
+                     .help = "Key to stop before; unless given, all there are",
                      .required = false}},
       .options = {{.name = "begin",
                    .kind = ValueKind::kBytes,
@@ -67,6 +70,7 @@ CommandDef RangeDef() {
                    .kind = ValueKind::kNumber,
                    .value_name = "V",
                    .help = "As of this version, as long as the node keeps it",
+                   .min = 1,
                    .max = std::numeric_limits<std::int64_t>::max()},
                   {.name = "keys-only", .help = "Without the values"}},
       .common = kReadOptions,

@@ -9,7 +9,6 @@
 #include "apps/cairn/command_table.h"
 #include "apps/cairn/context.h"
 #include "apps/cairn/line_source.h"
-#include "apps/cairn/range_reader.h"
 #include "apps/cairn/shell_transaction.h"
 #include "apps/cairn/shell_words.h"
 #include "src/cli/completion.h"
@@ -214,16 +213,17 @@ std::vector<std::string> KeysFrom(Context* context, const std::string& beginning
   std::vector<std::string> words;
   const auto prefix = context->Bytes(beginning, "KEY");
   if (!prefix.ok()) return words;
-  RangeReader reader(context, PrefixBounds(*prefix), kMostKeysOffered, std::nullopt);
-  std::vector<thrift_api::KeyValue> pairs;
-  while (!reader.done()) {
-    if (reader.Next(&pairs).has_value()) return {};
-    for (const auto& pair : pairs) {
-      std::string word = context->Text(pair.key);
-      // What is no single word as it stands would need quotes.
-      const bool plain = word.find_first_of(" \"'#") == std::string::npos;
-      if (plain && word.starts_with(beginning)) words.push_back(std::move(word));
-    }
+  Client* client = nullptr;
+  if (context->Connect(&client).has_value()) return words;
+  RangeRequest range = RangeRequest::WithPrefix(*prefix);
+  range.limit = kMostKeysOffered;
+  const auto found = client->GetRange(range, context->Reading());
+  if (!found.ok()) return words;
+  for (const KeyValue& pair : found->key_values) {
+    std::string word = context->Text(pair.key);
+    // What is no single word as it stands would need quotes.
+    const bool plain = word.find_first_of(" \"'#") == std::string::npos;
+    if (plain && word.starts_with(beginning)) words.push_back(std::move(word));
   }
   return words;
 }

@@ -35,7 +35,7 @@ ExitCode ShellTransaction::Step(const Invocation& in) {
 }
 
 ExitCode ShellTransaction::Commit() {
-  std::int64_t version = 0;
+  std::uint64_t version = 0;
   if (auto failure = transaction_.Commit(&version)) {
     failure->message += "; the transaction has ended";
     return context_.Fail(*failure);
@@ -51,9 +51,11 @@ ExitCode ShellTransaction::Commit() {
 ExitCode ShellTransaction::Get(const Invocation& in) {
   const auto key = context_.Bytes(in.Required("KEY"), "KEY");
   if (!key.ok()) return context_.Fail(UsageFailure(key.status()));
-  MaybeValue value;
-  if (const auto failure = transaction_.Get(*key, &value)) return context_.Fail(*failure);
-  return ShowValue(context_, *key, value, std::nullopt, in.Has("raw"));
+  GetResult result;
+  if (const auto failure = transaction_.Get(*key, family(), &result)) {
+    return context_.Fail(*failure);
+  }
+  return ShowValue(context_, *key, result, in.Has("raw"));
 }
 
 ExitCode ShellTransaction::Put(const Invocation& in) {
@@ -62,41 +64,37 @@ ExitCode ShellTransaction::Put(const Invocation& in) {
   if (in.Required("VALUE") == "-") {
     if (const auto failure = context_.NeedStandardInput()) return context_.Fail(*failure);
   }
-  auto value = context_.Bytes(in.Required("VALUE"), "VALUE");
+  const auto value = context_.Bytes(in.Required("VALUE"), "VALUE");
   if (!value.ok()) return context_.Fail(UsageFailure(value.status()));
-  transaction_.Write(*key, *std::move(value));
+  transaction_.writes().Set(*key, *value, family());
   return Waiting();
 }
 
 ExitCode ShellTransaction::Delete(const Invocation& in) {
   const auto key = context_.Bytes(in.Required("KEY"), "KEY");
   if (!key.ok()) return context_.Fail(UsageFailure(key.status()));
-  transaction_.Write(*key, std::nullopt);
+  transaction_.writes().Delete(*key, family());
   return Waiting();
 }
 
 ExitCode ShellTransaction::Waiting() const {
   if (context_.options().json) {
-    Context::Print({{"ok", true}, {"pending_writes", transaction_.writes()}});
+    Context::Print({{"ok", true}, {"pending_writes", transaction_.pending_writes()}});
   }
   return kSuccess;
 }
 
 ExitCode ShellTransaction::Range(const Invocation& in) {
-  Bounds bounds;
-  if (const Status taken = TakeBounds(context_, in, &bounds); !taken.ok()) {
+  RangeRequest range;
+  if (const Status taken = TakeRange(context_, in, &range); !taken.ok()) {
     return context_.Fail(UsageFailure(taken));
   }
-  const std::uint64_t limit = *in.Number("limit");
-  std::vector<std::pair<std::string, std::string>> pairs;
-  // One more than asked for tells whether there are more.
-  if (const auto failure = transaction_.Range(bounds, limit == 0 ? 0 : limit + 1, &pairs)) {
-    return context_.Fail(*failure);
-  }
-  const bool more = limit > 0 && pairs.size() > limit;
-  if (more) pairs.resize(limit);
   PairPrinter printer(&context_, in.Has("keys-only"));
-  for (const auto& [key, value] : pairs) printer.Print(key, value);
+  bool more = false;
+  const auto failure = transaction_.Range(
+      range, family(),
+      [&](const std::string& key, const std::string& value) { printer.Print(key, value); }, &more);
+  if (failure.has_value()) return printer.Fail(*failure);
   printer.Finish(more, transaction_.read_version());
   return kSuccess;
 }

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "apps/cairn/context.h"
-#include "apps/cairn/transaction.h"
+#include "apps/cairn/timed_transaction.h"
 
 namespace cairn::cli {
 
@@ -24,7 +24,7 @@ class ShellTransaction {
   // Commits, and says at which version.
   ExitCode Commit();
 
-  [[nodiscard]] std::size_t writes() const { return transaction_.writes(); }
+  [[nodiscard]] std::size_t writes() const { return transaction_.pending_writes(); }
 
  private:
   ExitCode Get(const Invocation& in);
@@ -34,8 +34,10 @@ class ShellTransaction {
   // Says in JSON that a write waits.
   ExitCode Waiting() const;
 
+  [[nodiscard]] const std::string& family() const { return context_.options().column_family; }
+
   Context& context_;
-  Transaction transaction_;
+  TimedTransaction transaction_;
 };
 
 }  // namespace cairn::cli

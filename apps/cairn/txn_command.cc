@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "apps/cairn/context.h"
-#include "apps/cairn/transaction.h"
+#include "apps/cairn/timed_transaction.h"
 #include "apps/cairn/txn_script.h"
 
 namespace cairn::cli {
@@ -21,7 +21,7 @@ class Attempt {
   Attempt(Context* context, bool first)
       : context_(*context), transaction_(context), first_(first) {}
 
-  MaybeFailure Run(const std::vector<TxnStep>& steps, std::int64_t* version) {
+  MaybeFailure Run(const std::vector<TxnStep>& steps, std::uint64_t* version) {
     if (auto failure = transaction_.Begin()) return failure;
     for (const TxnStep& step : steps) {
       if (auto failure = std::visit(*this, step)) return failure;
@@ -30,17 +30,17 @@ class Attempt {
   }
 
   MaybeFailure operator()(const GetStep& step) {
-    MaybeValue value;
-    if (auto failure = transaction_.Get(step.key, &value)) return failure;
-    shown_.emplace_back(step.key, std::move(value));
+    GetResult result;
+    if (auto failure = transaction_.Get(step.key, family(), &result)) return failure;
+    shown_.emplace_back(step.key, std::move(result));
     return std::nullopt;
   }
   MaybeFailure operator()(const SetStep& step) {
-    transaction_.Write(step.key, step.value);
+    transaction_.writes().Set(step.key, step.value, family());
     return std::nullopt;
   }
   MaybeFailure operator()(const DeleteStep& step) {
-    transaction_.Write(step.key, std::nullopt);
+    transaction_.writes().Delete(step.key, family());
     return std::nullopt;
   }
   MaybeFailure operator()(const AddStep& step);
@@ -52,22 +52,24 @@ class Attempt {
     return Failure{kRefused, "COMMAND_FAILED", "'" + step.command + "' failed; not committed"};
   }
 
-  [[nodiscard]] const std::vector<std::pair<std::string, MaybeValue>>& shown() const {
+  [[nodiscard]] const std::vector<std::pair<std::string, GetResult>>& shown() const {
     return shown_;
   }
 
  private:
+  [[nodiscard]] const std::string& family() const { return context_.options().column_family; }
+
   Context& context_;
-  Transaction transaction_;
+  TimedTransaction transaction_;
   const bool first_;
-  std::vector<std::pair<std::string, MaybeValue>> shown_;
+  std::vector<std::pair<std::string, GetResult>> shown_;
 };
 
 MaybeFailure Attempt::operator()(const AddStep& step) {
-  MaybeValue value;
-  if (auto failure = transaction_.Get(step.key, &value)) return failure;
+  GetResult result;
+  if (auto failure = transaction_.Get(step.key, family(), &result)) return failure;
   std::int64_t number = 0;
-  const std::string text = value.value_or("0");
+  const std::string text = result.found ? result.value : "0";
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   std::int64_t sum = 0;
   if (error != std::errc() || end != text.data() + text.size() ||
@@ -76,18 +78,18 @@ MaybeFailure Attempt::operator()(const AddStep& step) {
                    "'" + context_.Text(step.key) + "' holds '" + context_.Text(text) +
                        "', to which a number can't be added; not committed"};
   }
-  transaction_.Write(step.key, std::to_string(sum));
+  transaction_.writes().Set(step.key, std::to_string(sum), family());
   return std::nullopt;
 }
 
-void Report(const Context& context, const Attempt& attempt, std::int64_t version,
+void Report(const Context& context, const Attempt& attempt, std::uint64_t version,
             std::uint64_t attempts) {
   if (context.options().json) {
     ordered_json reads = ordered_json::array();
-    for (const auto& [key, value] : attempt.shown()) {
-      ordered_json read = {{"found", value.has_value()}};
+    for (const auto& [key, result] : attempt.shown()) {
+      ordered_json read = {{"found", result.found}};
       PutBytes(&read, "key", key);
-      if (value.has_value()) PutBytes(&read, "value", *value);
+      if (result.found) PutBytes(&read, "value", result.value);
       reads.push_back(std::move(read));
     }
     Context::Print({{"committed", true},
@@ -96,9 +98,9 @@ void Report(const Context& context, const Attempt& attempt, std::int64_t version
                     {"reads", std::move(reads)}});
     return;
   }
-  for (const auto& [key, value] : attempt.shown()) {
+  for (const auto& [key, result] : attempt.shown()) {
     std::cout << context.Text(key)
-              << (value.has_value() ? "\t" + context.Text(*value) : " (not found)") << '\n';
+              << (result.found ? "\t" + context.Text(result.value) : " (not found)") << '\n';
   }
   std::cout << "committed at version " << version << " after " << attempts
             << (attempts == 1 ? " attempt" : " attempts") << std::endl;
@@ -118,7 +120,7 @@ ExitCode RunTxn(Context& context, const Invocation& in) {
   if (!steps.ok()) return context.Fail(UsageFailure(steps.status()));
   for (std::uint64_t attempts = 1;; ++attempts) {
     Attempt attempt(&context, attempts == 1);
-    std::int64_t version = 0;
+    std::uint64_t version = 0;
     const MaybeFailure failure = attempt.Run(*steps, &version);
     if (!failure.has_value()) {
       Report(context, attempt, version, attempts);
