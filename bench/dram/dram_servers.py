@@ -11,7 +11,7 @@ import subprocess
 from peers.servers import Server, free_port
 
 CGROUP = pathlib.Path("/sys/fs/cgroup/cpu")
-QUOTA_PERIOD_US = 50_000
+QUOTA_PERIOD_US = 100_000
 
 
 def run_ns(pid):
