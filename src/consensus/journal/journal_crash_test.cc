@@ -294,6 +294,47 @@ TEST(JournalCrashTest, FullDiskAndCrashes) {
   EXPECT_GT(refused, 100u);
 }
 
+// A process that ends between the renaming of the segment that begins anew and the sync of the
+// folder leaves a name that is not durable; the next one must not remove the old segments before it
+// is.
+TEST(JournalCrashTest, AnEndWithinAResetAndThenAPowerLoss) {
+  int within = 0;
+  for (std::uint64_t kill = 1; kill < 12; ++kill) {
+    for (std::uint64_t cut = 1; cut < 16; ++cut) {
+      for (std::uint64_t seed = 1; seed <= 39; ++seed) {
+        SCOPED_TRACE("kill " + std::to_string(kill) + ", power loss " + std::to_string(cut) +
+                     ", seed " + std::to_string(seed));
+        FaultFileSystem files;
+        SeededRandom random(seed);
+        JournalOptions options;
+        options.directory = "/data/journal";
+        options.group = GroupId(1);
+        options.segment_bytes = 4096;
+        auto journal = Journal::Open(options, &files, &random);
+        ASSERT_TRUE(journal.ok());
+        Persist persist;
+        persist.hard_state = "vote 7";
+        persist.entries.push_back(
+            {Slot(1), Epoch(1), EntryKind::kCommands, std::make_shared<const std::string>("x")});
+        ASSERT_TRUE((*journal)->Append(persist).ok());
+        ASSERT_TRUE((*journal)->Sync().ok());
+        files.PowerOffAt(kill);
+        if ((*journal)->ResetTo(Slot(10), Epoch(2)).ok()) continue;
+        ++within;
+        journal->reset();
+        files.Crash(CrashMode::kKeepUnsynced, &random);  // the process alone
+        files.PowerOffAt(cut);
+        (void)Journal::Open(options, &files, &random);
+        files.Crash(CrashMode::kRandom, &random);
+        journal = Journal::Open(options, &files, &random);
+        ASSERT_TRUE(journal.ok()) << journal.status().ToString();
+        ASSERT_EQ((*journal)->Contents().hard_state, "vote 7");
+      }
+    }
+  }
+  EXPECT_GT(within, 100);
+}
+
 // After a failed fdatasync the page cache shows bytes that are not on the disk. A process that
 // starts again on the same machine may believe them only if it writes them once more.
 TEST(JournalCrashTest, ProcessRestartAfterFailedSyncMakesWhatItFindsDurable) {
