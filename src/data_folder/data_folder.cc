@@ -40,15 +40,16 @@ std::optional<std::uint64_t> TakeHexLine(std::string_view name, std::string_view
   return value;
 }
 
-// Does the folder hold anything at all?
-Result<bool> HoldsFiles(FileSystem* files, const std::string& path) {
+// Does the folder hold a file whose name ends so?
+Result<bool> HoldsFiles(FileSystem* files, const std::string& path, std::string_view ending) {
   if (!files->IsDirectory(path)) return false;
   CAIRN_ASSIGN_OR_RETURN(const std::vector<std::string> names, files->List(path));
-  return !names.empty();
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return name.ends_with(ending); });
 }
 
 Status CheckNewFolder(FileSystem* files, const std::string& path) {
-  for (const char* name : {"/journal", "/db", "/DATABASE"}) {
+  for (const char* name : {"/journal", "/db", "/DATABASE", "/FORMATION"}) {
     if (!files->Exists(path + name)) continue;
     return CorruptionError("'" + path + "' holds data ('" + path + name +
                            "') but no IDENTITY file; "
@@ -65,10 +66,21 @@ Status CheckNewFolder(FileSystem* files, const std::string& path) {
 
 Status CheckKnownFolder(FileSystem* files, const std::string& path) {
   // Once a snapshot was installed, the state is where DATABASE says (docs/formats/database.md).
-  CAIRN_ASSIGN_OR_RETURN(const bool first, HoldsFiles(files, path + "/db"));
+  CAIRN_ASSIGN_OR_RETURN(const bool first, HoldsFiles(files, path + "/db", ""));
   const bool database = first || files->Exists(path + "/DATABASE");
-  CAIRN_ASSIGN_OR_RETURN(const bool journal, HoldsFiles(files, path + "/journal"));
-  if (!database || journal) return Status::Ok();
+  // Spare segments (".free") hold nothing.
+  CAIRN_ASSIGN_OR_RETURN(const bool journal, HoldsFiles(files, path + "/journal", ".seg"));
+  if (journal) return Status::Ok();
+  if (files->Exists(DataFolder::FormationPath(path))) {
+    // It would vote with an empty log, and might vote again where it has voted.
+    return CorruptionError("'" + path + "' is a cluster member's, but its '" + path +
+                           "/journal' is missing, and with it what the node acknowledged and "
+                           "voted; restore that folder, or empty '" +
+                           path +
+                           "' whole, IDENTITY and FORMATION too, and let it rejoin as a new node "
+                           "(cairn cluster replace)");
+  }
+  if (!database) return Status::Ok();
   return CorruptionError("'" + path +
                          "' holds a database but no journal: acknowledged writes that "
                          "were only in '" +

@@ -5,9 +5,11 @@
 //   journal/   the journal of the group
 //   db/        the database
 //
-// IDENTITY is written first and once, durably, before journal/ and db/ are made. So a folder with
-// data and without IDENTITY, or with a database and without a journal, has lost files, and is
-// refused: starting on it would forget acknowledged writes.
+// IDENTITY is written first and once, durably, before journal/ and db/ are made; a member's
+// FORMATION when there is a journal. So a folder with data and without IDENTITY, or with a database
+// or FORMATION and without a journal, has lost files, and is refused: starting on it would forget
+// acknowledged writes, and votes. (A node by itself that lost journal/ and db/ alike can't tell,
+// and starts empty.)
 //
 // Thread safety: Open from one thread; the result is constant.
 #ifndef CAIRN_SRC_DATA_FOLDER_DATA_FOLDER_H_

@@ -90,7 +90,21 @@ TEST_F(DataFolderTest, RefusesADatabaseWithoutItsJournal) {
   ASSERT_TRUE(Open().ok());
   Write("/db/CURRENT", "x");
   EXPECT_THAT(Refusal(), AllOf(HasSubstr("CORRUPTION"), HasSubstr("no journal")));
-  Write("/journal/segment", "x");
+  Write("/journal/1.free", "x");  // a spare one, which holds nothing
+  EXPECT_THAT(Refusal(), AllOf(HasSubstr("CORRUPTION"), HasSubstr("no journal")));
+  Write("/journal/1.seg", "x");
+  EXPECT_TRUE(Open().ok());
+}
+
+// It would vote with an empty log.
+TEST_F(DataFolderTest, RefusesAMemberWithoutItsJournal) {
+  Write("/FORMATION", "x");
+  EXPECT_THAT(Refusal(), AllOf(HasSubstr("CORRUPTION"), HasSubstr("no IDENTITY file")));
+  ASSERT_TRUE(PosixFileSystem()->Remove(path_ + "/FORMATION").ok());
+  ASSERT_TRUE(Open().ok());
+  Write("/FORMATION", "x");
+  EXPECT_THAT(Refusal(), AllOf(HasSubstr("CORRUPTION"), HasSubstr("IDENTITY and FORMATION too")));
+  Write("/journal/1.seg", "x");
   EXPECT_TRUE(Open().ok());
 }
 
