@@ -1,5 +1,6 @@
 #include "src/storage/swap_engine.h"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <utility>
@@ -27,6 +28,10 @@ std::optional<std::string> TakeLine(std::string_view name, std::string_view* tex
   return value;
 }
 
+bool IsNumber(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 std::optional<std::uint64_t> TakeNumber(std::string_view name, std::string_view* text) {
   const std::optional<std::string> digits = TakeLine(name, text);
   if (!digits) return std::nullopt;
@@ -39,7 +44,12 @@ std::optional<std::uint64_t> TakeNumber(std::string_view name, std::string_view*
 }  // namespace
 
 bool IsDatabaseFolder(std::string_view name) {
-  return name == kFirstFolder || name.starts_with("db.");
+  if (name == kFirstFolder) return true;
+  if (!name.starts_with("db.")) return false;
+  const std::string_view numbers = name.substr(3);
+  const std::size_t dot = numbers.find('.');
+  return dot != std::string_view::npos && IsNumber(numbers.substr(0, dot)) &&
+         IsNumber(numbers.substr(dot + 1));
 }
 
 std::string DatabasePointer::Encode() const {
@@ -160,9 +170,11 @@ Result<std::unique_ptr<SwapEngine>> SwapEngine::Open(const SwapEngineOptions& op
   std::string folder = kFirstFolder;
   std::optional<DatabasePointer> installed;
   const std::string file = swap->PathOf(kPointerFile);
-  if (options.files->Exists(file)) {
-    CAIRN_ASSIGN_OR_RETURN(const std::string text, options.files->ReadFile(file));
-    const Result<DatabasePointer> pointer = DatabasePointer::Decode(text);
+  const Result<std::string> text = options.files->ReadFile(file);
+  if (!text.ok() && text.status().code() != StatusCode::kNotFound) return text.status();
+  if (!text.ok()) CAIRN_RETURN_IF_ERROR(swap->CheckNeverInstalled());
+  if (text.ok()) {
+    const Result<DatabasePointer> pointer = DatabasePointer::Decode(*text);
     if (!pointer.ok()) {
       return CorruptionError("'" + file + "' is damaged: " + pointer.status().message());
     }
@@ -184,13 +196,32 @@ Result<std::unique_ptr<SwapEngine>> SwapEngine::Open(const SwapEngineOptions& op
 
 SwapEngine::~SwapEngine() = default;
 
+Status SwapEngine::CheckNeverInstalled() const {
+  if (!options_.files->IsDirectory(options_.directory)) return Status::Ok();
+  CAIRN_ASSIGN_OR_RETURN(const auto names, options_.files->List(options_.directory));
+  // The first folder goes only behind a pointer that is durable.
+  if (std::find(names.begin(), names.end(), kFirstFolder) != names.end()) return Status::Ok();
+  for (const std::string& name : names) {
+    if (!IsDatabaseFolder(name)) continue;
+    return CorruptionError("'" + PathOf(name) + "' holds a database, but '" + PathOf(kPointerFile) +
+                           "', which says so, is missing; restore it, or "
+                           "all of '" +
+                           options_.directory + "'");
+  }
+  return Status::Ok();
+}
+
 Status SwapEngine::RemoveStrangers(const std::string& current) const {
   if (!options_.files->IsDirectory(options_.directory)) return Status::Ok();
   CAIRN_ASSIGN_OR_RETURN(const auto names, options_.files->List(options_.directory));
   for (const std::string& name : names) {
-    if (!IsDatabaseFolder(name) || name == current) continue;
-    CAIRN_LOG(kInfo, "storage: removing '{}', which an installation left behind", PathOf(name));
-    CAIRN_RETURN_IF_ERROR(options_.files->RemoveTree(PathOf(name)));
+    const std::string path = PathOf(name);
+    if (!IsDatabaseFolder(name) || name == current || !options_.files->IsDirectory(path)) continue;
+    CAIRN_LOG(kInfo, "storage: removing '{}', which an installation left behind", path);
+    // A link or a mount point stays, emptied: it is in nobody's way but as wasted room.
+    if (const Status removed = options_.files->RemoveTree(path); !removed.ok()) {
+      CAIRN_LOG(kWarn, "storage: '{}' can't be removed: {}", path, removed.ToString());
+    }
   }
   return Status::Ok();
 }

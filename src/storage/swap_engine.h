@@ -100,6 +100,8 @@ class SwapEngine final : public Engine {
   [[nodiscard]] std::string PathOf(const std::string& name) const {
     return options_.directory + "/" + name;
   }
+  // Without a pointer: kCorruption if the folders say that there was one. Nothing is removed.
+  [[nodiscard]] Status CheckNeverInstalled() const;
   Status RemoveStrangers(const std::string& current) const;
   Result<std::shared_ptr<Engine>> OpenExpected(const std::string& path, const StateMeta& expected,
                                                const std::function<Status(Engine*)>& prepare) const;
@@ -111,7 +113,7 @@ class SwapEngine final : public Engine {
   std::function<void()> listener_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Whether the name is that of a folder of a state: "db", or "db." and more.
+// Whether the name is that of a folder of a state: "db", or "db." slot "." epoch.
 bool IsDatabaseFolder(std::string_view name);
 
 }  // namespace cairn::storage

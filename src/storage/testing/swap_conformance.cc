@@ -223,6 +223,45 @@ void ADamagedOrOtherSnapshotChangesNothing(SwapMachine& machine) {
 }
 
 // Readers on other threads while a snapshot is installed: each read of the keys is of one state.
+// The state of a snapshot without the file that says so: nothing is removed.
+void AStateWithoutItsPointerIsRefusedAndKept(SwapMachine& machine) {
+  MakeArrived(machine);
+  std::unique_ptr<SwapEngine> engine = OpenOld(machine);
+  ASSERT_NE(engine, nullptr);
+  ASSERT_EQ(engine->Install(kArrived, NewMeta()), Status::Ok());
+  engine.reset();
+  const std::string pointer = kData + std::string("/DATABASE");
+  const std::string content = *machine.files().ReadFile(pointer);
+  machine.files().FailNth(FileOperation::kRead, 1, IoError("EIO"));
+  EXPECT_EQ(machine.OpenSwap().status().code(), StatusCode::kIoError);
+  ASSERT_EQ(machine.files().Remove(pointer), Status::Ok());
+  const Status refused = machine.OpenSwap().status();
+  EXPECT_EQ(refused.code(), StatusCode::kCorruption);
+  EXPECT_NE(refused.message().find("/db.50.7' holds a database"), std::string::npos);
+  EXPECT_EQ(DatabaseFolders(machine), std::vector<std::string>{"db.50.7"});
+  ASSERT_EQ(machine.files().WriteFileAtomically(pointer, content), Status::Ok());
+  auto again = machine.OpenSwap();
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  ExpectNew(**again);
+}
+
+// What an operator put beside the state stays; what an installation left goes.
+void OnlyFoldersOfStatesAreRemoved(SwapMachine& machine) {
+  ASSERT_NE(OpenOld(machine), nullptr);
+  const std::string data = kData;
+  for (const char* name : {"/db.bak", "/db.9.1", "/db.9", "/db.9.x"}) {
+    ASSERT_EQ(machine.files().CreateDirectories(data + name), Status::Ok());
+  }
+  for (const char* name : {"/db.tar", "/db.8.1"}) {
+    ASSERT_EQ(machine.files().WriteFileAtomically(data + name, "x"), Status::Ok());
+  }
+  ASSERT_TRUE(machine.OpenSwap().ok());
+  for (const char* name : {"/db.bak", "/db.9", "/db.9.x", "/db.tar", "/db.8.1"}) {
+    EXPECT_TRUE(machine.files().Exists(data + name)) << name;
+  }
+  EXPECT_FALSE(machine.files().Exists(data + "/db.9.1"));
+}
+
 void ReadersSeeOldOrNew(SwapMachine& machine) {
   MakeArrived(machine);
   std::unique_ptr<SwapEngine> engine = OpenOld(machine);
@@ -364,6 +403,8 @@ void RegisterSwapConformance(const std::string& suite, const SwapMachineFactory&
       {"ASecondSnapshotReplacesTheFirst", ASecondSnapshotReplacesTheFirst},
       {"IteratorsInFlightStayInTheirState", IteratorsInFlightStayInTheirState},
       {"ADamagedOrOtherSnapshotChangesNothing", ADamagedOrOtherSnapshotChangesNothing},
+      {"AStateWithoutItsPointerIsRefusedAndKept", AStateWithoutItsPointerIsRefusedAndKept},
+      {"OnlyFoldersOfStatesAreRemoved", OnlyFoldersOfStatesAreRemoved},
       {"ReadersSeeOldOrNew", ReadersSeeOldOrNew},
   };
   for (const SwapTest& test : kTests) {
