@@ -265,6 +265,11 @@ TEST(ConfigRules, AreReportedAtTheirKey) {
   EXPECT_THAT(Refused("[limits]\nvalue_bytes = 33554432"), HasSubstr("[limits] transaction_bytes"));
   EXPECT_THAT(Refused("[limits]\ntransaction_bytes = 134217728"),
               HasSubstr("[limits] message_bytes"));
+  const std::string large = "[limits]\ntransaction_bytes = 63000000\nmessage_bytes = 99999999\n";
+  EXPECT_THAT(Refused(large + "[deployment]\nmode = \"replicated\"\n"
+                              "replica_endpoints = [\"a:9090\"]\n"),
+              HasSubstr("test.toml:2: [limits] transaction_bytes: 63000000 is more than 62914560"));
+  EXPECT_EQ(Parsed(large).limits.transaction_bytes, 63'000'000U);
   EXPECT_THAT(Refused("[storage]\nmax_journal_mb = 100"), HasSubstr("two segments"));
   EXPECT_THAT(Refused("[server]\nthrift_port = 8000\nhttp_port = 8000"),
               HasSubstr("test.toml:3: [server] http_port: port 8000"));

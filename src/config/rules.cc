@@ -103,6 +103,14 @@ void CheckSizes(const NodeConfig& config, std::vector<Contradiction>* found) {
   must_hold("message_bytes", limits.message_bytes,
             "range_answer_bytes + key_bytes + value_bytes + 4 MiB",
             limits.range_answer_bytes + limits.key_bytes + limits.value_bytes + kFraming);
+  // What the peers' frames take: replication::kMaxReplicatedCommandBytes, less the framing.
+  constexpr std::uint64_t kMostReplicated = 60 << 20;
+  if (Replicated(config) && limits.transaction_bytes > kMostReplicated) {
+    found->push_back({"limits", "transaction_bytes",
+                      std::to_string(limits.transaction_bytes) + " is more than " +
+                          std::to_string(kMostReplicated) +
+                          ", which is what members of a cluster send to each other at once"});
+  }
   const StorageConfig& storage = config.storage;
   if (storage.max_journal_mb < 2 * storage.journal_segment_mb) {
     found->push_back({"storage", "max_journal_mb",

@@ -1,6 +1,8 @@
 // Replicas of a group of several nodes, in virtual time.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,23 @@ TEST(GroupTest, AWriteAtTheLeaderReachesEveryNode) {
     EXPECT_EQ(group.Get(NodeId(n), "k", ReadLevel::kReadIndex), "v");
     EXPECT_TRUE(group.node(NodeId(n)).recovered);
   }
+  group.ExpectSameStates();
+}
+
+// It would be in the leader's log, and reach nobody.
+TEST(GroupTest, AWriteThatFitsIntoNoFrameIsRefused) {
+  Group group(3);
+  group.StartAll();
+  const NodeId leader = group.AwaitAgreement();
+  std::optional<Result<kv::WriteResult>> answer;
+  kv::Command command;
+  command.operation = kv::Set{"k", std::string(kMaxReplicatedCommandBytes, 'v'), ""};
+  group.node(leader).replica->Propose(std::move(command), MonotonicTime::Max(),
+                                      [&](auto result) { answer = std::move(result); });
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(answer->status().message(), testing::HasSubstr("may take 67108864"));
+  ASSERT_TRUE(group.Set(leader, "k", "v").ok());
   group.ExpectSameStates();
 }
 

@@ -163,6 +163,12 @@ void Replica::Propose(kv::Command command, MonotonicTime deadline, WriteCallback
   command.proposed_at = env_.clock->Wall();
   std::string encoded;
   EncodeCommand(command, &encoded);
+  if (env_.transport != nullptr && encoded.size() > kMaxReplicatedCommandBytes) {
+    return done(InvalidArgumentError("the write takes " + std::to_string(encoded.size()) +
+                                     " bytes, and one that is sent to " + "other nodes may take " +
+                                     std::to_string(kMaxReplicatedCommandBytes) +
+                                     "; write less at once"));
+  }
   const MonotonicTime now = env_.clock->Now();
   const Waiters::Bounds bounds{options_.max_outstanding_proposals, options_.max_outstanding_bytes};
   Status refused;

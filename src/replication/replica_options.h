@@ -21,6 +21,11 @@
 
 namespace cairn::replication {
 
+// The longest command that is sent to other nodes; beyond it a proposal gets kInvalidArgument. With
+// its framing, and what shares its entry, it must fit into a frame of the peers
+// (TcpTransportOptions::max_frame_bytes): one that does not would be sent again for ever.
+inline constexpr std::uint64_t kMaxReplicatedCommandBytes = 64 << 20;
+
 struct ReplicaOptions {
   NodeId node;
   GroupId group;

@@ -19,7 +19,9 @@ void OutgoingLink::Send(std::string frame) {
   {
     MutexLock lock(&mutex_);
     if (!SendAtOnce(frame)) {
-      const bool room = figures_.queued_bytes + frame.size() <= settings_->max_queue_bytes;
+      // One that is larger than the whole queue goes alone, or it would never go.
+      const bool room = figures_.queued_bytes == 0 ||
+                        figures_.queued_bytes + frame.size() <= settings_->max_queue_bytes;
       if (!reachable_ || !room) {
         ++figures_.dropped;
         return;

@@ -39,7 +39,8 @@ struct TcpTransportOptions {
   std::optional<TlsFiles> tls;  // absent: unencrypted, and anybody may connect
   SocketOptions socket;
   std::size_t max_frame_bytes = 96 << 20;
-  std::size_t max_queue_bytes = 64 << 20;  // a peer and lane
+  // A peer and lane. A frame beyond that is taken if the queue is empty.
+  std::size_t max_queue_bytes = 64 << 20;
   // Connections that have not said hello yet; more are closed at once.
   std::size_t max_strangers = 64;
   Duration min_backoff = std::chrono::milliseconds(20);

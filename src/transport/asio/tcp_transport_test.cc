@@ -423,6 +423,20 @@ TEST_F(TcpTransportTlsTest, PeersOfOneAuthorityTalk) {
   EXPECT_EQ(b.inbox.At(0).second, large);
 }
 
+TEST_F(TcpTransportTlsTest, AFrameAboveTheQueuesBoundGoesAlone) {
+  TestAuthority authority(directory_, "authority");
+  TestNode a(1, [&](TcpTransportOptions* options) {
+    options->tls = authority.Issue("one");
+    options->max_queue_bytes = 1000;
+  });
+  TestNode b(2, With(authority.Issue("two")));
+  Introduce(&a, &b);
+  Await([&] { return a.To(2).outgoing[0].connected; });
+  const std::string large(1001, 'y');
+  a.transport->Send(NodeId(2), Lane::kConsensus, large);
+  EXPECT_EQ(b.inbox.At(0).second, large);
+}
+
 TEST_F(TcpTransportTlsTest, OthersAreRefused) {
   TestAuthority authority(directory_, "authority");
   TestAuthority forger(directory_, "forger");
