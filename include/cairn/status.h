@@ -87,14 +87,14 @@ class [[nodiscard]] Status {
 
   // With kNotLeader: "host:port" of the leader for clients of the same protocol, empty if unknown.
   [[nodiscard]] const std::string& leader_hint() const noexcept { return detail_; }
-  Status&& WithLeaderHint(std::string endpoint) && {
+  Status WithLeaderHint(std::string endpoint) && {
     detail_ = std::move(endpoint);
     return std::move(*this);
   }
 
   // With kInjectedFault: the fault's name, given back verbatim as the old wire's error_code.
   [[nodiscard]] const std::string& fault_name() const noexcept { return detail_; }
-  Status&& WithFaultName(std::string name) && {
+  Status WithFaultName(std::string name) && {
     detail_ = std::move(name);
     return std::move(*this);
   }
@@ -102,7 +102,7 @@ class [[nodiscard]] Status {
   // True if a write that failed with this status may have been applied all the same (its fate was
   // unknown when the answer was given). A retry is safe only under a session.
   [[nodiscard]] bool maybe_applied() const noexcept { return maybe_applied_; }
-  Status&& WithMaybeApplied() && {
+  Status WithMaybeApplied() && {
     maybe_applied_ = true;
     return std::move(*this);
   }

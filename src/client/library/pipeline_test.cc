@@ -164,6 +164,7 @@ TEST_F(PipelineClientTest, ADeadlineEndsTheWaitForASilentNode) {
   const Status late = set.Get().status();
   EXPECT_EQ(late.code(), StatusCode::kTimeout) << late.ToString();
   EXPECT_TRUE(late.maybe_applied());
+  EXPECT_FALSE(late.message().empty());
   EXPECT_EQ(get.Get().status().code(), StatusCode::kTimeout);
   // Later operations have timers as well, and the pipeline goes on.
   EXPECT_EQ(client_->GetAsync("k", read).Get().status().code(), StatusCode::kTimeout);
