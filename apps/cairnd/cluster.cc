@@ -191,9 +191,13 @@ std::vector<server::PeerSight> Cluster::Peers() const {
       sight.lanes.push_back(SightOf(name, connection.outgoing[static_cast<std::size_t>(lane)]));
     }
     sight.lanes.push_back(SightOf("incoming", connection.incoming));
-    if (connection.last_received) sight.silent_for = now - *connection.last_received;
     const auto report = reports.find(connection.peer);
-    if (report != reports.end()) {
+    // Somebody else under the member's number: a former life that was removed and runs again, say.
+    const bool of_another = report != reports.end() && !report->second.IsOf(membership);
+    if (connection.last_received && !of_another) {
+      sight.silent_for = now - *connection.last_received;
+    }
+    if (report != reports.end() && !of_another) {
       sight.report = report->second.report;
       sight.report_age = now - report->second.received;
       if (!sight.report->endpoints.thrift.empty()) sight.endpoint = sight.report->endpoints.thrift;

@@ -12,6 +12,16 @@ constexpr std::uint64_t kMaxUptimeS = 3'153'600'000;
 
 }  // namespace
 
+bool PeerReport::IsOf(const consensus::Membership& membership) const {
+  bool seat_taken = false;
+  for (const auto& member : membership.members) {
+    if (member.node != node) continue;
+    if (member.incarnation == incarnation || !member.voter) return true;
+    seat_taken = true;
+  }
+  return !seat_taken;
+}
+
 std::string Encode(const NodeReport& report) {
   std::string out;
   Encoder e(&out);

@@ -34,7 +34,7 @@ struct NodeReport {
   Slot applied_slot;
   Version applied_version;
   Duration uptime{0};
-  std::string problem;               // why it takes no writes; empty: it is well
+  std::string problem;               // why it takes no writes, or not yet; empty: it is well
   std::uint64_t known_features = 0;  // that its version of Cairn knows (kv::kKnownFeatures)
   friend bool operator==(const NodeReport&, const NodeReport&) = default;
 };
@@ -42,8 +42,13 @@ struct NodeReport {
 // A report and when it came.
 struct PeerReport {
   NodeId node;
+  IncarnationId incarnation;
   NodeReport report;
   MonotonicTime received;
+
+  // Whether a member sent it. A learner that was just added is known by its number alone; a voter's
+  // number may be used by somebody else, who is not meant.
+  [[nodiscard]] bool IsOf(const consensus::Membership& membership) const;
 };
 
 std::string Encode(const NodeReport& report);

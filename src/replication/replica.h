@@ -275,6 +275,8 @@ class Replica : public std::enable_shared_from_this<Replica> {
   [[nodiscard]] std::optional<NodeId> NextLeader(const std::vector<NodeId>& asked) const;
   [[nodiscard]] bool IsIll(NodeId node) const;
   void ArmDispatch(MonotonicTime when);
+  // Behind the words of a request whose time is over; empty if nothing is known to be wrong.
+  std::string WhyNothingMoves();
   void PurgeQueue();
   void Sweep();
   void Upkeep();
@@ -287,7 +289,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void HandleFrame(NodeId from, const FrameHeader& header, std::string body);
   void OnForwardRequest(NodeId from, const std::string& body);
   void OnForwardResponse(NodeId from, const std::string& body);
-  void OnReport(NodeId from, const std::string& body);
+  void OnReport(const consensus::PeerId& from, const std::string& body);
   void SendReports();
   // `epoch`: what the request names.
   void AnswerForward(NodeId from, Epoch epoch, ForwardResponse response);

@@ -75,7 +75,7 @@ void Replica::HandleFrame(NodeId from, const FrameHeader& header, std::string bo
     case FrameKind::kForwardResponse:
       return OnForwardResponse(from, body);
     case FrameKind::kReport:
-      return OnReport(from, body);
+      return OnReport({from, header.incarnation}, body);
     case FrameKind::kSnapshot:
     case FrameKind::kSnapshotAck:
       return OnSnapshotFrame(from, header.kind, std::move(body));
@@ -105,14 +105,15 @@ ClientEndpoints Replica::ReportedEndpoints(NodeId node) const {
   return found == reports_.end() ? ClientEndpoints() : found->second.report.endpoints;
 }
 
-void Replica::OnReport(NodeId from, const std::string& body) {
+void Replica::OnReport(const consensus::PeerId& from, const std::string& body) {
   Result<NodeReport> report = DecodeNodeReport(body);
   if (!report.ok()) {
-    CAIRN_LOG(kWarn, "replica: node {}: {}", from.value(), report.status().message());
+    CAIRN_LOG(kWarn, "replica: node {}: {}", from.node.value(), report.status().message());
     return;
   }
   MutexLock lock(&reports_mutex_);
-  reports_[from] = PeerReport{from, *std::move(report), env_.clock->Now()};
+  reports_[from.node] =
+      PeerReport{from.node, from.incarnation, *std::move(report), env_.clock->Now()};
 }
 
 void Replica::SendReports() {
@@ -131,6 +132,7 @@ void Replica::SendReports() {
   report.applied_version = now.applied_version;
   report.uptime = env_.clock->Now() - started_;
   if (!now.health.ok()) report.problem = now.health.ToString();
+  if (!now.recovered) report.problem = "it replays its journal";
   report.known_features = executor_->known_features();
   const std::string body = Encode(report);
   for (const consensus::PeerId& peer : membership_.Peers()) {

@@ -226,13 +226,23 @@ void Replica::ArmSweep() {
 
 void Replica::Sweep() {
   sweep_armed_.store(false, std::memory_order_release);
-  const bool waiting = waiters_.Expire(env_.clock->Now());
+  const bool waiting = waiters_.Expire(env_.clock->Now(), WhyNothingMoves());
   if (!forwarder_.empty()) forwarder_.Tick(env_.clock->Now());
   if (!queue_.empty() && !leads()) PurgeQueue();
   if (leadership_.leader && !parked_barriers_.empty()) {
     StartBarrier(std::exchange(parked_barriers_, {}));
   }
   if (waiting || !forwarder_.empty()) ArmSweep();
+}
+
+std::string Replica::WhyNothingMoves() {
+  if (!leadership_.leader) {
+    return ": no leader is known; an election is under way, or a majority of the members is out of "
+           "reach";
+  }
+  MutexLock lock(&intake_mutex_);
+  const Status& trouble = !journal_health_.ok() ? journal_health_ : engine_health_;
+  return trouble.ok() ? "" : ": " + trouble.message();
 }
 
 void Replica::PurgeQueue() {

@@ -8,12 +8,15 @@
 namespace cairn::replication {
 namespace {
 
-Status DeadlinePassed(bool in_log) {
+// `why`: what keeps the node from it, behind the words; may be empty.
+Status DeadlinePassed(bool in_log, const std::string& why) {
   if (!in_log || Planted(PlantedBug::kTimeoutDeniesWrite)) {
-    return TimeoutError("the deadline passed before the request was started");
+    return TimeoutError("the deadline passed before the request was started" + why);
   }
   return TimeoutError(
-             "the deadline passed before the answer was known; the write may or may not be applied")
+             "the deadline passed before the answer was known; the write may or may not be "
+             "applied" +
+             why)
       .WithMaybeApplied();
 }
 
@@ -205,7 +208,7 @@ void Waiters::Applied(Slot slot, Version version) {
   for (StatusCallback& done : ready) done(Status::Ok());
 }
 
-bool Waiters::Expire(MonotonicTime now) {
+bool Waiters::Expire(MonotonicTime now, const std::string& why) {
   std::vector<std::pair<WriteCallback, bool>> writes;
   std::vector<StatusCallback> reads;
   bool left = false;
@@ -232,9 +235,9 @@ bool Waiters::Expire(MonotonicTime now) {
       by_version_.clear();
     }
   }
-  for (auto& [done, in_log] : writes) done(DeadlinePassed(in_log));
+  for (auto& [done, in_log] : writes) done(DeadlinePassed(in_log, why));
   for (StatusCallback& done : reads) {
-    done(TimeoutError("the deadline passed before this node could serve the read"));
+    done(TimeoutError("the deadline passed before this node could serve the read" + why));
   }
   return left;
 }

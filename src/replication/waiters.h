@@ -85,8 +85,9 @@ class Waiters {
 
   // ---- All
 
-  // Answers those whose deadline has passed with kTimeout. False if nobody waits any more.
-  bool Expire(MonotonicTime now);
+  // Answers those whose deadline has passed with kTimeout; `why`, if there is one, stands behind
+  // the words. False if nobody waits any more.
+  bool Expire(MonotonicTime now, const std::string& why = "");
   // Answers everyone with `status`, now and from now on.
   void Close(const Status& status);
 

@@ -96,8 +96,10 @@ TEST(Waiters, DeadlinesTellWhetherTheWriteMayBeApplied) {
   const Waiters::Id b = waiters.AddWrite({100}, 1, {10, 1000}, in_log.Write());
   waiters.AddWrite({101}, 1, {10, 1000}, later.Write());
   EXPECT_TRUE(waiters.EnterLog(b));
-  EXPECT_TRUE(waiters.Expire({100}));
+  EXPECT_TRUE(waiters.Expire({100}, ": the disk is full"));
   EXPECT_EQ(queued.status->code(), StatusCode::kTimeout);
+  EXPECT_EQ(queued.status->message(),
+            "the deadline passed before the request was started: the disk is full");
   EXPECT_FALSE(queued.status->maybe_applied());
   EXPECT_TRUE(in_log.status->maybe_applied());
   EXPECT_EQ(later.count, 0);

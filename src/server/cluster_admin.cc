@@ -72,7 +72,8 @@ void ClusterAdmin::Members(absl::AnyInvocable<void(Result<MembersSight>)> done) 
           one.leads = view->leadership.leader == member.node && !member.joining;
           if (const auto* progress = view->Of(member.id())) one.progress = *progress;
           const auto report = reports.find(member.node);
-          if (report != reports.end()) {
+          if (report != reports.end() &&
+              (!member.voter || report->second.incarnation == member.incarnation)) {
             one.report = report->second.report;
             one.report_age = view->now - report->second.received;
           }

@@ -199,9 +199,10 @@ NodeStatus NodeService::Self(const replication::ReplicaStatus& status) const {
   self.endpoint = options_.endpoint;
   self.grpc_endpoint = endpoints().grpc;
   self.is_learner = status.leadership.role == consensus::Role::kLearner;
-  // A node that still replays its journal cannot tell yet; one that refuses proposals (a full disk)
-  // still serves reads.
-  self.status = !status.recovered ? "unknown" : status.health.ok() ? "healthy" : "degraded";
+  // A node that still replays its journal cannot tell yet, and one that was removed is nobody's
+  // member; one that refuses proposals (a full disk) still serves reads.
+  const bool known = status.recovered && !status.removed;
+  self.status = !known ? "unknown" : status.health.ok() ? "healthy" : "degraded";
   self.is_leader = status.leadership.role == consensus::Role::kLeader;
   self.last_seen_s = Seconds(clock_->Wall());
   self.epoch = static_cast<std::int64_t>(status.leadership.epoch.value());
@@ -224,9 +225,13 @@ NodeStatus NodeService::Other(const PeerSight& peer,
     return other;
   }
   const bool well = !peer.report || peer.report->problem.empty();
-  other.status = *peer.silent_for > options_.node_timeout ? "unreachable"
-                 : well                                   ? "healthy"
-                                                          : "degraded";
+  // A process that ends takes its connections along; one that hangs is silent.
+  const bool cut =
+      !peer.lanes.empty() && std::none_of(peer.lanes.begin(), peer.lanes.end(),
+                                          [](const LaneSight& lane) { return lane.connected; });
+  other.status = cut || *peer.silent_for > options_.node_timeout ? "unreachable"
+                 : well                                          ? "healthy"
+                                                                 : "degraded";
   if (peer.report) {
     other.uptime_s = std::chrono::duration_cast<std::chrono::seconds>(peer.report->uptime).count();
     other.epoch = static_cast<std::int64_t>(peer.report->epoch.value());

@@ -88,7 +88,8 @@ struct PeerSight {
   NodeId node;
   std::string endpoint;  // "host:port" of its Thrift service; may be empty
   bool is_learner = false;
-  std::optional<Duration> silent_for;             // since it was last heard of; nothing: never
+  // Since it was last heard of; nothing: never, or somebody else speaks under its number.
+  std::optional<Duration> silent_for;
   std::optional<replication::NodeReport> report;  // its last one
   std::optional<Duration> report_age;
   std::vector<LaneSight> lanes;

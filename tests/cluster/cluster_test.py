@@ -208,6 +208,38 @@ class ClusterTest(ClusterTestCase):
             with cluster.nodes[wiped].client() as client:
                 client.set(b"k", b"v")
 
+    def test_a_former_life_does_not_pass_for_the_member(self):
+        # Node 2's disk was not mounted at one start, and is again at the next.
+        with self.cluster() as cluster:
+            number = cluster.follower()
+            folder = cluster.folder(number)
+            aside = folder.with_name("aside")
+            before = cluster.members()[number]["incarnation"]
+            cluster.nodes[number].kill()
+            folder.rename(aside)
+            cluster.nodes[number].start(port=None)
+            wait_until(lambda: (member := cluster.members()[number])["kind"] == "voter" and
+                       member["incarnation"] != before, "the empty node is not taken in")
+            cluster.nodes[number].kill()
+            shutil.rmtree(folder)
+            aside.rename(folder)
+            cluster.nodes[number].launch(port=None)
+            leader = cluster.leader_of(next(n for n in range(3) if n != number))
+
+            def seen_by(asked):
+                """What a node says of the cluster, and of node `number`."""
+                status = cluster.status(asked)
+                if status is None:
+                    return None
+                nodes = {node["node_id"]: node["status"] for node in status["cluster"]["nodes"]}
+                return status["cluster"]["status"], nodes[number]
+            wait_until(lambda: seen_by(leader) == ("degraded", "unknown"),
+                       "the old life passes for the member")
+            wait_until(lambda: seen_by(number) is None or seen_by(number)[1] == "unknown",
+                       "the old life takes itself for the member")
+            self.assertIsNone(cluster.members()[number].get("applied_slot"))
+            cluster.end_torn("a member's folder is gone")
+
     def test_a_follower_that_is_far_behind_gets_a_snapshot(self):
         config = (
             "[storage]\nmax_journal_mb = 8\njournal_segment_mb = 4\nretain_journal_mb = 1\n"
