@@ -35,8 +35,12 @@ struct LinkSettings {
   SeededRandom random{0};
   std::size_t max_frame_bytes = 0;
   std::size_t max_queue_bytes = 0;
+  // The pause before a link dials again: doubled each time that it fails, from the one to the
+  // other, and between half and all of that. Begins anew once a connection stood.
   Duration min_backoff{0};
   Duration max_backoff{0};
+  // How that pause passes, for tests; unless set: as the loop's time does.
+  std::function<void(Duration pause, Task then)> pause;
 };
 
 // Figures of a link.

@@ -227,7 +227,9 @@ void OutgoingLink::Fail(const std::string& why) {
   // Between half and all of it, so that peers which lost each other do not meet in step.
   const auto half = static_cast<std::uint64_t>(backoff_.count()) / 2;
   const Duration pause(static_cast<std::int64_t>(half + settings_->random.Below(half + 1)));
-  settings_->loop->After(pause, [self = shared_from_this()] { self->Dial(); });
+  Task again = [self = shared_from_this()] { self->Dial(); };
+  if (settings_->pause) return settings_->pause(pause, std::move(again));
+  settings_->loop->After(pause, std::move(again));
 }
 
 }  // namespace cairn::transport
