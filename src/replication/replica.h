@@ -164,6 +164,10 @@ class Replica : public std::enable_shared_from_this<Replica> {
   [[nodiscard]] std::vector<PeerReport> Reports() const;
   // Where a peer said that clients reach it; all empty: it has not said.
   [[nodiscard]] ClientEndpoints ReportedEndpoints(NodeId node) const;
+  // How far the snapshot is that is being sent to this node, if one is. Any thread.
+  [[nodiscard]] std::optional<SnapshotReceiver::Progress> incoming_snapshot() const {
+    return snapshot_receiver_.progress();
+  }
 
   // Writes what is in memory to disk, in the engine, so that the next start need not replay. `done`
   // runs on the upkeep executor.

@@ -50,6 +50,7 @@ Status SnapshotReceiver::TakeUp(Slot applied) {
                 BytesBefore(taken->files.offer(), taken->files.have()),
                 BytesOf(taken->files.offer()));
       incoming_.emplace(*std::move(taken));
+      UpdateProgress();
     } else {
       CAIRN_LOG(kWarn, "snapshot: what was received before the restart is removed: {}",
                 taken.status().message());
@@ -142,6 +143,7 @@ Status SnapshotReceiver::Begin(NodeId from, SnapshotOffer offer) {
             meta.applied_slot.value(), from.value(), BytesOf(files.offer()),
             files.offer().files.size());
   incoming_.emplace(Incoming{std::move(files), std::move(meta), false});
+  UpdateProgress();
   return Status::Ok();
 }
 
@@ -157,6 +159,7 @@ void SnapshotReceiver::OnChunk(NodeId from, const SnapshotChunk& chunk) {
     Answer(SnapshotAck::Verdict::kRefused, written.message());
     return Drop();
   }
+  UpdateProgress();
   Answer(SnapshotAck::Verdict::kGoOn);
   CompleteIfWhole();
 }
@@ -192,6 +195,18 @@ void SnapshotReceiver::Drop() {
   if (!incoming_) return;
   incoming_->files.Remove();
   incoming_.reset();
+  UpdateProgress();
+}
+
+void SnapshotReceiver::UpdateProgress() {
+  std::optional<Progress> now;
+  if (incoming_) {
+    const IncomingSnapshot& files = incoming_->files;
+    now = Progress{files.from(), incoming_->meta.applied_slot,
+                   BytesBefore(files.offer(), files.have()), BytesOf(files.offer())};
+  }
+  MutexLock lock(&progress_mutex_);
+  progress_ = now;
 }
 
 void SnapshotReceiver::Refuse(NodeId from, std::uint64_t id, const std::string& reason) {

@@ -11,7 +11,8 @@
 // Memory: one chunk. Disk: what the offer says, which is refused if there is no room for it and for
 // its installation, asked when it begins and again when it is complete.
 //
-// Thread safety: everything belongs to one executor (upkeep), where the hooks run too.
+// Thread safety: everything belongs to one executor (upkeep), where the hooks run too; but
+// progress(), from any thread.
 #ifndef CAIRN_SRC_REPLICATION_SNAPSHOT_RECEIVER_H_
 #define CAIRN_SRC_REPLICATION_SNAPSHOT_RECEIVER_H_
 
@@ -23,6 +24,7 @@
 #include "cairn/status.h"
 #include "src/base/file.h"
 #include "src/base/ids.h"
+#include "src/base/mutex.h"
 #include "src/kv/operation.h"
 #include "src/replication/incoming_snapshot.h"
 #include "src/replication/snapshot_messages.h"
@@ -37,6 +39,14 @@ class SnapshotReceiver {
     // The snapshot `id` is complete and synced in the folder; Finish(id) follows, later.
     std::function<void(std::uint64_t id, const std::string& folder, const storage::StateMeta& meta)>
         complete;
+  };
+
+  // How far the one that is being taken is.
+  struct Progress {
+    NodeId from;
+    Slot slot;
+    std::uint64_t have_bytes = 0;
+    std::uint64_t total_bytes = 0;
   };
 
   // Collects in folders of `directory`, for the node's life `self`.
@@ -64,6 +74,11 @@ class SnapshotReceiver {
   // The state has reached `applied` by the log: what was being collected and is not beyond it is
   // removed.
   void DropUpTo(Slot applied);
+  // Nothing: none is being taken or installed. Any thread.
+  [[nodiscard]] std::optional<Progress> progress() const {
+    MutexLock lock(&progress_mutex_);
+    return progress_;
+  }
 
  private:
   struct Incoming {
@@ -83,6 +98,7 @@ class SnapshotReceiver {
   [[nodiscard]] Status CheckRoom(std::uint64_t bytes) const;
   void Refuse(NodeId from, std::uint64_t id, const std::string& reason);
   void Drop();
+  void UpdateProgress();
   void Answer(SnapshotAck::Verdict verdict, const std::string& reason = {});
 
   const std::string directory_;
@@ -94,6 +110,9 @@ class SnapshotReceiver {
   std::uint64_t next_folder_ = 1;
   std::optional<Incoming> incoming_;
   std::uint64_t finished_ = 0;  // the id of the last one that was: its sender may ask again
+
+  mutable Mutex progress_mutex_;
+  std::optional<Progress> progress_ ABSL_GUARDED_BY(progress_mutex_);
 };
 
 }  // namespace cairn::replication

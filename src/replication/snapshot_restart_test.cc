@@ -153,8 +153,15 @@ TEST_F(SnapshotRestartTest, AReceiverThatIsRestartedGoesOnWhereItWas) {
   const std::uint64_t all = BytesOf(Record().offer);
   const std::uint64_t before = BytesBefore(Record().offer, had_);
   ASSERT_GT(before, all / 2);
+  EXPECT_EQ(receiver_->progress()->have_bytes, before);
   EndReceiver(CrashMode::kKeepUnsynced);
   StartReceiver();
+  const auto progress = receiver_->progress();
+  ASSERT_TRUE(progress.has_value());
+  EXPECT_EQ(progress->from, kSender);
+  EXPECT_EQ(progress->slot, Slot(7));
+  EXPECT_EQ(progress->have_bytes, BytesBefore(Record().offer, Record().have()));
+  EXPECT_EQ(progress->total_bytes, all);
   const std::uint64_t sent = bytes_sent_;
   EXPECT_TRUE(CompletesWithin(seconds(2)));
   // Each chunk is longer by its head; what was on its way is a window.
@@ -163,6 +170,7 @@ TEST_F(SnapshotRestartTest, AReceiverThatIsRestartedGoesOnWhereItWas) {
   receiver_->Finish(*completed_);
   Exchange(1000);
   EXPECT_EQ(ended_, 1);
+  EXPECT_FALSE(receiver_->progress().has_value());
   EXPECT_TRUE(receivers_.List("/receiver")->empty());
 }
 

@@ -161,6 +161,16 @@ std::vector<ReadinessCheck> NodeService::Readiness() const {
                                            "majority of the members is out of reach"),
                     true});
   checks.push_back({"writes", status.health, false});
+  if (const auto snapshot = replica_->incoming_snapshot()) {
+    checks.push_back(
+        {"snapshot",
+         UnavailableError("node " + ToString(snapshot->from) + " sends the state of slot " +
+                          ToString(snapshot->slot) + ": " + std::to_string(snapshot->have_bytes) +
+                          " of " + std::to_string(snapshot->total_bytes) +
+                          " bytes are here; until it is installed reads at 'local' see the state "
+                          "before, and others wait"),
+         false});
+  }
   return checks;
 }
 

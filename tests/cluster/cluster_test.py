@@ -12,6 +12,7 @@ from cairn_process import cairn, ttypes, wait_until  # and the path of the modul
 import cairn_pb2 as pb
 import cairn_pb2_grpc as rpc
 from cluster import ClusterTestCase, Writers
+from exposition import fetch
 from history import History
 
 
@@ -298,6 +299,7 @@ class ClusterTest(ClusterTestCase):
                 taker.start(port=None)
                 client.set(b"after", b"v")
             cluster.wait_together()
+            self.assertNotIn("snapshot", fetch(taker.http_endpoint, "/readyz").text)
             self.check_resumed(cluster, leader, behind, before)
             with taker.client() as client:
                 self.assertEqual(value, client.value(b"big/23"))
@@ -326,7 +328,8 @@ class ClusterTest(ClusterTestCase):
     def check_both_serve(self, cluster, leader, behind):
         """While a snapshot is on its way the leader takes writes; the node that takes it serves what
         it has, and says why it can't serve more."""
-        leader.set(b"during", b"v")
+        for _ in range(50):
+            leader.set(b"during", b"v")
         wait_until(lambda: cluster.members()[behind].get("needs_snapshot"),
                    "members does not tell of the snapshot", 3)
         endpoint = cluster.nodes[behind].endpoint
@@ -336,6 +339,12 @@ class ClusterTest(ClusterTestCase):
                      endpoints=endpoint)
         self.assertEqual((5, b""), (done.returncode, done.stdout))
         self.assertIn(b"TIMEOUT", done.stderr)
+        # It is ready, for those reads and to forward the rest, and says what is going on.
+        ready = fetch(cluster.nodes[behind].http_endpoint, "/readyz")
+        self.assertEqual(200, ready.status, ready.text)
+        line = re.search(r"^snapshot: .*: (\d+) of (\d+) bytes are here", ready.text, re.MULTILINE)
+        self.assertTrue(line, ready.text)
+        self.assertTrue(0 < int(line[1]) < int(line[2]), ready.text)
 
     def test_the_first_start_takes_all_and_later_ones_a_majority(self):
         cluster = self.cluster()
