@@ -9,9 +9,9 @@ import unittest
 
 import small_disk
 from cairn_process import ttypes, wait_until
-from cluster import ClusterTestCase, Writers
+from cluster import ClusterTestCase
 from cut_network import NetworkTestCase
-from history import History
+from history import LINEARIZABLE, History
 
 DISK_MEGABYTES = 192
 
@@ -93,10 +93,17 @@ class FullDiskTest(ClusterTestCase):
 class CutNetworkTest(NetworkTestCase):
     """One node of three is cut off from the others; clients still reach all of them."""
 
+    @staticmethod
+    def impatient(cluster, more_levels=(), max_staleness_ms=None):
+        """Clients that do not wait for long at the node that is cut off, and leave open what became
+        of a write there."""
+        return History(cluster, clients=3, levels=(*LINEARIZABLE, *more_levels), write_ms=400,
+                       read_ms=200, patience_seconds=2, max_staleness_ms=max_staleness_ms)
+
     def test_a_leader_that_is_cut_off_is_replaced_and_answers_nothing_stale(self):
         cluster = self.in_namespaces("[reads]\nallow_stale_reads = false\nmax_staleness_ms = 500\n")
-        with Writers(cluster) as writers:
-            writers.wait_for_more()
+        with self.impatient(cluster, ("local",), max_staleness_ms=500) as history:
+            history.wait_for_more()
             leader = cluster.leader()
             with cluster.nodes[leader].client() as alone:
                 alone.set(b"k", b"old")
@@ -115,9 +122,9 @@ class CutNetworkTest(NetworkTestCase):
                 answer = alone.setKey(ttypes.SetRequest(key=b"k", value=b"lost", deadline_ms=1000))
                 self.assertIsNotNone(answer.error)
                 self.heal([leader])
-            writers.wait_for_more()
-            writers.stop()
-            self.check_history(cluster, writers)
+            history.wait_for_more()
+            history.stop()
+            history.judge(self)
             with cluster.nodes[leader].client() as client:
                 found = client.get(ttypes.GetRequest(key=b"k", read_level="read_index"))
             # The write without an answer may come later, but never in the place of an earlier one.
@@ -127,14 +134,16 @@ class CutNetworkTest(NetworkTestCase):
         cluster = self.in_namespaces()
         leader, follower = cluster.leader(), cluster.follower()
         term = cluster.status(leader)["cluster"]["term"]
-        with Writers(cluster) as writers:
+        with self.impatient(cluster) as history:
+            history.wait_for_more()
             self.cut([follower])
             wait_until(lambda: cluster.leader_of(follower) is None, "it still believes in a leader")
-            writers.wait_for_more(50)
+            history.wait_for_more(50)
             self.heal([follower])
             wait_until(lambda: cluster.leader_of(follower) == leader, "it finds no leader")
-            writers.stop()
-            self.check_history(cluster, writers)
+            history.wait_for_more()
+            history.stop()
+            history.judge(self)
         self.assertEqual(term, cluster.status(leader)["cluster"]["term"], "an election was held")
 
 
