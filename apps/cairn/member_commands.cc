@@ -54,6 +54,7 @@ ordered_json ToJson(const Member& member, const ListMembersResponse& all) {
   if (const auto lag = LagOf(member, all)) document["lag_slots"] = *lag;
   if (member.has_last_contact_ms()) document["last_contact_ms"] = member.last_contact_ms();
   if (member.has_needs_snapshot()) document["needs_snapshot"] = member.needs_snapshot();
+  if (member.has_honours_lease()) document["honours_lease"] = member.honours_lease();
   if (member.has_applied_slot()) document["applied_slot"] = member.applied_slot();
   if (member.has_applied_version()) document["applied_version"] = member.applied_version();
   if (member.has_report_age_ms()) document["report_age_ms"] = member.report_age_ms();
@@ -85,7 +86,10 @@ std::string Remark(const Member& member, const ListMembersResponse& all) {
                 : "has not come yet";
   }
   if (member.needs_snapshot()) return "gets a snapshot";
-  return fmt::format("{} slots behind", LagOf(member, all).value_or(0));
+  const std::string lag = fmt::format("{} slots behind", LagOf(member, all).value_or(0));
+  const bool counts = member.kind() == Member::KIND_VOTER || member.kind() == Member::KIND_LEAVING;
+  if (!counts || !member.has_honours_lease() || member.honours_lease()) return lag;
+  return lag + ", and does not honour leases";
 }
 
 void PrintTable(const ListMembersResponse& all) {

@@ -37,6 +37,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -295,6 +296,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void OnForwardResponse(NodeId from, const std::string& body);
   void OnReport(const consensus::PeerId& from, const std::string& body);
   void SendReports();
+  void WarnOfLeases();
   // `epoch`: what the request names.
   void AnswerForward(NodeId from, Epoch epoch, ForwardResponse response);
 
@@ -404,6 +406,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   consensus::PersistToken durable_token_;
   std::deque<consensus::Message> held_messages_;  // wait for their token
   absl::btree_set<MonotonicTime> core_timers_;    // when a tick will come
+  std::set<NodeId> no_lease_from_;                // voters that were warned of
   std::optional<ArrivedSnapshot> arrived_;        // until it is installed, or dropped
   bool installing_ = false;                       // nothing is handed to apply meanwhile
   consensus::Leadership leadership_;

@@ -1,4 +1,5 @@
 // Frames to and from the other nodes.
+#include <set>
 #include <utility>
 
 #include "src/base/log.h"
@@ -116,8 +117,30 @@ void Replica::OnReport(const consensus::PeerId& from, const std::string& body) {
       PeerReport{from.node, from.incarnation, *std::move(report), env_.clock->Now()};
 }
 
+// Leases rest on what voters are configured to: who differs is named, once.
+void Replica::WarnOfLeases() {
+  std::set<NodeId> differ;
+  if (leads()) {
+    for (const consensus::PeerProgress& progress : core_->ProgressOfPeers(env_.clock->Now())) {
+      if (!progress.honours_lease && membership_.IsVoter(progress.peer)) {
+        differ.insert(progress.peer.node);
+      }
+    }
+  }
+  for (const NodeId node : differ) {
+    if (no_lease_from_.count(node) != 0) continue;
+    CAIRN_LOG(kWarn,
+              "leases: node {} has [cluster] leases off, or a shorter [consensus] "
+              "election_timeout_ms than this node: no lease rests on its answers. Stop all members "
+              "and give them the same settings",
+              node.value());
+  }
+  no_lease_from_ = std::move(differ);
+}
+
 void Replica::SendReports() {
   PostAt(env_.core, env_.clock->Now() + options_.report_interval, [this] { SendReports(); });
+  WarnOfLeases();
   const ReplicaStatus now = status();
   NodeReport report;
   {

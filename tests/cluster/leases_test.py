@@ -5,7 +5,7 @@ import os
 import signal
 import unittest
 
-from cairn_process import ttypes, wait_until
+from cairn_process import cairn, ttypes, wait_until
 from cluster import ClusterTestCase
 from history import LINEARIZABLE, History
 
@@ -59,6 +59,30 @@ class LeasesTest(ClusterTestCase):
 
     def test_without_leases_it_asks_the_others(self):
         with self.cluster() as cluster:
+            self.assertFalse(self.served_alone(cluster, tries=3))
+
+    def test_a_lease_rests_on_nobody_who_is_configured_otherwise(self):
+        """Two of three have leases off: the leader that has them on asks them, and says who they are."""
+        with self.cluster(config=lambda number: LEASES if number == 0 else "") as cluster:
+            wait_until(lambda: all(member["grpc_endpoint"] for member in
+                                   cluster.members().values()), "gRPC endpoints are not known")
+
+            def leads():
+                if cluster.leader() != 0:
+                    cluster.run("transfer-leader", "0")
+                return cluster.leader() == 0
+            wait_until(leads, "node 0 does not lead")
+
+            def named():
+                members = cluster.members()
+                return [members[number].get("honours_lease") for number in (1, 2)] == [False, False]
+            wait_until(named, "members does not tell who honours no lease")
+            for number in (1, 2):
+                warning = f"leases: node {number} has [cluster] leases off"
+                wait_until(lambda warning=warning: warning in cluster.nodes[0].read_output(),
+                           f"no warning of node {number}")
+            table = cairn("cluster", "members", endpoints=cluster.endpoints).stdout.decode()
+            self.assertEqual(2, table.count("does not honour leases"), table)
             self.assertFalse(self.served_alone(cluster, tries=3))
 
     def test_no_read_is_stale_while_leaders_come_and_go(self):

@@ -271,6 +271,8 @@ struct PeerProgress {
   bool answers = false;      // it answered this leader not longer ago than a leader may be silent
   MonotonicTime last_heard;  // if it ever answered this leader; else when the leader began with it
   bool needs_snapshot = false;
+  // False: leases are on here, and the peer's last answer promised nothing that one can rest on.
+  bool honours_lease = true;
 };
 
 class Core {

@@ -76,12 +76,12 @@ void RaftCore::Receive(const PeerId& from, const BarrierResponse& m) {
   if (unasked && asks_in_flight_.size() < kMaxAskedAtOnce) AskLeader();
 }
 
-std::uint64_t RaftCore::RoundOfQuorum() const {
+std::uint64_t RaftCore::RoundOfQuorum(std::uint64_t Progress::*round) const {
   // StrongId only to have Max(): the arithmetic of quorums is that of slots.
-  const std::function<Slot(const PeerId&)> round_of = [this](const PeerId& peer) {
+  const std::function<Slot(const PeerId&)> round_of = [this, round](const PeerId& peer) {
     if (peer == self_) return Slot(round_);
     const auto it = peers_.find(peer);
-    return it == peers_.end() ? Slot() : Slot(it->second.round);
+    return it == peers_.end() ? Slot() : Slot(it->second.*round);
   };
   return std::min(ReachedByQuorum<Slot>(membership(), round_of), Slot(round_)).value();
 }
@@ -89,8 +89,7 @@ std::uint64_t RaftCore::RoundOfQuorum() const {
 bool RaftCore::LeaseIsValid() const {
   if (!options_.leases || rounds_.empty()) return false;
   if (lease_void_ && !Planted(PlantedBug::kLeaseIgnoresTransfer)) return false;
-  const std::uint64_t answered = RoundOfQuorum();
-  if (rounds_.front().first > answered) return false;
+  if (rounds_.front().first > RoundOfQuorum(&Progress::promised_round)) return false;
   const auto timeout = options_.election_timeout.count();
   const std::uint32_t drift_ppm =
       Planted(PlantedBug::kLeaseIgnoresDrift) ? 0 : options_.max_clock_drift_ppm;
@@ -100,7 +99,7 @@ bool RaftCore::LeaseIsValid() const {
 }
 
 void RaftCore::OpenBarriers() {
-  const std::uint64_t answered = RoundOfQuorum();
+  const std::uint64_t answered = RoundOfQuorum(&Progress::round);
   // Of the rounds that a quorum answered only the newest matters, for the lease.
   while (rounds_.size() > 1 && rounds_[1].first <= answered) rounds_.pop_front();
   if (!barriers_.empty() && answered >= barriers_round_) OpenAll(std::exchange(barriers_, {}));

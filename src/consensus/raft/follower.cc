@@ -1,5 +1,6 @@
 // Log replication, the follower's side: section 5.3 of the Raft paper.
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "src/base/check.h"
@@ -14,7 +15,7 @@ void RaftCore::Receive(const PeerId& from, const AppendRequest& m) {
     // are counted anew by each process: one of a former epoch must not count for the leader of this
     // one, which may be the same node.
     const std::uint64_t round = Planted(PlantedBug::kRoundOfFormerEpoch) ? m.round : 0;
-    SendAfterPersist(from, AppendResponse{epoch_, false, m.prev_slot, Slot(), Epoch(), round});
+    SendAfterPersist(from, AppendResponse{epoch_, false, m.prev_slot, {}, {}, round, 0});
     return;
   }
   CAIRN_CHECK(role_ != Role::kLeader || m.epoch > epoch_,
@@ -29,19 +30,18 @@ void RaftCore::Receive(const PeerId& from, const AppendRequest& m) {
   if (installing_ && !Planted(PlantedBug::kSnapshotBelievedEarly)) {
     // The log is about to be replaced: nothing new is promised. What is committed is in the
     // snapshot.
-    SendAfterPersist(
-        from, AppendResponse{epoch_, true, std::min(committed_, durable_slot_), {}, {}, m.round});
+    SendAfterPersist(from, Holds(std::min(committed_, durable_slot_), m));
     return;
   }
   if (m.prev_slot < log_.base_slot()) {
     // Older than the snapshot here: what was compacted was committed, so it matches.
-    SendAfterPersist(from, AppendResponse{epoch_, true, log_.base_slot(), {}, {}, m.round});
+    SendAfterPersist(from, Holds(log_.base_slot(), m));
     return;
   }
   if (log_.EpochAt(m.prev_slot) != m.prev_epoch && !Planted(PlantedBug::kNoPrevCheck)) {
     const Slot hint = log_.LastSlotUpTo(m.prev_slot.Prev(), m.prev_epoch);
     SendAfterPersist(from, AppendResponse{epoch_, false, m.prev_slot, hint,
-                                          log_.EpochAt(hint).value_or(Epoch()), m.round});
+                                          log_.EpochAt(hint).value_or(Epoch()), m.round, 0});
     return;
   }
   if (m.prev_slot > log_.last_slot()) return;
@@ -55,15 +55,22 @@ void RaftCore::Receive(const PeerId& from, const AppendRequest& m) {
   Acknowledge(from, m, match);
 }
 
+AppendResponse RaftCore::Holds(Slot slot, const AppendRequest& m) const {
+  // Without the option it is true to its leader, too, until it restarts or takes it for lost.
+  const Duration promise = options_.leases ? options_.election_timeout : Duration::zero();
+  const auto promise_us = std::chrono::duration_cast<std::chrono::microseconds>(promise).count();
+  return {epoch_, true, slot, {}, {}, m.round, static_cast<std::uint64_t>(promise_us)};
+}
+
 void RaftCore::Acknowledge(const PeerId& leader, const AppendRequest& m, Slot match) {
-  const AppendResponse durable{epoch_, true, match, {}, {}, m.round};
+  const AppendResponse durable = Holds(match, m);
   if (Planted(PlantedBug::kAckBeforeDurable)) return Send(leader, durable);
   if (!m.entries.empty()) return SendAfterPersist(leader, durable);
   // A heartbeat is answered whatever the disk does, for as much as is durable; the epoch must be.
   if (hard_state_dirty_ || hard_state_token_ > durable_token_) {
     return SendAfterPersist(leader, durable);
   }
-  Send(leader, AppendResponse{epoch_, true, std::min(match, durable_slot_), {}, {}, m.round});
+  Send(leader, Holds(std::min(match, durable_slot_), m));
   if (match > durable_slot_) SendAfterPersist(leader, durable);
 }
 

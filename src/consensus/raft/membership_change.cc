@@ -126,7 +126,8 @@ std::vector<PeerProgress> RaftCore::ProgressOfPeers(MonotonicTime now) const {
   all.reserve(peers_.size());
   for (const auto& [peer, progress] : peers_) {
     all.push_back({peer, progress.match, Answers(peer, now), progress.last_heard,
-                   progress.state == Progress::State::kSnapshot});
+                   progress.state == Progress::State::kSnapshot,
+                   !options_.leases || progress.promises});
   }
   return all;
 }

@@ -61,8 +61,9 @@ struct Writer {
     Head(Tag::kAppendResponse, m.epoch);
     e.U8(m.ok ? 1 : 0);
     e.Varint(m.slot.value());
-    e.Varint(m.hint_slot.value());
-    e.Varint(m.hint_epoch.value());
+    // Leaders of versions before promises read no hint in an answer that is ok.
+    e.Varint(m.ok ? m.promise_us : m.hint_slot.value());
+    e.Varint(m.ok ? 0 : m.hint_epoch.value());
     e.Varint(m.round);
   }
   void operator()(const TimeoutNow& m) const { Head(Tag::kTimeoutNow, m.epoch); }
@@ -112,6 +113,24 @@ AppendRequest ReadAppend(Epoch epoch, Decoder& d) {
   return m;
 }
 
+AppendResponse ReadAppendResponse(Epoch epoch, Decoder& d) {
+  AppendResponse m;
+  m.epoch = epoch;
+  m.ok = Flag(d);
+  m.slot = Slot(d.Varint());
+  const std::uint64_t promise_or_hint = d.Varint();
+  const Epoch hint_epoch(d.Varint());
+  if (m.ok) {
+    m.promise_us = promise_or_hint;
+    if (hint_epoch != Epoch()) d.Fail();
+  } else {
+    m.hint_slot = Slot(promise_or_hint);
+    m.hint_epoch = hint_epoch;
+  }
+  m.round = d.Varint();
+  return m;
+}
+
 RaftMessage ReadMessage(Tag tag, Epoch epoch, Decoder& d) {
   switch (tag) {
     case Tag::kVoteRequest:
@@ -121,8 +140,7 @@ RaftMessage ReadMessage(Tag tag, Epoch epoch, Decoder& d) {
     case Tag::kAppendRequest:
       return ReadAppend(epoch, d);
     case Tag::kAppendResponse:
-      return AppendResponse{
-          epoch, Flag(d), Slot(d.Varint()), Slot(d.Varint()), Epoch(d.Varint()), d.Varint()};
+      return ReadAppendResponse(epoch, d);
     case Tag::kTimeoutNow:
       return TimeoutNow{epoch};
     case Tag::kBarrierRequest:
@@ -166,7 +184,8 @@ struct Describer {
     std::string text =
         "AppendAnswer e" + ToString(m.epoch) + (m.ok ? " ok " : " no ") + ToString(m.slot);
     if (!m.ok) text += " hint " + Text(m.hint_slot, m.hint_epoch);
-    return text + " round " + std::to_string(m.round);
+    text += " round " + std::to_string(m.round);
+    return m.promise_us == 0 ? text : text + " promise " + std::to_string(m.promise_us) + "us";
   }
   std::string operator()(const TimeoutNow& m) const { return "TimeoutNow e" + ToString(m.epoch); }
   std::string operator()(const BarrierRequest& m) const {

@@ -63,6 +63,9 @@ struct AppendResponse {
   Slot hint_slot;
   Epoch hint_epoch;
   std::uint64_t round = 0;
+  // ok: for how long from the append on the follower votes for nobody else, whatever happens to it:
+  // what the leader's lease may rest on. 0: it promises nothing. In microseconds.
+  std::uint64_t promise_us = 0;
   friend bool operator==(const AppendResponse&, const AppendResponse&) = default;
 };
 

@@ -40,6 +40,10 @@ struct Progress {
   MonotonicTime last_heard{0};
   bool answered = false;
   std::uint64_t round = 0;
+  // Of the rounds that it answered, the newest that a lease may rest on; and what the last answer
+  // that said so promised.
+  std::uint64_t promised_round = 0;
+  bool promises = true;
 
   void BecomeProbe(Slot from) {
     state = State::kProbe;

@@ -57,8 +57,9 @@ struct RaftOptions {
   // Payloads kept in memory for peers that lag; older ones are fetched from the journal.
   std::uint64_t max_cached_bytes = 64 << 20;
   // A leader whose heartbeats a quorum answered serves read barriers without asking again, for an
-  // election timeout less `max_clock_drift_ppm`. All members must agree on this option, and on the
-  // election timeout: a lease is what the others promise by theirs (docs/adr/0008).
+  // election timeout less `max_clock_drift_ppm`. Only answers of peers count for that which promise
+  // to vote for nobody else for as long: with this option, and an election timeout that is no
+  // shorter (docs/adr/0008).
   bool leases = false;
   std::uint32_t max_clock_drift_ppm = 50'000;
   // A learner that is to vote is made a voter when it lacks at most so many committed slots.
@@ -144,6 +145,8 @@ class RaftCore final : public Core {
   // Drops the log from `slot` on, if it reaches that far, and forgets what was durable of it.
   void CutFrom(Slot slot);
   void TakeEntries(const std::vector<Entry>& entries);
+  // The answer that everything up to `slot` is here, with what this node promises by it.
+  [[nodiscard]] AppendResponse Holds(Slot slot, const AppendRequest& m) const;
   void Acknowledge(const PeerId& leader, const AppendRequest& m, Slot match);
 
   // ---- Membership and transfer (membership_change.cc)
@@ -172,7 +175,7 @@ class RaftCore final : public Core {
   void OpenBarriers();
   void OpenAll(const std::vector<Waiting>& barriers);
   void FailBarriers(const Status& status);
-  [[nodiscard]] std::uint64_t RoundOfQuorum() const;
+  [[nodiscard]] std::uint64_t RoundOfQuorum(std::uint64_t Progress::*round) const;
   [[nodiscard]] bool LeaseIsValid() const;
 
   // ---- Effects

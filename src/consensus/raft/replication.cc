@@ -1,5 +1,6 @@
 // Log replication, the leader's side: sections 5.3, 5.4.2 and 7 of the Raft paper.
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -135,6 +136,10 @@ void RaftCore::Receive(const PeerId& from, const AppendResponse& m) {
   progress.answered = true;
   progress.round = std::max(progress.round, m.round);
   if (m.ok) {
+    const auto needed =
+        std::chrono::duration_cast<std::chrono::microseconds>(options_.election_timeout).count();
+    progress.promises = m.promise_us >= static_cast<std::uint64_t>(needed);
+    if (progress.promises) progress.promised_round = std::max(progress.promised_round, m.round);
     Acknowledged(from, progress, m.slot);
   } else {
     Refused(from, progress, m);

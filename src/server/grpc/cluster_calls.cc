@@ -35,6 +35,7 @@ void FillMember(const MemberSight& sight, MonotonicTime now, v1::Member* to) {
     to->set_match_slot(sight.progress->match.value());
     to->set_last_contact_ms(Milliseconds(now - sight.progress->last_heard));
     to->set_needs_snapshot(sight.progress->needs_snapshot);
+    to->set_honours_lease(sight.progress->honours_lease);
   }
   if (!sight.report) return;
   to->set_thrift_endpoint(sight.report->endpoints.thrift);

@@ -24,6 +24,7 @@ void Cluster::Start(NodeId id) {
   RaftOptions raft = options_.raft;
   raft.self = id;
   raft.incarnation = node.incarnation;
+  options_.adjust(id, &raft);
   node.random = std::make_unique<SeededRandom>(random_.Next());
   node.core = std::make_unique<RaftCore>(raft, node.random.get());
   node.writing.clear();

@@ -48,6 +48,8 @@ class Cluster {
     // The nodes behind the voters that are learners; the others are strangers.
     std::uint32_t learners = 0;
     RaftOptions raft;
+    // Options of a node that are not those of all, when it starts.
+    std::function<void(NodeId, RaftOptions*)> adjust = [](NodeId, RaftOptions*) {};
   };
   using What = decltype(Event::what);
 
