@@ -28,40 +28,80 @@ void Client::Connect() {
           self->Break(UnavailableError("no connection to " + self->address_.ToString() +
                                        " came about within 5 s"));
         });
-    auto numeric = Resolve(self->address_, true);
+    auto numeric = self->core_->resolve(self->address_, true);
     if (numeric.ok()) {
-      self->ConnectTo(numeric);
+      self->ConnectTo(std::move(numeric));
       return;
     }
     self->core_->resolver.Post([self] {
       self->core_->engine().Post(
-          [self, found = Resolve(self->address_, false)] { self->ConnectTo(found); });
+          [self, found = self->core_->resolve(self->address_, false)] { self->ConnectTo(found); });
     });
   });
 }
 
-void Client::ConnectTo(const Result<std::vector<SocketAddress>>& addresses) {
+void Client::ConnectTo(Result<std::vector<SocketAddress>> addresses) {
   if (!broken_.ok()) return;
   if (!addresses.ok()) {
     Break(addresses.status());
     return;
   }
-  server_ = addresses->front();
+  addresses_ = *std::move(addresses);
+  TryNextAddress();
+}
+
+void Client::TryNextAddress() {
+  if (next_address_ == addresses_.size()) {
+    Break(Unavailable(UnavailableError(tried_)));
+    return;
+  }
+  server_ = addresses_[next_address_++];
   const Result<int> fd = Door::Connect(server_);
   if (!fd.ok()) {
-    Break(Unavailable(fd.status()));
+    GiveUpAddress(fd.status());
     return;
   }
   door_ = std::make_unique<Door>(&core_->engine(), *fd, this);
   door_->Send(EncodeDoorMessage(DoorHello{}));
+  if (next_address_ == addresses_.size()) return;
+  address_timer_ =
+      core_->engine().RunAt(core_->engine().Now() + kAddressLimit, [self = shared_from_this()] {
+        self->address_timer_.reset();
+        self->GiveUpAddress(UnavailableError("no answer within 1 s"));
+      });
+}
+
+void Client::GiveUpAddress(const Status& why) {
+  CloseDoor();
+  if (!tried_.empty()) tried_ += "; ";
+  // The usual name has one address, which needs no telling.
+  if (addresses_.size() > 1) tried_ += server_.host() + ": ";
+  tried_ += why.message();
+  TryNextAddress();
+}
+
+// May be inside one of the door's calls: it goes afterwards.
+void Client::CloseDoor() {
+  if (address_timer_.has_value()) core_->engine().Cancel(*address_timer_);
+  address_timer_.reset();
+  if (door_ == nullptr) return;
+  door_->Retire();
+  core_->engine().Post([door = std::shared_ptr<Door>(std::move(door_))] {});
 }
 
 void Client::OnDoorMessage(std::string_view message) {
   const auto welcome = DecodeDoorWelcome(message);
-  if (!welcome.ok() || !welcome->status.ok()) {
-    Break(Unavailable(welcome.ok() ? welcome->status : welcome.status()));
+  if (!welcome.ok()) {
+    GiveUpAddress(welcome.status());
     return;
   }
+  if (!welcome->status.ok()) {
+    Break(Unavailable(welcome->status));
+    return;
+  }
+  welcomed_ = true;
+  if (address_timer_.has_value()) core_->engine().Cancel(*address_timer_);
+  address_timer_.reset();
   if (core_->use_shared_memory && !welcome->local_name.empty() && welcome->host == shm::HostId()) {
     auto dialer = LocalDialer::Dial(core_, welcome->local_name, welcome->token, this,
                                     [this, again = *welcome](Result<std::shared_ptr<Link>> link) {
@@ -107,7 +147,13 @@ void Client::OnAttach(Link*, std::string_view) {
   for (const CallId id : std::exchange(waiting_, {})) Submit(id);
 }
 
-void Client::OnDoorClosed(const Status& why) { Break(Unavailable(why)); }
+void Client::OnDoorClosed(const Status& why) {
+  if (welcomed_) {
+    Break(Unavailable(why));
+  } else {
+    GiveUpAddress(why);
+  }
+}
 void Client::OnBroken(const Status& why) { Break(Unavailable(why)); }
 
 CallId Client::Start(Call call) {
@@ -287,11 +333,7 @@ void Client::Break(const Status& reason) {
     link_->Break(reason);
   }
   dialer_ = nullptr;
-  // May be inside one of the door's calls: it goes afterwards.
-  if (door_ != nullptr) {
-    door_->Retire();
-    core_->engine().Post([door = std::shared_ptr<Door>(std::move(door_))] {});
-  }
+  CloseDoor();
   auto calls = calls_.TakeAll();
   CountCalls();
   for (auto& [id, call] : calls) {

@@ -1,4 +1,5 @@
-// The client's side of a connection: door, attachment, calls.
+// The client's side of a connection: door, attachment, calls. Of a name with several addresses, all
+// are tried in turn until a server answers at one.
 #ifndef CAIRN_SRC_DRAM_UCX_CLIENT_H_
 #define CAIRN_SRC_DRAM_UCX_CLIENT_H_
 
@@ -36,7 +37,12 @@ class Client final : public std::enable_shared_from_this<Client>, public DoorUse
   };
   void SayWhyNotLocally(const Status& why) const;
   void ConnectOverUcx(const DoorWelcome& welcome);
-  void ConnectTo(const Result<std::vector<SocketAddress>>& addresses);
+  void ConnectTo(Result<std::vector<SocketAddress>> addresses);
+  // Knocks at the next address; breaks if there is none.
+  void TryNextAddress();
+  // Nobody of ours answers at this one.
+  void GiveUpAddress(const Status& why);
+  void CloseDoor();
   void OnDoorMessage(std::string_view message) override;
   void OnDoorClosed(const Status& why) override;
   void OnAttach(Link* link, std::string_view token) override;
@@ -63,7 +69,14 @@ class Client final : public std::enable_shared_from_this<Client>, public DoorUse
   absl::AnyInvocable<void(Status)> on_closed_;
   Status broken_;
   bool ready_ = false;
+  // Of the name, in the resolver's order; `server_` is the one that is tried or used.
+  std::vector<SocketAddress> addresses_;
+  std::size_t next_address_ = 0;
+  // What was wrong with those that were tried.
+  std::string tried_;
   SocketAddress server_;
+  // Somebody of ours has answered there.
+  bool welcomed_ = false;
   std::unique_ptr<Door> door_;
   std::shared_ptr<Link> link_;
   std::shared_ptr<LocalDialer> dialer_;
@@ -74,6 +87,7 @@ class Client final : public std::enable_shared_from_this<Client>, public DoorUse
   absl::flat_hash_map<CallId, Held> held_;
   SilenceWatch watch_;
   std::optional<Engine::TimerId> handshake_timer_;
+  std::optional<Engine::TimerId> address_timer_;
   Engine::TimerId deadline_timer_;
   MonotonicTime armed_ = MonotonicTime::Max();
 };

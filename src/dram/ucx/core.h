@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "src/base/executor.h"
 #include "src/dram/ucx/door.h"
@@ -23,6 +24,8 @@ namespace cairn::dram::ucx {
 
 // From the beginning of a connection until its first UCX message.
 inline constexpr std::chrono::seconds kHandshakeLimit{5};
+// Of these, an address of a name that has others may take so long until the next one is tried.
+inline constexpr std::chrono::seconds kAddressLimit{1};
 // A peer that owes something and says nothing is asked once a tick, and is dead after some.
 inline constexpr std::chrono::milliseconds kWatchTick{500};
 inline constexpr int kSilentTicks = 6;
@@ -75,6 +78,9 @@ struct Core {
   PlaceCache places;
   std::list<std::unique_ptr<ConnectionListener>> retired;
   Task none_retired;
+  // Resolve, but in tests. Set before the first client connects.
+  std::function<Result<std::vector<SocketAddress>>(const Endpoint&, bool numeric_only)> resolve =
+      Resolve;
   // Looks names up, which blocks. Ends before the engine that its tasks post to.
   SystemClock clock;
   ThreadExecutor resolver{"dram-resolve", &clock};

@@ -43,6 +43,13 @@ void SocketAddress::set_port(std::uint16_t port) {
   reinterpret_cast<sockaddr_in*>(&storage)->sin_port = htons(port);
 }
 
+std::string SocketAddress::host() const {
+  std::array<char, NI_MAXHOST> text{};
+  const int error =
+      ::getnameinfo(get(), size, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST);
+  return error == 0 ? text.data() : ::gai_strerror(error);
+}
+
 Result<std::vector<SocketAddress>> Resolve(const Endpoint& endpoint, bool numeric_only) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;

@@ -29,6 +29,8 @@ struct SocketAddress {
   [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
   [[nodiscard]] std::uint16_t port() const;
   void set_port(std::uint16_t port);
+  // In digits.
+  [[nodiscard]] std::string host() const;
 };
 
 // The addresses of a host and port; an empty host, or "*", is every address of this machine.
