@@ -159,6 +159,7 @@ void AStoppedReaderFindsItsValueGone(bool shared_memory) {
 
 // All at once, as each waits for seconds.
 TEST(RemoteDramSilenceTest, StoppedPeersAreGivenUpAndCorruptNothing) {
+  testing::internal::CaptureStderr();
   std::vector<std::thread> stories;
   for (const bool shared_memory : {true, false}) {
     stories.emplace_back(AStoppedServerIsGivenUpAndWholeAgain, shared_memory);
@@ -167,6 +168,8 @@ TEST(RemoteDramSilenceTest, StoppedPeersAreGivenUpAndCorruptNothing) {
   stories.emplace_back(AStoppedWriterFindsItsRoomTaken);
   stories.emplace_back(AStoppedWriterOfSharedMemoryHasWritten);
   for (auto& story : stories) story.join();
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              testing::HasSubstr("gives up a client: the client has gone silent"));
 }
 
 }  // namespace

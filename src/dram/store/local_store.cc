@@ -203,24 +203,36 @@ LocalStore::Page LocalStore::List(const KeyRange& range, std::uint64_t limit,
   return page;
 }
 
+Entry* LocalStore::OldestUnheld(Shard* shard) {
+  for (std::size_t left = shard->size(); left > 0; --left) {
+    Entry* const oldest = shard->Oldest();
+    // Readers take references under this shard's lock, so that nobody takes one meanwhile.
+    if (oldest->references.load(std::memory_order_acquire) == 1) return oldest;
+    // In use now, as its reader has it still.
+    shard->Touch(oldest, uses_.fetch_add(1));
+  }
+  return nullptr;
+}
+
 bool LocalStore::EvictOne() {
   // The oldest of the shards' oldest. Another thread may take it first; then the next look finds
   // another.
   LockedShard* victim = nullptr;
   std::uint32_t age = 0;
-  const std::uint32_t now = uses_.load();
   for (LockedShard& locked : shards_) {
     MutexLock lock(&locked.mutex);
-    const Entry* oldest = locked.shard.Oldest();
-    if (oldest == nullptr || (victim != nullptr && now - oldest->last_use <= age)) continue;
+    const Entry* oldest = OldestUnheld(&locked.shard);
+    if (oldest == nullptr) continue;
+    const std::uint32_t own_age = uses_.load() - oldest->last_use;
+    if (victim != nullptr && own_age <= age) continue;
     victim = &locked;
-    age = now - oldest->last_use;
+    age = own_age;
   }
   if (victim == nullptr) return false;
   Entry* entry = nullptr;
   {
     MutexLock lock(&victim->mutex);
-    entry = victim->shard.Oldest();
+    entry = OldestUnheld(&victim->shard);
     if (entry != nullptr) victim->shard.Remove(entry);
   }
   if (entry == nullptr) return true;

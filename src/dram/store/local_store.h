@@ -1,9 +1,10 @@
 // The store of one server: keys and values in one region of memory that a transport can register.
 //
 // The capacity is hard: what finds no room is refused with kResourceExhausted and nothing stored is
-// lost, unless LRU eviction is on; a value that is being overwritten needs room beside the old one.
-// Readers get the stored bytes themselves, pinned: overwriting, deleting and evicting leave them as
-// they are, and their memory is free once the last reader is gone.
+// lost, unless LRU eviction is on, which takes what no reader holds; a value that is being
+// overwritten needs room beside the old one. Readers get the stored bytes themselves, pinned:
+// overwriting, deleting and evicting leave them as they are, and their memory is free once the last
+// reader is gone.
 //
 // Thread safety: all of it. Keys are spread over shards with a lock each; no lock is held while
 // values are copied.
@@ -112,6 +113,10 @@ class LocalStore {
 
   static HashedKey Hashed(std::string_view key);
   LockedShard& ShardOf(const HashedKey& key) { return shards_[key.hash >> 28]; }
+  // The least recently used value that no reader holds; null if there is none. One that is held is
+  // passed over, and counts as used now: its memory would not come free.
+  Entry* OldestUnheld(Shard* shard);
+  // Makes room by the least recently used value that no reader holds. False if there is none.
   bool EvictOne();
   [[nodiscard]] bool Matches(const Entry* entry, Generation if_equal) const;
 

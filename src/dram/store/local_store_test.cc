@@ -5,6 +5,8 @@
 #include <malloc.h>
 
 #include <iostream>
+#include <map>
+#include <random>
 #include <thread>
 
 #include "src/base/clock.h"
@@ -123,6 +125,79 @@ TEST(LocalStoreTest, EvictionTakesTheLeastRecentlyUsed) {
   EXPECT_EQ(ListAll(*store, {}, 100), before);
 }
 
+std::uint64_t Figure(const LocalStore& store, std::string_view figure) {
+  for (const auto& [name, number] : store.figures()) {
+    if (name == figure) return number;
+  }
+  return 0;
+}
+
+// Evicting what a reader holds would lose it and free nothing.
+TEST(LocalStoreTest, EvictionPassesOverWhatReadersHold) {
+  const auto store = Make(1 << 20, /*lru=*/true);
+  std::vector<Buffer> held;
+  for (int i = 0; i < 10; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    Put(*store, key, std::string(90'000, static_cast<char>('0' + i)));
+    if (i < 3) held.push_back(store->Read({key, {}, {}, {}})->value);
+  }
+  for (int i = 3; i < 10; ++i) (void)Get(*store, "k" + std::to_string(i));
+  // The three are the least recently used now.
+  for (int i = 0; i < 20; ++i) Put(*store, "new" + std::to_string(i), std::string(90'000, 'v'));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(held[i].view(), std::string(90'000, static_cast<char>('0' + i)));
+    EXPECT_EQ(Get(*store, "k" + std::to_string(i)), held[i].view());
+  }
+  EXPECT_EQ(Get(*store, "k3"), "(none)");
+
+  // With all of it held there is nothing to gain, and nothing goes.
+  const auto keys = ListAll(*store, {}, 100);
+  for (const std::string& key : keys) held.push_back(store->Read({key, {}, {}, {}})->value);
+  const std::uint64_t evicted = Figure(*store, "evicted");
+  EXPECT_EQ(store->Write({"one more", {}}, std::string(90'000, 'v')).status().code(),
+            StatusCode::kResourceExhausted);
+  EXPECT_EQ(ListAll(*store, {}, 100), keys);
+  EXPECT_EQ(Figure(*store, "evicted"), evicted);
+  held.clear();
+  Put(*store, "one more", std::string(90'000, 'v'));
+  EXPECT_EQ(Figure(*store, "evicted"), evicted + 1);
+}
+
+// 64 bytes to 128 KiB, with readers that hold some; what is found is what was written last.
+TEST(LocalStoreTest, EvictionUnderMixedSizes) {
+  const auto store = Make(4 << 20, /*lru=*/true);
+  std::mt19937_64 random(1);
+  const auto value_of = [](std::uint64_t key, std::uint64_t version) {
+    const std::size_t size = std::size_t{64} << (version / 3 % 12);
+    std::string value(size - version % 50, static_cast<char>('a' + key % 26));
+    return value.append(std::to_string(version));
+  };
+  std::map<std::uint64_t, std::uint64_t> versions;
+  std::vector<std::pair<Buffer, std::string>> held(8);
+  const std::uint64_t rounds = kSanitized ? 3'000 : 30'000;
+  std::uint64_t found = 0;
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    const std::uint64_t key = random() % 300;
+    const std::string name = "key" + std::to_string(key);
+    if (round % 3 == 0) {
+      versions[key] = round;
+      Put(*store, name, value_of(key, round));
+      ASSERT_EQ(Get(*store, name), value_of(key, round));
+      continue;
+    }
+    const auto read = store->Read({name, {}, {}, {}});
+    if (read->state != ReadState::kValue) continue;
+    ++found;
+    ASSERT_TRUE(read->value.view() == value_of(key, versions.at(key))) << name;
+    auto& slot = held[random() % held.size()];
+    ASSERT_TRUE(slot.first.view() == slot.second);
+    slot = {read->value, value_of(key, versions.at(key))};
+  }
+  EXPECT_GT(found, rounds / 10);
+  EXPECT_GT(Figure(*store, "evicted"), rounds / 20);
+  EXPECT_EQ(Figure(*store, "refused_for_room"), 0u);
+}
+
 TEST(LocalStoreTest, ListsInOrderWhateverThePageSize) {
   const auto store = Make(8 << 20);
   std::vector<std::string> expected;
@@ -190,10 +265,7 @@ TEST(LocalStoreTest, OverheadOfASmallEntryIsBelow100Bytes) {
     Put(*store, key, value);
   }
   const std::size_t directory = mallinfo2().uordblks + mallinfo2().hblkhd - heap;
-  std::uint64_t region = 0;
-  for (const auto& [name, number] : store->figures()) {
-    if (name == "used_bytes") region = number;
-  }
+  const std::uint64_t region = Figure(*store, "used_bytes");
   const double page_table = static_cast<double>(region) / 4096 * 16;
   const double overhead =
       (static_cast<double>(region + directory - payload) + page_table) / kEntries;

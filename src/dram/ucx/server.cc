@@ -87,7 +87,7 @@ Peer::Peer(Server* server, ConnectionId id, std::string token)
       watch_(&engine_, {[this] { return link_->outstanding() != 0; },
                         [this] { return std::max(door_->last_heard(), link_->last_heard()); },
                         [this] { door_->Ping(); },
-                        [this] { Break(UnavailableError("the client has gone silent")); }}) {}
+                        [this] { GiveUp(UnavailableError("the client has gone silent")); }}) {}
 
 void Peer::Open(int fd) {
   door_ = std::make_unique<Door>(&engine_, fd, this);
@@ -120,7 +120,21 @@ void Peer::OnDoorClosed(const Status& why) {
   Break(why);
 }
 
-void Peer::OnBroken(const Status& why) { Break(why); }
+// Over TCP this is also how a client that closes shows; over shared memory something is wrong.
+void Peer::OnBroken(const Status& why) {
+  if (over_shared_memory()) {
+    GiveUp(why);
+  } else {
+    Break(why);
+  }
+}
+
+void Peer::GiveUp(const Status& why) {
+  if (server_ == nullptr) return;
+  CAIRN_LOG(kWarn, "dram: {} gives up a client: {}", server_->address_.ToString(), why.message());
+  Break(why);
+}
+
 void Peer::OnAttach(Link*, std::string_view) { Break(UnavailableError("attached twice")); }
 
 void Peer::Attach(std::shared_ptr<Link> link) {

@@ -36,6 +36,8 @@ class Peer final : public std::enable_shared_from_this<Peer>, public DoorUser, p
   // Answers a request, or says that nobody did.
   void Answer(FrameKind kind, CallId call, std::string_view header, Buffer payload);
   void Break(const Status& why);
+  // The same, with a line in the log.
+  void GiveUp(const Status& why);
 
   void OnDoorMessage(std::string_view message) override;
   void OnDoorClosed(const Status& why) override;
