@@ -8,6 +8,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -74,9 +75,16 @@ class Value {
 class Held {
  public:
   explicit Held(const py::handle& object) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_C_CONTIGUOUS) != 0) {
-      throw py::error_already_set();
+    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_C_CONTIGUOUS) == 0) return;
+    const py::error_already_set refused;  // takes the interpreter's error
+    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_STRIDES) != 0) {
+      PyErr_Clear();
+      throw refused;
     }
+    PyBuffer_Release(&view_);
+    throw py::value_error(
+        "the value is not C-contiguous: it is a Fortran-ordered array, or one with gaps. Give "
+        "numpy.ascontiguousarray(value), or for Fortran order value.T and read it back that way");
   }
   ~Held() { PyBuffer_Release(&view_); }
   Held(const Held&) = delete;
@@ -90,6 +98,18 @@ class Held {
   Py_buffer view_{};
 };
 
+// `timeout` seconds from now; none: as the spec says.
+dram::Deadline After(const std::optional<double>& timeout) {
+  if (!timeout.has_value()) return std::nullopt;
+  constexpr double kYear = 31'536'000;
+  // Written so that what is no number fails.
+  if (!(*timeout >= 0)) throw py::value_error("timeout: seconds, 0 or more");
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::duration<double>(std::min(*timeout, kYear)));
+}
+
+using Timeout = std::optional<double>;
 using GenerationPair = std::pair<std::uint64_t, std::uint64_t>;
 
 dram::Generation ToGeneration(const std::optional<GenerationPair>& pair) {
@@ -125,8 +145,9 @@ class Store {
 
   py::tuple Read(const std::string& key, std::int64_t start, std::int64_t stop,
                  const std::optional<GenerationPair>& if_equal,
-                 const std::optional<GenerationPair>& if_not_equal) {
+                 const std::optional<GenerationPair>& if_not_equal, const Timeout& timeout) {
     dram::ReadOptions options;
+    options.deadline = After(timeout);
     options.byte_range = {start, stop};
     options.if_equal = ToGeneration(if_equal);
     options.if_not_equal = ToGeneration(if_not_equal);
@@ -134,11 +155,13 @@ class Store {
   }
 
   // Values of the keys that have one, by key; all are asked for at once.
-  py::dict ReadMany(const std::vector<std::string>& keys) {
+  py::dict ReadMany(const std::vector<std::string>& keys, const Timeout& timeout) {
     const std::shared_ptr<RemoteDram> store = open();
+    dram::ReadOptions options;
+    options.deadline = After(timeout);
     std::vector<dram::ReadRequestItem> items;
     items.reserve(keys.size());
-    for (const std::string& key : keys) items.push_back({key, {}});
+    for (const std::string& key : keys) items.push_back({key, options});
     auto futures = store->ReadBatch(items);
     py::dict values;
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -152,22 +175,26 @@ class Store {
 
   // None if the condition did not hold.
   std::optional<GenerationPair> Write(const std::string& key, const py::object& value,
-                                      const std::optional<GenerationPair>& if_equal) {
+                                      const std::optional<GenerationPair>& if_equal,
+                                      const Timeout& timeout) {
     const Held held(value);
-    const auto written = Wait(open()->Write(key, held.Borrow(), {ToGeneration(if_equal), {}}));
+    const auto written =
+        Wait(open()->Write(key, held.Borrow(), {ToGeneration(if_equal), After(timeout)}));
     Check(written.status());
     if (written->generation.IsUnknown()) return std::nullopt;
     return FromGeneration(written->generation);
   }
 
-  void WriteMany(const std::vector<std::pair<std::string, py::object>>& items) {
+  void WriteMany(const std::vector<std::pair<std::string, py::object>>& items,
+                 const Timeout& timeout) {
     const std::shared_ptr<RemoteDram> store = open();
+    const dram::Deadline deadline = After(timeout);
     // What is held must outlast all writes, the failed ones too.
     std::vector<std::unique_ptr<Held>> held;
     std::vector<Future<dram::WriteResult>> futures;
     for (const auto& [key, value] : items) held.push_back(std::make_unique<Held>(value));
     for (std::size_t i = 0; i < items.size(); ++i) {
-      futures.push_back(store->Write(items[i].first, held[i]->Borrow()));
+      futures.push_back(store->Write(items[i].first, held[i]->Borrow(), {{}, deadline}));
     }
     Status first;
     bool interrupted = false;
@@ -191,26 +218,36 @@ class Store {
   }
 
   // True if the key had a value.
-  bool Delete(const std::string& key) {
+  bool Delete(const std::string& key, const Timeout& timeout) {
+    const dram::Deadline deadline = After(timeout);
     for (;;) {
-      const auto now = Wait(open()->Read(key, {{0, 0}, {}, {}, {}}));
+      const auto now = Wait(open()->Read(key, {{0, 0}, {}, {}, deadline}));
       Check(now.status());
       if (now->state == dram::ReadResult::State::kMissing) return false;
-      const auto deleted = Wait(open()->Delete(key, {now->generation, {}}));
+      const auto deleted = Wait(open()->Delete(key, {now->generation, deadline}));
       Check(deleted.status());
       // Somebody else wrote it meanwhile: that value is deleted then.
       if (!deleted->generation.IsUnknown()) return true;
     }
   }
 
-  std::uint64_t DeleteRange(const std::string& min, const std::string& max) {
-    const auto deleted = Wait(open()->DeleteRange({min, max}));
+  // False if the condition did not hold.
+  bool DeleteIf(const std::string& key, const GenerationPair& if_equal, const Timeout& timeout) {
+    const auto deleted = Wait(open()->Delete(key, {ToGeneration(if_equal), After(timeout)}));
+    Check(deleted.status());
+    return !deleted->generation.IsUnknown();
+  }
+
+  std::uint64_t DeleteRange(const std::string& min, const std::string& max,
+                            const Timeout& timeout) {
+    const auto deleted = Wait(open()->DeleteRange({min, max}, After(timeout)));
     Check(deleted.status());
     return *deleted;
   }
 
-  py::list List(const std::string& prefix) {
-    const auto listed = Wait(open()->List({dram::KeyRange::Prefix(prefix), 0, {}}));
+  py::list List(const std::string& prefix, bool strip, const Timeout& timeout) {
+    const auto listed = Wait(
+        open()->List({dram::KeyRange::Prefix(prefix), strip ? prefix.size() : 0, After(timeout)}));
     Check(listed.status());
     py::list entries;
     for (const auto& entry : *listed) {
@@ -219,8 +256,8 @@ class Store {
     return entries;
   }
 
-  py::list Stat() {
-    const auto stats = Wait(open()->Stat());
+  py::list Stat(const Timeout& timeout) {
+    const auto stats = Wait(open()->Stat(After(timeout)));
     Check(stats.status());
     py::list servers;
     for (const auto& stat : *stats) {
@@ -288,15 +325,20 @@ PYBIND11_MODULE(_remote_dram, module) {
       .def(py::init<const std::string&>())
       .def("close", &Store::Close)
       .def("read", &Store::Read, py::arg("key"), py::arg("start") = 0, py::arg("stop") = -1,
-           py::arg("if_equal") = py::none(), py::arg("if_not_equal") = py::none())
-      .def("read_many", &Store::ReadMany)
+           py::arg("if_equal") = py::none(), py::arg("if_not_equal") = py::none(),
+           py::arg("timeout") = py::none())
+      .def("read_many", &Store::ReadMany, py::arg("keys"), py::arg("timeout") = py::none())
       .def("write", &Store::Write, py::arg("key"), py::arg("value"),
-           py::arg("if_equal") = py::none())
-      .def("write_many", &Store::WriteMany)
-      .def("delete", &Store::Delete)
-      .def("delete_range", &Store::DeleteRange)
-      .def("list", &Store::List)
-      .def("stat", &Store::Stat)
+           py::arg("if_equal") = py::none(), py::arg("timeout") = py::none())
+      .def("write_many", &Store::WriteMany, py::arg("items"), py::arg("timeout") = py::none())
+      .def("delete", &Store::Delete, py::arg("key"), py::arg("timeout") = py::none())
+      .def("delete_if", &Store::DeleteIf, py::arg("key"), py::arg("if_equal"),
+           py::arg("timeout") = py::none())
+      .def("delete_range", &Store::DeleteRange, py::arg("min"), py::arg("max"),
+           py::arg("timeout") = py::none())
+      .def("list", &Store::List, py::arg("prefix"), py::arg("strip") = false,
+           py::arg("timeout") = py::none())
+      .def("stat", &Store::Stat, py::arg("timeout") = py::none())
       .def("route", &Store::RouteOf)
       .def("peers", &Store::Peers)
       .def_property_readonly("listen_address", &Store::listen_address);

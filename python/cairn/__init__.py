@@ -6,7 +6,7 @@
 """
 from .errors import (CapacityError, DramError, InvalidArgumentError, OutOfRangeError, TimedOutError,
                      UnavailableError)
-from .remote_dram import Generation, RemoteDram
+from .remote_dram import NO_VALUE, Generation, RemoteDram
 
-__all__ = ["RemoteDram", "Generation", "DramError", "UnavailableError", "TimedOutError",
+__all__ = ["RemoteDram", "Generation", "NO_VALUE", "DramError", "UnavailableError", "TimedOutError",
            "CapacityError", "InvalidArgumentError", "OutOfRangeError"]

@@ -16,7 +16,7 @@ class UnavailableError(DramError, ConnectionError):
 
 
 class TimedOutError(DramError, TimeoutError):
-    """The spec's timeout_ms passed."""
+    """The call's timeout passed, or the spec's timeout_ms."""
 
 
 class CapacityError(DramError):

@@ -2,6 +2,7 @@
 """cairn.RemoteDram as a mapping, with numpy, with threads, and when it fails."""
 import gc
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -47,8 +48,12 @@ class MappingTest(ServerTestCase):
             self.store[1] = b"v"
         with self.assertRaises(TypeError):
             self.store["k"] = "text"
-        with self.assertRaises((BufferError, ValueError)):
-            self.store["k"] = numpy.arange(10)[::2]  # not contiguous
+        for array in (numpy.arange(10)[::2], numpy.asfortranarray(numpy.ones((3, 4)))):
+            with self.assertRaisesRegex(ValueError, "ascontiguousarray"):
+                self.store["k"] = array
+            self.store["k"] = numpy.ascontiguousarray(array)
+        with self.assertRaises(TypeError):
+            self.store["k"] = 5
         with self.assertRaises(ValueError):
             self.store[""] = b"v"
 
@@ -85,6 +90,18 @@ class MappingTest(ServerTestCase):
         self.assertIsNotNone(self.store.write("k", b"2", first))
         self.assertIsNone(self.store.write("k", b"3", first))
         self.assertEqual((None, NO_VALUE), self.store.read("none"))
+        second = self.store.read("k")[1]
+        self.assertEqual((None, second), self.store.read("k", if_not_equal=second))
+        self.assertEqual((b"2", second), self.store.read("k", if_not_equal=first))
+        self.assertEqual((None, second), self.store.read("k", if_equal=first))
+        self.assertEqual((b"2", second), self.store.read("k", if_equal=second))
+        self.assertEqual((None, NO_VALUE), self.store.read("none", if_not_equal=first))
+        self.assertFalse(self.store.delete("k", first))
+        self.assertFalse(self.store.delete("k", NO_VALUE))
+        self.assertTrue(self.store.delete("k", second))
+        self.assertNotIn("k", self.store)
+        self.assertTrue(self.store.delete("k", NO_VALUE))
+        self.assertFalse(self.store.delete("k"))
 
     def test_many_at_once(self):
         self.store.set_many({f"k{i}": str(i).encode() for i in range(1000)})
@@ -92,6 +109,35 @@ class MappingTest(ServerTestCase):
         self.assertEqual({f"k{i}": str(i).encode() for i in range(1000)}, found)
         self.assertEqual(111, self.store.delete_prefix("k1"))
         self.assertEqual([("k2", 1), ("k20", 2)], self.store.list("k2")[:2])
+        self.assertEqual([("", 1), ("0", 2)], self.store.list("k2", strip=True)[:2])
+        self.assertEqual(2, self.store.delete_range("k2", "k200"))
+        self.assertEqual(111, self.store.delete_range("k9"))
+        self.assertEqual(1000 - 111 - 2 - 111, self.store.delete_range())
+        self.assertEqual([], self.store.list())
+
+    def test_a_spec_as_text(self):
+        with cairn.RemoteDram(f'{{"remote_addr": "{self.server.address}"}}') as store:
+            store["k"] = b"v"
+            self.assertEqual({"remote_addr": self.server.address}, store.spec)
+        self.assertEqual(b"v", self.store["k"])
+        for text in ('{"remote_addr": ', "[1]", "node1:12345"):
+            with self.assertRaises(cairn.InvalidArgumentError):
+                cairn.RemoteDram(text)
+
+    def test_a_client_pickles_as_its_spec(self):
+        self.store["k"] = b"v"
+        again = pickle.loads(pickle.dumps(self.store))
+        self.addCleanup(again.close)
+        self.assertEqual(b"v", again["k"])
+        zarr_store = self.store.zarr()
+        other = pickle.loads(pickle.dumps(zarr_store))
+        self.addCleanup(other.dram.close)
+        self.assertEqual(b"v", other["k"])
+        self.assertEqual(zarr_store, other)
+        with cairn.RemoteDram({"listen_addr": "127.0.0.1:0", "capacity_bytes": "64MiB"}) as node:
+            for what in (node, node.zarr()):
+                with self.assertRaisesRegex(TypeError, "without listen_addr"):
+                    pickle.dumps(what)
 
 
 class FailureTest(ServerTestCase):
@@ -114,6 +160,28 @@ class FailureTest(ServerTestCase):
         with self.assertRaises(cairn.CapacityError):
             self.store["k"] = bytes(257 << 20)
         self.store["k"] = b"v"
+
+    def test_a_timeout_of_ones_own(self):
+        self.store["k"] = b"v"
+        self.server.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.server.process.send_signal, signal.SIGCONT)
+        store = self.store
+        begin = time.monotonic()
+        for call in (lambda: store.read("k", timeout=0.05), lambda: store.buffer("k", timeout=0.05),
+                     lambda: store.write("k", b"w", timeout=0.05),
+                     lambda: store.delete("k", timeout=0.05),
+                     lambda: store.delete("k", NO_VALUE, timeout=0.05),
+                     lambda: store.delete_range("k", timeout=0.05),
+                     lambda: store.delete_prefix("k", timeout=0.05),
+                     lambda: store.list(timeout=0.05), lambda: store.get_many(["k"], timeout=0.05),
+                     lambda: store.set_many({"k": b"x"}, timeout=0.05)):
+            with self.assertRaises((cairn.TimedOutError, cairn.UnavailableError)):
+                call()
+        self.assertIn("error", store.stat(timeout=0.05)[0])
+        self.assertLess(time.monotonic() - begin, 20)  # the spec's would be 30 s each
+        for wrong in (-1, float("nan")):
+            with self.assertRaisesRegex(ValueError, "timeout"):
+                store.read("k", timeout=wrong)
 
     def test_others_run_while_one_waits(self):
         nowhere = cairn.RemoteDram({"remote_addr": free_addresses(1)[0]})

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Debian's zarr over a pool of three nodes: as the plain mapping, and through RemoteDram.zarr()."""
+import multiprocessing
 import subprocess
 import sys
 import threading
@@ -19,6 +20,12 @@ array = zarr.open(store.zarr(), path="shared", mode="r+")
 array[part * 100:(part + 1) * 100, :] = part + 1
 store.close()
 """
+
+
+def fill(array, part):
+    """In another process, on an array that was pickled on the way there."""
+    array[part * 100:(part + 1) * 100] = part + 1
+    return array.store.dram.listen_address
 
 
 class ZarrOnTheMapping(PoolTestCase):
@@ -142,6 +149,15 @@ class ZarrOnDramStore(ZarrOnTheMapping):
         self.assertEqual(800, self.zarr.getsize("x/y") - len(self.store["x/y/.zarray"]))
         self.zarr.rmdir("x")
         self.assertEqual([".zgroup"], list(self.store))
+
+
+class ArraysArePickled(PoolTestCase):
+    def test_to_processes_of_a_pool(self):
+        array = zarr.open(self.client().zarr(), mode="w", shape=(400, 10), chunks=(50, 10), dtype="i2")
+        with multiprocessing.get_context("spawn").Pool(2) as workers:
+            self.assertEqual([""] * 4,
+                             workers.starmap(fill, [(array, part) for part in range(4)]))
+        numpy.testing.assert_array_equal(numpy.repeat([1, 2, 3, 4], 100), array[:, 3])
 
 
 class ChunksAreFetched(PoolTestCase):
