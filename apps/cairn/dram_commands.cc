@@ -1,4 +1,5 @@
 // cairn dram put, get, list, delete, stat, route: a pool's values from the command line.
+#include <charconv>
 #include <iostream>
 #include <iterator>
 #include <utility>
@@ -39,15 +40,49 @@ ExitCode NotFound(const Context& context, const std::string& key) {
   return kKeyNotFound;
 }
 
-ordered_json ToJson(const dram::Generation& generation) {
-  return {{"boot_id", generation.boot_id}, {"counter", generation.counter}};
+std::string ToText(const dram::Generation& generation) {
+  return std::to_string(generation.boot_id) + ":" + std::to_string(generation.counter);
 }
+
+// With the text that --if-generation takes, as not every JSON reader keeps 64 bits.
+ordered_json ToJson(const dram::Generation& generation) {
+  return {{"boot_id", generation.boot_id},
+          {"counter", generation.counter},
+          {"text", ToText(generation)}};
+}
+
+// The generation of --if-generation; unknown, which is no condition, without it.
+Result<dram::Generation> Condition(const Invocation& in) {
+  dram::Generation generation;
+  const auto text = in.Text("if-generation");
+  if (!text.has_value()) return generation;
+  const char* const end = text->data() + text->size();
+  const auto boot_id = std::from_chars(text->data(), end, generation.boot_id);
+  if (boot_id.ec == std::errc() && boot_id.ptr != end && *boot_id.ptr == ':') {
+    const auto counter = std::from_chars(boot_id.ptr + 1, end, generation.counter);
+    if (counter.ec == std::errc() && counter.ptr == end && !generation.IsUnknown()) {
+      return generation;
+    }
+  }
+  return InvalidArgumentError("--if-generation is '" + *text +
+                              "': give BOOT_ID:COUNTER, the \"text\" of a generation that dram get "
+                              "or dram put shows with --json");
+}
+
+ExitCode ConditionFailed(const Context& context, const std::string& key, const char* why) {
+  return context.Fail({kRefused, "CONDITION_FAILED", "the key '" + context.Text(key) + "' " + why});
+}
+
+constexpr const char* kOtherGeneration = "has no value or another generation";
 
 ExitCode RunGet(Context& context, const Invocation& in) {
   const auto target = KeyAndStore(context, in);
   if (!target.ok()) return FailUsage(context, target.status());
   dram::ReadOptions options;
   options.byte_range.inclusive_min = static_cast<std::int64_t>(*in.Number("offset"));
+  if (const auto last = in.Number("last")) {
+    options.byte_range.inclusive_min = -static_cast<std::int64_t>(*last);
+  }
   if (const auto length = in.Number("length")) {
     options.byte_range.exclusive_max =
         options.byte_range.inclusive_min + static_cast<std::int64_t>(*length);
@@ -82,14 +117,16 @@ ExitCode RunPut(Context& context, const Invocation& in) {
   if (!value.ok()) return context.Fail(UsageFailure(value.status()));
   const auto target = KeyAndStore(context, in);
   if (!target.ok()) return FailUsage(context, target.status());
+  const auto condition = Condition(in);
+  if (!condition.ok()) return FailUsage(context, condition.status());
   dram::WriteOptions options;
-  if (in.Has("if-absent")) options.if_equal = dram::Generation::NoValue();
+  options.if_equal = in.Has("if-absent") ? dram::Generation::NoValue() : *condition;
   const auto written =
       target->store->Write(target->key, dram::Buffer::Borrow(*value), options).Get();
   if (!written.ok()) return context.Fail(DramFailure(written.status()));
   if (written->generation.IsUnknown()) {
-    return context.Fail({kRefused, "CONDITION_FAILED",
-                         "the key '" + context.Text(target->key) + "' has a value already"});
+    return ConditionFailed(context, target->key,
+                           in.Has("if-absent") ? "has a value already" : kOtherGeneration);
   }
   if (context.options().json) {
     Context::Print({{"ok", true}, {"generation", ToJson(written->generation)}});
@@ -104,8 +141,13 @@ ExitCode RunDelete(Context& context, const Invocation& in) {
   const auto target = KeyAndStore(context, in);
   if (!target.ok()) return FailUsage(context, target.status());
   if (!in.Has("prefix")) {
-    const auto deleted = target->store->Delete(target->key).Get();
+    const auto condition = Condition(in);
+    if (!condition.ok()) return FailUsage(context, condition.status());
+    const auto deleted = target->store->Delete(target->key, {*condition, {}}).Get();
     if (!deleted.ok()) return context.Fail(DramFailure(deleted.status()));
+    if (deleted->generation.IsUnknown()) {
+      return ConditionFailed(context, target->key, kOtherGeneration);
+    }
     if (context.options().json) Context::Print({{"ok", true}});
     return kSuccess;
   }
@@ -209,9 +251,25 @@ CommandDef GetDef() {
                        .value_name = "N",
                        .help = "So many bytes; unless given, to the end",
                        .max = dram::kMaxValueBytes},
+                      {.name = "last",
+                       .kind = ValueKind::kSize,
+                       .value_name = "N",
+                       .help = "The last so many bytes, which it must have",
+                       .min = 1,
+                       .max = dram::kMaxValueBytes,
+                       .excludes = {"offset", "length"}},
                       {.name = "raw", .help = "The value as it is, without a newline"}},
           .common = kDramByteOptions,
-          .examples = {{"cairn dram get --remote node1:12345 weights", "Show a value"}}};
+          .examples = {{"cairn dram get --remote node1:12345 weights", "Show a value"},
+                       {"cairn dram get --remote node1:12345 --last 16 log", "Show its end"}}};
+}
+
+OptionDef IfGeneration(std::vector<std::string> excludes) {
+  return {.name = "if-generation",
+          .kind = ValueKind::kText,
+          .value_name = "BOOT_ID:COUNTER",
+          .help = "Only if the value is still this one, as --json shows it",
+          .excludes = std::move(excludes)};
 }
 
 CommandDef PutDef() {
@@ -221,7 +279,10 @@ CommandDef PutDef() {
                         {.name = "VALUE",
                          .kind = ValueKind::kBytes,
                          .help = "The value. '-' reads standard input, as it is"}},
-          .options = {{.name = "if-absent", .help = "Only if the key has no value"}},
+          .options = {{.name = "if-absent",
+                       .help = "Only if the key has no value",
+                       .excludes = {"if-generation"}},
+                      IfGeneration({})},
           .common = kDramByteOptions,
           .examples = {
               {"cairn dram put --remote node1:12345 logo - < logo.png", "Store a file's bytes"}}};
@@ -237,7 +298,8 @@ CommandDef DeleteDef() {
                    .kind = ValueKind::kBytes,
                    .value_name = "P",
                    .help = "All keys that begin with it, on all servers",
-                   .excludes = {"KEY"}}},
+                   .excludes = {"KEY"}},
+                  IfGeneration({"prefix"})},
       .common = kDramByteOptions,
       .examples = {{"cairn dram delete --remote node1:12345 --prefix array/", "Remove an array"}}};
 }

@@ -44,6 +44,11 @@ class OneServerTest(DramTestCase):
         part = self.run_dram("get", *self.remote, "--raw", "--offset", "4000000", "--length", "10",
                              "a/large")
         self.assertEqual(large[4_000_000:4_000_010], part.stdout)
+        last = self.run_dram("get", *self.remote, "--raw", "--last", "5", "a/large")
+        self.assertEqual(large[-5:], last.stdout)
+        self.run_dram("get", *self.remote, "--last", "8", "a/k", expect=REFUSED)
+        self.run_dram("get", *self.remote, "--last", "5", "--offset", "1", "a/k", expect=USAGE)
+        self.run_dram("get", *self.remote, "--last", "0", "a/k", expect=USAGE)
         self.assertEqual(b"a/k\t7\na/large\t5000000\n", self.run_dram("list", *self.remote).stdout)
         self.run_dram("put", *self.remote, "--if-absent", "a/k", "other", expect=REFUSED)
         self.run_dram("delete", *self.remote, "a/k")
@@ -60,6 +65,30 @@ class OneServerTest(DramTestCase):
         self.assertEqual((1, 64 << 20), (stat["keys"], stat["capacity_bytes"]))
         route = json.loads(self.run_dram("route", *self.remote, "--json", "k").stdout)
         self.assertEqual(self.server.address, route["server"])
+
+    def test_conditions(self):
+        def generation(*arguments):
+            shown = self.run_dram(*arguments, "--json", *self.remote)
+            return json.loads(shown.stdout)["generation"]["text"]
+        first = generation("put", "k", "1")
+        self.assertEqual(first, generation("get", "k"))
+        second = generation("put", "--if-generation", first, "k", "2")
+        self.assertNotEqual(first, second)
+        for command in (("put", "k", "3"), ("delete", "k"), ("put", "none", "3")):
+            refused = self.run_dram(*command, *self.remote, "--if-generation", first,
+                                    expect=REFUSED)
+            self.assertIn(b"CONDITION_FAILED", refused.stderr)
+        self.assertEqual(b"2\n", self.run_dram("get", *self.remote, "k").stdout)
+        for wrong in ("1", "1:", "1:2x", "-1:2", "0:0", "none"):
+            usage = self.run_dram("put", *self.remote, f"--if-generation={wrong}", "k", "v",
+                                  expect=USAGE)
+            self.assertIn(b"BOOT_ID:COUNTER", usage.stderr)
+        self.run_dram("put", *self.remote, "--if-absent", "--if-generation", second, "k", "v",
+                      expect=USAGE)
+        self.run_dram("delete", *self.remote, "--prefix", "k", "--if-generation", second,
+                      expect=USAGE)
+        self.run_dram("delete", *self.remote, "--if-generation", second, "k")
+        self.run_dram("get", *self.remote, "k", expect=NOT_FOUND)
 
     def test_bench_leaves_nothing_behind(self):
         result = self.run_dram("bench", *self.remote, "--seconds", "0.2", "--value-size", "64KiB",
