@@ -97,15 +97,18 @@ class SilenceWatch {
     std::function<void()> ping;
     std::function<void()> dead;
   };
-  SilenceWatch(Engine* engine, Questions questions)
-      : engine_(engine), questions_(std::move(questions)) {}
+  // `tick`: kWatchTick, but in tests.
+  SilenceWatch(Engine* engine, Questions questions, Duration tick = kWatchTick)
+      : engine_(engine), questions_(std::move(questions)), tick_(tick) {}
   ~SilenceWatch() { Stop(); }
   SilenceWatch(const SilenceWatch&) = delete;
   SilenceWatch& operator=(const SilenceWatch&) = delete;
 
   // Call when something may be owed from now on. Cheap.
   void Wake() {
-    if (!armed_) Arm();
+    if (armed_) return;
+    since_ = engine_->Now();
+    Arm();
   }
   void Stop() {
     if (armed_) engine_->Cancel(timer_);
@@ -115,16 +118,20 @@ class SilenceWatch {
  private:
   void Arm() {
     armed_ = true;
-    timer_ = engine_->RunAt(engine_->Now() + kWatchTick, [this] { Tick(); });
+    timer_ = engine_->RunAt(engine_->Now() + tick_, [this] { Tick(); });
   }
-  // Ticks are counted, not time: a process that was stopped itself asks before it judges.
+  // Ticks are counted, not time: a process that was stopped itself asks before it judges, and the
+  // ticks of a busy one come late. A tick in which the peer was heard of is not silent, however
+  // long it was.
   void Tick() {
     armed_ = false;
     if (!questions_.busy()) {
       silent_ticks_ = 0;
       return;
     }
-    if (questions_.last_heard() + kWatchTick > engine_->Now()) {
+    const bool heard = questions_.last_heard() >= since_;
+    since_ = engine_->Now();
+    if (heard) {
       silent_ticks_ = 0;
     } else if (++silent_ticks_ > kSilentTicks) {
       questions_.dead();
@@ -137,7 +144,9 @@ class SilenceWatch {
 
   Engine* const engine_;
   const Questions questions_;
+  const Duration tick_;
   Engine::TimerId timer_;
+  MonotonicTime since_;  // when the tick that runs began
   bool armed_ = false;
   int silent_ticks_ = 0;
 };
