@@ -26,6 +26,20 @@ class ExamplesTest(NodeTestCase):
         with node.client() as client:
             self.assertEqual(b"70", client.value(b"account/ann"))
 
+    def check_queue(self, wire):
+        node = self.node().start()
+        grpc = wait_until(lambda: re.search(r"gRPC on (\S+:\d+)", node.read_output(0.1)), "gRPC")
+        endpoint = node.endpoint if wire == "thrift" else f"grpc://{grpc.group(1)}"
+        shown = subprocess.run([str(BIN / "example_queue"), endpoint], timeout=60, text=True,
+                               check=True, stdout=subprocess.PIPE).stdout
+        self.assertEqual("20 of 20 jobs were done once\n", shown)
+
+    def test_queue_over_thrift(self):
+        self.check_queue("thrift")
+
+    def test_queue_over_grpc(self):
+        self.check_queue("grpc")
+
 
 if __name__ == "__main__":
     unittest.main()
