@@ -68,6 +68,7 @@ typedef struct cairn_range {
   int reverse;          /* 1: from the end backwards */
   uint64_t limit;       /* pairs; 0: no bound but the bytes */
   uint64_t max_bytes;   /* keys and values of an answer; 0: the node's limit */
+  int keys_only;        /* 1: without values; over gRPC they are not sent */
 } cairn_range;
 /* Every key. */
 cairn_range cairn_range_all(void);

@@ -68,6 +68,7 @@ struct RangeRequest {
   std::uint64_t max_bytes = 0;     // keys and values of one answer; 0: the node's limit (16 MiB)
   bool reverse = false;            // from the end backwards
 
+  bool keys_only = false;          // without values; over gRPC they are not sent
   // The keys k with begin <= k < end; an empty `end` is the end of the column family.
   static RangeRequest Between(std::string begin, std::string end) {
     RangeRequest range;
@@ -93,7 +94,7 @@ struct GetResult {
 
 struct KeyValue {     // a key and its value
   std::string key;    // any bytes
-  std::string value;  // any bytes
+  std::string value;  // any bytes; empty with RangeRequest::keys_only
   // Alike in both.
   friend bool operator==(const KeyValue& a, const KeyValue& b) {
     return a.key == b.key && a.value == b.value;

@@ -28,6 +28,7 @@ kv::RangeQuery ToKv(const RangeRequest& range) {
   query.limit = range.limit;
   query.max_bytes = range.max_bytes;
   query.reverse = range.reverse;
+  query.keys_only = range.keys_only;
   return query;
 }
 
@@ -88,6 +89,12 @@ GetResult TakeGet(ClientCore& core, Answer answer) {
 RangeResult TakeRange(ClientCore& core, Answer answer) {
   RangeResult result = ToPublic(std::get<kv::RangeResult>(std::move(answer)));
   core.Saw(Version(result.read_version));
+  return result;
+}
+// The same without values, which Thrift's wire has all the same.
+RangeResult TakeKeys(ClientCore& core, Answer answer) {
+  RangeResult result = TakeRange(core, std::move(answer));
+  for (KeyValue& pair : result.key_values) pair.value.clear();
   return result;
 }
 std::uint64_t TakeVersion(ClientCore& core, Answer answer) {
@@ -154,12 +161,13 @@ Future<GetResult> Client::GetAsync(std::string_view key, const ReadOptions& opti
 Result<RangeResult> Client::GetRange(const RangeRequest& range, const ReadOptions& options) {
   CAIRN_ASSIGN_OR_RETURN(Answer answer,
                          core_->Execute(MakeGetRange(range, options), ForRead(*core_, options)));
-  return TakeRange(*core_, std::move(answer));
+  return range.keys_only ? TakeKeys(*core_, std::move(answer))
+                         : TakeRange(*core_, std::move(answer));
 }
 
 Future<RangeResult> Client::GetRangeAsync(const RangeRequest& range, const ReadOptions& options) {
   return Async<RangeResult>(core_, MakeGetRange(range, options), ForRead(*core_, options),
-                            TakeRange);
+                            range.keys_only ? TakeKeys : TakeRange);
 }
 
 Status Client::Scan(const RangeRequest& range,

@@ -23,6 +23,7 @@ std::optional<kv::RangeQuery> MergedScan::Next() const {
   query.begin = kv::KeySelector::FirstGreaterOrEqual(bounds_.begin);
   if (!bounds_.end.empty()) query.end = kv::KeySelector::FirstGreaterOrEqual(bounds_.end);
   query.reverse = bounds_.reverse;
+  query.keys_only = bounds_.keys_only;
   query.max_bytes = bounds_.max_bytes;
   // Own deletes may hide what comes; one more tells whether there is more.
   if (bounds_.limit != 0) query.limit = bounds_.limit - pairs.size() + written_.size() + 1;
@@ -31,6 +32,7 @@ std::optional<kv::RangeQuery> MergedScan::Next() const {
 
 void MergedScan::Take(std::string key, std::string value) {
   if (done_) return;
+  if (bounds_.keys_only) value.clear();
   const std::uint64_t bytes = key.size() + value.size();
   if ((bounds_.limit != 0 && pairs.size() == bounds_.limit) ||
       (!pairs.empty() && bytes_ + bytes > bounds_.max_bytes)) {
@@ -118,6 +120,7 @@ void RangeTask::Resolve(const KeySelector& selector, Phase phase) {
     return Advance();
   }
   MergedScan::Bounds bounds;
+  bounds.keys_only = true;
   if (selector.offset >= 1) {
     bounds.begin = std::move(start);
     bounds.limit = static_cast<std::uint64_t>(selector.offset);
@@ -178,6 +181,7 @@ void RangeTask::StartReading() {
   bounds.limit = range_.limit;
   bounds.max_bytes = range_.max_bytes;
   bounds.reverse = range_.reverse;
+  bounds.keys_only = range_.keys_only;
   StartScan(std::move(bounds));
 }
 

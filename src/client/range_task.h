@@ -36,6 +36,7 @@ class MergedScan {
     std::uint64_t limit = 0;
     std::uint64_t max_bytes = 0;
     bool reverse = false;
+    bool keys_only = false;
   };
   MergedScan(Bounds bounds, WrittenKeys written);
 

@@ -88,6 +88,7 @@ void Transaction::Delete(std::string_view key, std::string_view column_family) {
 Status Transaction::DeleteRange(std::string_view begin, std::string_view end,
                                 std::string_view column_family) {
   RangeRequest range = RangeRequest::Between(std::string(begin), std::string(end));
+  range.keys_only = true;
   std::vector<std::string> keys;
   for (bool more = true; more;) {
     CAIRN_ASSIGN_OR_RETURN(RangeResult page, GetRange(range, column_family));

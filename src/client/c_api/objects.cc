@@ -80,6 +80,7 @@ RangeRequest From(const cairn_range& range) {
   to.limit = range.limit;
   to.max_bytes = range.max_bytes;
   to.reverse = range.reverse != 0;
+  to.keys_only = range.keys_only != 0;
   return to;
 }
 

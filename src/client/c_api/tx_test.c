@@ -41,6 +41,13 @@ static void sees_its_own_writes(const char* endpoint) {
   CHECK(cairn_pairs_size(pairs) == 3);
   CHECK(strcmp((const char*)cairn_pairs_key(pairs, 2, NULL), "d") == 0);
   cairn_pairs_free(pairs);
+  cairn_range keys = range;
+  keys.keys_only = 1;
+  CHECK_OK(cairn_tx_range(tx, &keys, NULL, &pairs));
+  size_t value_size = 1;
+  CHECK(cairn_pairs_size(pairs) == 3 && cairn_pairs_value(pairs, 2, &value_size) != NULL);
+  CHECK(value_size == 0);
+  cairn_pairs_free(pairs);
   cairn_value* key = NULL;
   const cairn_selector after_a = cairn_selector_first_greater_than("a", 1);
   CHECK_OK(cairn_tx_get_key(tx, &after_a, NULL, &key));

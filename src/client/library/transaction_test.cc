@@ -224,6 +224,31 @@ TEST_P(TransactionTest, AWaitForAnotherTryEndsWithTheClient) {
   EXPECT_EQ(tx.OnError(UnavailableError("after")).message(), "after");
 }
 
+TEST_P(TransactionTest, KeysCanBeReadWithoutValues) {
+  const auto client = Connect();
+  for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(client->Set(key, "value").ok());
+  RangeRequest range;
+  range.keys_only = true;
+  const std::vector<KeyValue> keys = {{"a", ""}, {"b", ""}, {"c", ""}};
+  EXPECT_EQ(client->GetRange(range)->key_values, keys);
+  EXPECT_EQ(client->GetRangeAsync(range).Get()->key_values, keys);
+  std::vector<KeyValue> scanned;
+  ASSERT_TRUE(client
+                  ->Scan(range,
+                         [&](const std::string& key, const std::string& value) {
+                           scanned.push_back({key, value});
+                           return true;
+                         })
+                  .ok());
+  EXPECT_EQ(scanned, keys);
+  Transaction tx = client->Begin();
+  tx.Set("bb", "own");
+  tx.Delete("c");
+  const std::vector<KeyValue> seen = {{"a", ""}, {"b", ""}, {"bb", ""}};
+  EXPECT_EQ(tx.GetRange(range)->key_values, seen);
+  EXPECT_EQ(tx.SnapshotGetRangeAsync(range).Get()->key_values, seen);
+}
+
 TEST_P(TransactionTest, TransactionsWriteVersionstamps) {
   const auto client = Connect();
   Transaction tx = client->Begin();
