@@ -301,6 +301,11 @@ cairn_status* cairn_tx_on_error(cairn_tx* tx, const cairn_status* status);
 /* Forgets all reads and writes. The deadline stays. */
 void cairn_tx_reset(cairn_tx* tx);
 
+/* Ends what waits in the transaction, on whatever threads, with CAIRN_CANCELLED; so does all that
+ * is begun, until cairn_tx_reset. A commit that was on its way may have been applied: its status
+ * says so. Not after the transaction was freed, or its cairn_client_run has returned. */
+void cairn_tx_cancel(cairn_tx* tx);
+
 /* Without waiting, as of the client. The transaction may be freed before they end. */
 cairn_operation* cairn_tx_get_async(cairn_tx* tx, const void* key, size_t key_size,
                                     const cairn_tx_read_options* options,

@@ -21,6 +21,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,8 +68,8 @@ struct RangeRequest {
   std::uint64_t limit = 0;         // pairs; 0: no bound but the bytes
   std::uint64_t max_bytes = 0;     // keys and values of one answer; 0: the node's limit (16 MiB)
   bool reverse = false;            // from the end backwards
-
   bool keys_only = false;          // without values; over gRPC they are not sent
+
   // The keys k with begin <= k < end; an empty `end` is the end of the column family.
   static RangeRequest Between(std::string begin, std::string end) {
     RangeRequest range;
@@ -238,6 +239,14 @@ class Transaction {
   // Forgets all reads and writes, and takes a new read version when one is needed. The deadline
   // stays.
   void Reset();
+
+  // Ends what waits in this transaction, on whatever threads (reads, a commit, the wait of OnError,
+  // and so Run), with kCancelled; it goes on so with all that is begun, until Reset. A commit that
+  // was on its way may have been applied: its status says maybe_applied(). From any thread, as long
+  // as the transaction lives; that of Run lives until Run returns.
+  void Cancel();
+  // The same as something to keep: may be called at any time, also when the transaction is gone.
+  [[nodiscard]] std::function<void()> Canceller() const;
 
   // How many writes wait for the commit.
   [[nodiscard]] std::size_t pending_writes() const;

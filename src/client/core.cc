@@ -4,6 +4,7 @@
 #include <future>
 #include <utility>
 
+#include "src/client/cancellation.h"
 #include "src/client/operation.h"
 
 namespace cairn::client {
@@ -77,6 +78,7 @@ Result<Answer> ClientCore::Execute(Request request, const RunOptions& options) {
   if (closing_.load(std::memory_order_acquire)) return CancelledError("the client is closed");
   const auto operation = std::make_shared<Operation>(shared_from_this(), std::move(request),
                                                      options, /*driven=*/true, Done());
+  if (options.cancellation && !options.cancellation->Add(operation)) operation->Cancel();
   operation->Begin();
   return operation->Wait();
 }
@@ -89,6 +91,7 @@ std::function<void()> ClientCore::ExecuteAsync(Request request, const RunOptions
   }
   const auto operation = std::make_shared<Operation>(shared_from_this(), std::move(request),
                                                      options, /*driven=*/false, std::move(done));
+  if (options.cancellation && !options.cancellation->Add(operation)) operation->Cancel();
   operation->Begin();
   return [weak = std::weak_ptr<Operation>(operation)] {
     if (const std::shared_ptr<Operation> live = weak.lock()) live->Cancel();

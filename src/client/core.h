@@ -27,6 +27,7 @@
 
 namespace cairn::client {
 
+class Cancellation;
 class Operation;
 
 struct CoreOptions {
@@ -45,6 +46,8 @@ struct RunOptions {
   ReadLevel read_level = ReadLevel::kDefault;
   Version min_version;
   MonotonicTime deadline = MonotonicTime::Max();
+  // What cancels it, besides its own way; may be null.
+  std::shared_ptr<Cancellation> cancellation;
 };
 
 class ClientCore : public std::enable_shared_from_this<ClientCore> {

@@ -57,6 +57,10 @@ std::string Operation::Name() const {
 }
 
 void Operation::Begin() {
+  {
+    MutexLock lock(&mutex_);
+    if (finished_) return;  // cancelled before it began
+  }
   if (core_->closed()) return Finish(CancelledError("the client is closed"));
   if (!wants_session_) return Try();
   std::optional<Lease> lease = core_->sessions().TryLease();

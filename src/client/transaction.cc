@@ -136,6 +136,12 @@ Future<std::uint64_t> Transaction::OnErrorAsync(const Status& status) {
   return state_->OnErrorAsync(status);
 }
 void Transaction::Reset() { state_->Reset(); }
+void Transaction::Cancel() { state_->Cancel(); }
+std::function<void()> Transaction::Canceller() const {
+  return [weak = std::weak_ptr<client::TransactionState>(state_)] {
+    if (const auto state = weak.lock()) state->Cancel();
+  };
+}
 std::size_t Transaction::pending_writes() const { return state_->pending_writes(); }
 
 }  // namespace cairn

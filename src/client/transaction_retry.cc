@@ -59,9 +59,16 @@ Future<std::uint64_t> TransactionState::OnErrorAsync(const Status& status) {
     return future;
   }
   std::uint32_t tries = 0;
+  std::uint64_t life = 0;
   {
     MutexLock lock(&mutex_);
-    tries = ++tries_;
+    if (!cancelled_) tries = ++tries_;
+    life = life_;
+    backoffs_.push_back(promise);
+  }
+  if (tries == 0) {
+    promise.Fulfil(CancelledError("the transaction was cancelled; Reset revives it"));
+    return future;
   }
   const Duration most =
       status.code() == StatusCode::kConflict ? kMostAfterConflict : Duration::max();
@@ -70,31 +77,65 @@ Future<std::uint64_t> TransactionState::OnErrorAsync(const Status& status) {
     promise.Fulfil(status);
     return future;
   }
-  core_->scheduler().AddTimer(when,
-                              [self = shared_from_this(), tries, wait = Wait(promise, status)] {
-                                self->Reset();
-                                wait.promise().Fulfil(tries);
-                              });
+  core_->scheduler().AddTimer(
+      when, [self = shared_from_this(), tries, life, wait = Wait(promise, status)] {
+        // One that is over was cancelled, or reset by its owner.
+        if (self->BeginAnew(life)) wait.promise().Fulfil(tries);
+      });
   // The scheduler of a client that was closed meanwhile may keep the timer, and never run it.
   if (core_->closed()) promise.Fulfil(status);
   return future;
+}
+
+void TransactionState::ResetLocked(std::vector<GotVersion>* waiting) {
+  ++life_;
+  read_version_ = Version();
+  taking_version_ = false;
+  waiting->swap(want_version_);
+  writes_.Clear();
+  conflict_keys_.clear();
+  conflict_ranges_.clear();
+  ended_ = false;
+  committed_version_ = 0;
+  if (std::exchange(cancelled_, false)) cancellation_ = std::make_shared<Cancellation>();
+  backoffs_.clear();
 }
 
 void TransactionState::Reset() {
   std::vector<GotVersion> waiting;
   {
     MutexLock lock(&mutex_);
-    ++life_;
-    read_version_ = Version();
-    taking_version_ = false;
-    waiting.swap(want_version_);
-    writes_.Clear();
-    conflict_keys_.clear();
-    conflict_ranges_.clear();
-    ended_ = false;
-    committed_version_ = 0;
+    ResetLocked(&waiting);
   }
   for (GotVersion& got : waiting) got(CancelledError("the transaction was reset"));
+}
+
+bool TransactionState::BeginAnew(std::uint64_t life) {
+  std::vector<GotVersion> waiting;
+  {
+    MutexLock lock(&mutex_);
+    if (cancelled_ || life != life_) return false;
+    ResetLocked(&waiting);
+  }
+  for (GotVersion& got : waiting) got(CancelledError("the transaction was reset"));
+  return true;
+}
+
+void TransactionState::Cancel() {
+  std::vector<GotVersion> waiting;
+  std::vector<Promise<std::uint64_t>> backoffs;
+  std::shared_ptr<Cancellation> cancellation;
+  {
+    MutexLock lock(&mutex_);
+    cancelled_ = true;
+    cancellation = cancellation_;
+    waiting.swap(want_version_);
+    backoffs.swap(backoffs_);
+  }
+  const Status status = CancelledError("the transaction was cancelled; Reset revives it");
+  cancellation->Cancel();
+  for (GotVersion& got : waiting) got(status);
+  for (const Promise<std::uint64_t>& backoff : backoffs) backoff.Fulfil(status);
 }
 
 }  // namespace cairn::client

@@ -27,16 +27,20 @@ TransactionState::TransactionState(std::shared_ptr<ClientCore> core,
     : core_(std::move(core)),
       options_(options),
       deadline_(core_->DeadlineIn(options.timeout)),
-      read_version_(options.read_version) {}
+      read_version_(options.read_version),
+      cancellation_(std::make_shared<Cancellation>()) {}
 
 RunOptions TransactionState::Options(ReadLevel level) const {
   RunOptions options;
   options.read_level = level;
   options.deadline = deadline_;
+  MutexLock lock(&mutex_);
+  options.cancellation = cancellation_;
   return options;
 }
 
 Status TransactionState::CheckOpen() const {
+  if (cancelled_) return CancelledError("the transaction was cancelled; Reset revives it");
   if (!ended_) return Status::Ok();
   return FailedPreconditionError(
       "the transaction has ended; begin a new one, or revive it with OnError or Reset");
@@ -194,9 +198,8 @@ RangeTask::WrittenIn TransactionState::WrittenIn(const std::string& family) {
   };
 }
 
-void TransactionState::RunTask(RangeTask* task, MonotonicTime deadline) {
-  RunOptions options;
-  options.deadline = deadline;
+void TransactionState::RunTask(RangeTask* task) {
+  const RunOptions options = Options(ReadLevel::kDefault);
   while (std::optional<kv::KvOperation> request = task->Next()) {
     Result<Answer> answer = core_->Execute(std::move(*request), options);
     if (answer.ok()) {
@@ -212,7 +215,7 @@ Result<RangeResult> TransactionState::GetRange(const RangeRequest& range, std::s
   CAIRN_ASSIGN_OR_RETURN(const Reading reading, StartReading(family, snapshot));
   CAIRN_ASSIGN_OR_RETURN(const Version version, ReadVersion());
   RangeTask task(range, reading.family, version, WrittenIn(reading.family));
-  RunTask(&task, deadline_);
+  RunTask(&task);
   Result<RangeResult> result = task.TakeResult();
   if (result.ok()) Noted(reading, task);
   return result;
@@ -267,7 +270,7 @@ Result<std::optional<std::string>> TransactionState::GetKey(const KeySelector& s
   CAIRN_ASSIGN_OR_RETURN(const Reading reading, StartReading(family, snapshot));
   CAIRN_ASSIGN_OR_RETURN(const Version version, ReadVersion());
   RangeTask task = RangeTask::ForKey(selector, reading.family, version, WrittenIn(reading.family));
-  RunTask(&task, deadline_);
+  RunTask(&task);
   CAIRN_ASSIGN_OR_RETURN(RangeResult result, task.TakeResult());
   Noted(reading, task);
   return KeyOf(std::move(result));

@@ -17,6 +17,7 @@
 
 #include "cairn/transaction.h"
 #include "src/base/mutex.h"
+#include "src/client/cancellation.h"
 #include "src/client/core.h"
 #include "src/client/range_task.h"
 #include "src/client/write_set.h"
@@ -47,6 +48,7 @@ class TransactionState : public std::enable_shared_from_this<TransactionState> {
   [[nodiscard]] std::uint64_t committed_version() const;
   Future<std::uint64_t> OnErrorAsync(const Status& status);
   void Reset();
+  void Cancel();
   [[nodiscard]] std::size_t pending_writes() const;
 
  private:
@@ -63,7 +65,11 @@ class TransactionState : public std::enable_shared_from_this<TransactionState> {
     std::string family;
   };
 
+  // Of a request that is begun now.
   [[nodiscard]] RunOptions Options(ReadLevel level) const;
+  // What the timer of OnErrorAsync does, for the incarnation that asked for it. False: it is over.
+  bool BeginAnew(std::uint64_t life);
+  void ResetLocked(std::vector<GotVersion>* waiting) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Calls back with the read version; takes it from the node for all who wait.
   void WithReadVersion(GotVersion got);
   void OnReadVersion(std::uint64_t life, Result<Version> version);
@@ -74,7 +80,7 @@ class TransactionState : public std::enable_shared_from_this<TransactionState> {
   void Noted(const Reading& reading, const std::string& key);
   void Noted(const Reading& reading, const RangeTask& task);
   // Runs a task to its end on this thread.
-  void RunTask(RangeTask* task, MonotonicTime deadline);
+  void RunTask(RangeTask* task);
   void Step(const std::shared_ptr<RangeTask>& task, const Reading& reading,
             const Promise<RangeResult>& promise);
   // Whether there are conflicts, added by hand, and no version to compare them with yet.
@@ -99,6 +105,10 @@ class TransactionState : public std::enable_shared_from_this<TransactionState> {
       ABSL_GUARDED_BY(mutex_);  // family, key
   std::vector<kv::ConflictRange> conflict_ranges_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<Cancellation> cancellation_ ABSL_GUARDED_BY(mutex_);  // of this incarnation
+  // Of OnErrorAsync, while it waits.
+  std::vector<Promise<std::uint64_t>> backoffs_ ABSL_GUARDED_BY(mutex_);
   std::uint64_t committed_version_ ABSL_GUARDED_BY(mutex_) = 0;
   std::uint32_t tries_ ABSL_GUARDED_BY(mutex_) = 0;
 };

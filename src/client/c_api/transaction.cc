@@ -139,6 +139,7 @@ cairn_status* cairn_tx_on_error(cairn_tx* tx, const cairn_status* status) {
   return Give(Of(tx).OnError(Need(status).status));
 }
 void cairn_tx_reset(cairn_tx* tx) { Of(tx).Reset(); }
+void cairn_tx_cancel(cairn_tx* tx) { Of(tx).Cancel(); }
 
 // ---- Without waiting
 

@@ -223,12 +223,14 @@ static void options_count(const char* endpoint) {
   options.read_version = before;
   cairn_tx* tx = cairn_client_begin(client, &options);
   CHECK(tx_has(tx, "k", "1"));
+  cairn_value* value = NULL;
+  cairn_tx_cancel(tx);
+  CHECK_CODE(CAIRN_CANCELLED, cairn_tx_get(tx, "k", 1, NULL, &value));
   cairn_tx_reset(tx);
   cairn_tx_set(tx, "k", 1, "there", 5, "other");
   cairn_tx_read_options read;
   memset(&read, 0, sizeof read);
   read.column_family = "other";
-  cairn_value* value = NULL;
   CHECK_OK(cairn_tx_get(tx, "k", 1, &read, &value));
   CHECK(cairn_c_is(value, "there"));
   CHECK_OK(cairn_tx_commit(tx, NULL));

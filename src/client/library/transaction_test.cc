@@ -224,6 +224,46 @@ TEST_P(TransactionTest, AWaitForAnotherTryEndsWithTheClient) {
   EXPECT_EQ(tx.OnError(UnavailableError("after")).message(), "after");
 }
 
+TEST_P(TransactionTest, CancelEndsWhatWaitsUntilReset) {
+  ClientOptions options;
+  options.timeout = std::chrono::hours(3);
+  options.retry.initial_backoff = options.retry.max_backoff = std::chrono::hours(1);
+  const auto client = Connect(options);
+  ASSERT_TRUE(client->Set("k", "1").ok());
+  TransactionOptions later;
+  later.read_version = 1'000'000;  // which the node waits for
+  std::vector<std::function<Status(Transaction&)>> waits = {
+      [](Transaction& tx) { return tx.Get("k").status(); },
+      [](Transaction& tx) { return tx.GetRange({}).status(); },
+      [](Transaction& tx) { return tx.GetAsync("k").Get().status(); },
+      [](Transaction& tx) { return tx.OnError(UnavailableError("an hour's wait")); }};
+  for (const auto& wait : waits) {
+    Transaction tx = client->Begin(later);
+    std::thread canceller([cancel = tx.Canceller()] { cancel(); });
+    EXPECT_EQ(wait(tx).code(), StatusCode::kCancelled);
+    canceller.join();
+    EXPECT_EQ(tx.Commit().status().code(), StatusCode::kCancelled);
+    tx.Reset();
+    EXPECT_EQ(Show(tx.Get("k")), "1");
+  }
+  // Run gives up, and does not run its body again.
+  int runs = 0;
+  std::function<void()> cancel;
+  const auto ran = client->Run(
+      [&](Transaction& tx) {
+        ++runs;
+        cancel = tx.Canceller();
+        std::thread canceller(cancel);
+        const Status read = tx.Get("k").status();
+        canceller.join();
+        return read;
+      },
+      later);
+  EXPECT_EQ(ran.status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(runs, 1);
+  cancel();  // the transaction is gone
+}
+
 TEST_P(TransactionTest, KeysCanBeReadWithoutValues) {
   const auto client = Connect();
   for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(client->Set(key, "value").ok());

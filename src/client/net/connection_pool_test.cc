@@ -166,6 +166,25 @@ TEST_F(PoolTest, ABrokenConnectionFailsItsCallsAndIsMadeAgain) {
   EXPECT_FALSE(refused.status().maybe_applied());
 }
 
+TEST_F(PoolTest, ADrivenCallThatIsGivenUpReturnsAtOnce) {
+  const EchoServer server(/*mute=*/true);
+  Make(server.endpoint(), 1);
+  const auto begun = std::chrono::steady_clock::now();
+  std::vector<std::thread> drivers;
+  std::vector<std::shared_ptr<Call>> calls;
+  // One of them reads for all, and may be given up first or last.
+  for (int i = 0; i < 20; ++i) {
+    calls.push_back(pool_->Submit(Frame("a"), In(kLong), /*driven=*/true,
+                                  [](const Result<std::string>& /*got*/) { FAIL(); }));
+    drivers.emplace_back([call = calls.back()] { EXPECT_TRUE(call->Drive()); });
+  }
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    calls[i]->Abandon();
+    drivers[i].join();
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, kLong);
+}
+
 TEST_F(PoolTest, ClosingEndsWhatWaits) {
   const EchoServer server(/*mute=*/true);
   Make(server.endpoint(), 1);

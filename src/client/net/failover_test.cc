@@ -1,6 +1,7 @@
 // The core of the client against fake nodes: finding the leader, retries under sessions, breakers.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "src/client/core.h"
 #include "src/client/net/io_loop.h"
+#include "src/client/transaction_state.h"
 
 namespace cairn::client {
 namespace {
@@ -298,6 +300,57 @@ TEST(CircuitBreakerTest, OpensProbesAndCloses) {
   breaker.Take(now);
   breaker.OnSuccess();
   EXPECT_TRUE(breaker.Allows(now));
+}
+
+// While no node answers, a call is sent again and again.
+TEST_F(FailoverTest, ATransactionIsCancelledFromAnotherThread) {
+  Make(Strategy(ReadStrategy::kRoundRobin));
+  for (std::size_t node = 0; node < 3; ++node) cluster_.SetDown(node, true);
+  using Wait = std::function<Status(TransactionState&)>;
+  const std::vector<Wait> waits = {
+      [](TransactionState& tx) { return tx.Get("k", {}, false).status(); },
+      [](TransactionState& tx) { return tx.GetAsync("k", {}, false).Get().status(); },
+      [](TransactionState& tx) { return tx.GetRange({}, {}, true).status(); },
+      [](TransactionState& tx) { return tx.GetRangeAsync({}, {}, false).Get().status(); },
+      [](TransactionState& tx) { return tx.GetKey({}, {}, false).status(); },
+      [](TransactionState& tx) { return tx.ReadVersion().status(); },
+      [](TransactionState& tx) { return tx.Commit().status(); },
+      [](TransactionState& tx) { return tx.CommitAsync().Get().status(); }};
+  for (const Wait& wait : waits) {
+    for (int round = 0; round < 4; ++round) {
+      const auto tx = std::make_shared<TransactionState>(core_, TransactionOptions());
+      tx->Write({kv::MutationType::kSet, "w", "v", ""});
+      const int calls = cluster_.calls(0);
+      Status ended[2];
+      std::thread first([&] { ended[0] = wait(*tx); });
+      // Two wait for one read version.
+      std::thread second([&] { ended[1] = tx->Get("other", {}, true).status(); });
+      // At whatever point of their way, and surely when they are on it.
+      while (round % 2 == 1 && cluster_.calls(0) == calls) std::this_thread::yield();
+      tx->Cancel();
+      first.join();
+      second.join();
+      for (const Status& status : ended) {
+        // A commit may have ended the transaction before the other began to read.
+        EXPECT_TRUE(status.code() == StatusCode::kCancelled ||
+                    status.code() == StatusCode::kFailedPrecondition)
+            << status.ToString();
+      }
+      EXPECT_EQ(ended[0].code(), StatusCode::kCancelled) << ended[0].ToString();
+      EXPECT_EQ(tx->Get("k", {}, false).status().code(), StatusCode::kCancelled);
+      EXPECT_EQ(tx->OnErrorAsync(ended[0]).Get().status().code(), StatusCode::kCancelled);
+    }
+  }
+}
+
+TEST_F(FailoverTest, AResetRevivesACancelledTransaction) {
+  Make(Strategy(ReadStrategy::kRoundRobin));
+  const auto tx = std::make_shared<TransactionState>(core_, TransactionOptions());
+  tx->Cancel();
+  tx->Cancel();
+  EXPECT_EQ(tx->Commit().status().code(), StatusCode::kCancelled);
+  tx->Reset();
+  EXPECT_EQ(*tx->Commit(), 0U);  // nothing was written
 }
 
 }  // namespace

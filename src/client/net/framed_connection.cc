@@ -2,10 +2,12 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -32,11 +34,18 @@ std::chrono::steady_clock::time_point ToSteady(MonotonicTime time) {
 
 FramedConnection::FramedConnection(int fd, std::string peer, std::size_t max_frame,
                                    std::shared_ptr<IoLoop> loop)
-    : fd_(fd), peer_(std::move(peer)), max_frame_(max_frame), loop_(std::move(loop)) {
+    : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      fd_(fd),
+      peer_(std::move(peer)),
+      max_frame_(max_frame),
+      loop_(std::move(loop)) {
   in_.resize(kFirstBuffer);
 }
 
-FramedConnection::~FramedConnection() { close(fd_); }
+FramedConnection::~FramedConnection() {
+  close(fd_);
+  if (wake_ >= 0) close(wake_);
+}
 
 std::shared_ptr<FramedConnection> FramedConnection::Make(int fd, std::string peer,
                                                          std::size_t max_frame,
@@ -260,11 +269,17 @@ void FramedConnection::Drive(const std::shared_ptr<Pending>& pending) {
     reader_ = Reader::kDriver;
     mutex_.Unlock();
     const std::int64_t wait_ms = (pending->deadline_ - now).count() / 1'000'000 + 1;
-    pollfd poll_fd{fd_, POLLIN, 0};
-    (void)poll(&poll_fd, 1, static_cast<int>(std::min<std::int64_t>(wait_ms, INT_MAX)));
+    // poll leaves out a descriptor below 0.
+    std::array<pollfd, 2> waits = {pollfd{fd_, POLLIN, 0}, pollfd{wake_, POLLIN, 0}};
+    (void)poll(waits.data(), waits.size(),
+               static_cast<int>(std::min<std::int64_t>(wait_ms, INT_MAX)));
     mutex_.Lock();
     reader_ = Reader::kNone;
-    if (poll_fd.revents != 0) Read();
+    if (waits[1].revents != 0) {
+      std::uint64_t count = 0;
+      (void)!read(wake_, &count, sizeof(count));
+    }
+    if (waits[0].revents != 0) Read();
   }
   --drivers_;
   PassReading();
@@ -296,6 +311,11 @@ void FramedConnection::Abandon(const std::shared_ptr<Pending>& pending) {
   if (pending->timer_ != 0) loop_->CancelTimer(pending->timer_);
   unwanted = std::move(pending->done_);
   changed_.SignalAll();
+  // It may be the call of the thread that reads. Another one reads on.
+  if (pending->driven_ && reader_ == Reader::kDriver) {
+    const std::uint64_t one = 1;
+    (void)!write(wake_, &one, sizeof(one));
+  }
   CloseIfDone();
 }
 

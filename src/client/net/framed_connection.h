@@ -103,7 +103,8 @@ class FramedConnection final : public SocketHandler,
   [[nodiscard]] Status Lost(const Status& why, const Pending& pending) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const int fd_;  // closed by the destructor: a driver may be polling it
+  const int wake_;  // an eventfd, for a driver whose call is given up; -1: there was none to be had
+  const int fd_;    // closed by the destructor: a driver may be polling it
   const std::string peer_;
   const std::size_t max_frame_;
   const std::shared_ptr<IoLoop> loop_;
