@@ -12,9 +12,10 @@ const std::vector<Command>& Commands() {
   static const std::vector<Command> commands = [] {
     std::vector<Command> all;
     for (std::vector<Command> some :
-         {PointCommands(), RangeCommands(), TxnCommands(), BulkCommands(), FamilyCommands(),
-          AdminCommands(), ClusterCommands(), MemberCommands(), VerifyCommands(), BackupCommands(),
-          BenchCommands(), DramCommands(), ConfigCommands(), ShellCommands(), MetaCommands()}) {
+         {PointCommands(), DeleteCommands(), RangeCommands(), TxnCommands(), BulkCommands(),
+          FamilyCommands(), AdminCommands(), ClusterCommands(), MemberCommands(), VerifyCommands(),
+          BackupCommands(), BenchCommands(), DramCommands(), ConfigCommands(), ShellCommands(),
+          MetaCommands()}) {
       all.insert(all.end(), std::make_move_iterator(some.begin()),
                  std::make_move_iterator(some.end()));
     }

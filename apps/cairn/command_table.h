@@ -10,6 +10,10 @@ namespace cairn::cli {
 
 const ProgramDef& Program();
 
+// The command `help`, and what it says: the program, or the command that COMMAND and WORD name.
+CommandDef HelpDef();
+Result<std::string> HelpFor(const ProgramDef& program, const Invocation& in);
+
 // Runs the command of an invocation of Program().
 ExitCode Run(Context& context, const Invocation& in);
 

@@ -34,7 +34,8 @@ struct Command {
   ExitCode (*run)(Context& context, const Invocation& in);
 };
 
-std::vector<Command> PointCommands();    // get, put, delete
+std::vector<Command> PointCommands();    // get, put
+std::vector<Command> DeleteCommands();   // delete
 std::vector<Command> RangeCommands();    // range
 std::vector<Command> TxnCommands();      // txn
 std::vector<Command> BulkCommands();     // dump, load
@@ -47,7 +48,7 @@ std::vector<Command> MemberCommands();   // cluster members, add, promote, remov
 std::vector<Command> VerifyCommands();   // cluster verify
 std::vector<Command> BackupCommands();   // backup, restore, cluster recover
 std::vector<Command> ConfigCommands();   // config check, show, default
-std::vector<Command> MetaCommands();     // completion, man
+std::vector<Command> MetaCommands();     // help, version, completion, man
 std::vector<Command> DramCommands();     // dram serve, put, get, delete, list, stat, route, bench
 
 // Names of common options, for CommandDef::common: those of every command that asks a node, and

@@ -1,11 +1,12 @@
-// completion and man: what the table of commands says, for shells and for man. The build runs them
-// to make the files that are installed.
+// help, version, completion and man: what the table of commands says, for people, for shells and
+// for man. The build runs the last two to make the files that are installed.
 #include <fstream>
 #include <iostream>
 
 #include "apps/cairn/command_table.h"
 #include "apps/cairn/context.h"
 #include "src/cli/completion.h"
+#include "src/cli/help.h"
 #include "src/cli/man_page.h"
 
 namespace cairn::cli {
@@ -17,6 +18,22 @@ ExitCode RunCompletion(Context&, const Invocation& in) {
                 : shell == "zsh" ? ZshCompletion(Program())
                                  : FishCompletion(Program()))
             << std::flush;
+  return kSuccess;
+}
+
+ExitCode RunHelp(Context& context, const Invocation& in) {
+  const auto text = HelpFor(Program(), in);
+  if (!text.ok()) return context.Fail(UsageFailure(text.status()));
+  std::cout << *text << std::flush;
+  return kSuccess;
+}
+
+ExitCode RunVersion(Context& context, const Invocation&) {
+  if (context.options().json) {
+    Context::Print({{"version", Program().version}});
+  } else {
+    std::cout << "cairn " << Program().version << std::endl;
+  }
   return kSuccess;
 }
 
@@ -46,6 +63,13 @@ ExitCode RunMan(Context& context, const Invocation& in) {
   }
   std::cout << ManPage(Program(), command) << std::flush;
   return kSuccess;
+}
+
+CommandDef VersionDef() {
+  return {.name = "version",
+          .summary = "Shows the version of this program",
+          .common = {"json"},
+          .examples = {{"cairn version", "Which version is this?"}}};
 }
 
 CommandDef CompletionDef() {
@@ -80,8 +104,33 @@ CommandDef ManDef() {
 
 }  // namespace
 
+CommandDef HelpDef() {
+  return {.name = "help",
+          .summary = "Lists the commands, or explains one",
+          .arguments = {{.name = "COMMAND", .help = "The command", .required = false},
+                        {.name = "WORD", .help = "Its second word", .required = false}},
+          .examples = {{"cairn help", "Which commands are there?"},
+                       {"cairn help cluster add", "Explain one"}}};
+}
+
+Result<std::string> HelpFor(const ProgramDef& program, const Invocation& in) {
+  HelpRequest request;
+  const std::string name = in.Text("COMMAND").value_or("") +
+                           (in.Has("WORD") ? " " + in.Required("WORD") : std::string());
+  if (name.empty()) return HelpText(program, request);
+  request.command = FindCommand(program, name);
+  for (const GroupDef& group : program.groups) {
+    if (group.name == name) request.group = &group;
+  }
+  if (request.command != nullptr || request.group != nullptr) return HelpText(program, request);
+  return InvalidArgumentError("there is no command '" + name + "'; 'help' lists them");
+}
+
 std::vector<Command> MetaCommands() {
-  return {{CompletionDef(), RunCompletion}, {ManDef(), RunMan}};
+  return {{HelpDef(), RunHelp},
+          {VersionDef(), RunVersion},
+          {CompletionDef(), RunCompletion},
+          {ManDef(), RunMan}};
 }
 
 }  // namespace cairn::cli

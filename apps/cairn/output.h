@@ -5,6 +5,7 @@
 #define CAIRN_APPS_CAIRN_OUTPUT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,22 +20,31 @@ ExitCode ShowValue(const Context& context, const std::string& key, const GetResu
 // What BEGIN, END and the options of `range` ask for.
 Status TakeRange(const Context& context, const Invocation& in, RangeRequest* range);
 
-// Writes pairs as they come, so that a range of any size fits in memory.
+// What `delete` is to delete: KEY, or nothing and `range` is what --prefix, --begin and --end name.
+Result<std::optional<std::string>> TakeDeletion(const Context& context, const Invocation& in,
+                                                RangeRequest* range);
+
+// Writes pairs as they come, or counts them alone, so that a range of any size fits in memory.
 class PairPrinter {
  public:
-  PairPrinter(const Context* context, bool keys_only)
-      : context_(*context), keys_only_(keys_only), json_(context->options().json) {}
+  enum class Show : std::uint8_t { kPairs, kKeys, kCount };
+
+  PairPrinter(const Context* context, Show show)
+      : context_(*context), show_(show), json_(context->options().json) {}
+  // What --keys-only and --count-only of `range` ask for.
+  static Show ShowOf(const Invocation& in);
 
   void Print(std::string_view key, std::string_view value);
+  // `has_more`: a limit ended the range.
   void Finish(bool has_more, std::uint64_t version);
   // A document that was begun must end as one: the error becomes its last field.
   [[nodiscard]] ExitCode Fail(const Failure& failure) const;
-  // How many pairs were shown.
+  // How many pairs were given.
   [[nodiscard]] std::uint64_t count() const { return count_; }
 
  private:
   const Context& context_;
-  const bool keys_only_;
+  const Show show_;
   const bool json_;
   std::uint64_t count_ = 0;
 };

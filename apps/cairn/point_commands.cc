@@ -1,4 +1,4 @@
-// get, put and delete.
+// get and put.
 #include <iostream>
 #include <iterator>
 #include <limits>
@@ -49,14 +49,6 @@ ExitCode RunPut(Context& context, const Invocation& in) {
   return ReportWrite(context, client->Set(*key, *value, context.Writing()));
 }
 
-ExitCode RunDelete(Context& context, const Invocation& in) {
-  const auto key = context.Bytes(in.Required("KEY"), "KEY");
-  if (!key.ok()) return context.Fail(UsageFailure(key.status()));
-  Client* client = nullptr;
-  if (const auto failure = context.Connect(&client)) return context.Fail(*failure);
-  return ReportWrite(context, client->Delete(*key, context.Writing()));
-}
-
 CommandDef GetDef() {
   return {.name = "get",
           .summary = "Shows the value of a key",
@@ -88,18 +80,8 @@ CommandDef PutDef() {
                        {"cairn put logo - < logo.png", "Set a value from a file"}}};
 }
 
-CommandDef DeleteDef() {
-  return {.name = "delete",
-          .summary = "Removes a key, whether it exists or not",
-          .arguments = {{.name = "KEY", .kind = ValueKind::kBytes, .help = "The key"}},
-          .common = kWriteOptions,
-          .examples = {{"cairn delete fruit/apple", "Remove a key"}}};
-}
-
 }  // namespace
 
-std::vector<Command> PointCommands() {
-  return {{GetDef(), RunGet}, {PutDef(), RunPut}, {DeleteDef(), RunDelete}};
-}
+std::vector<Command> PointCommands() { return {{GetDef(), RunGet}, {PutDef(), RunPut}}; }
 
 }  // namespace cairn::cli

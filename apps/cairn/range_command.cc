@@ -19,7 +19,7 @@ ExitCode RunRange(Context& context, const Invocation& in) {
   // One more than asked for tells whether there are more.
   if (limit > 0) range.limit = std::max(limit + 1, limit);
   RangeScan scan(&context, std::move(range), in.Number("at-version").value_or(0));
-  PairPrinter printer(&context, in.Has("keys-only"));
+  PairPrinter printer(&context, PairPrinter::ShowOf(in));
   bool more = false;
   const auto failure = scan.Run([&](const std::string& key, const std::string& value) {
     more = limit > 0 && printer.count() == limit;
@@ -72,10 +72,16 @@ CommandDef RangeDef() {
                    .help = "As of this version, as long as the node keeps it",
                    .min = 1,
                    .max = std::numeric_limits<std::int64_t>::max()},
-                  {.name = "keys-only", .help = "Without the values"}},
+                  {.name = "reverse", .help = "From the last key to the first"},
+                  {.name = "keys-only", .help = "Without the values"},
+                  {.name = "count-only",
+                   .help = "Only how many keys there are; with a + if --limit left some out",
+                   .excludes = {"keys-only"}}},
       .common = kReadOptions,
       .examples = {{"cairn range fruit/ fruit0", "Keys from one to another"},
-                   {"cairn range --prefix fruit/ --keys-only", "Keys with a prefix"}}};
+                   {"cairn range --prefix fruit/ --keys-only", "Keys with a prefix"},
+                   {"cairn range --prefix log/ --reverse --limit 10", "The last ten"},
+                   {"cairn range --count-only", "How many keys are there?"}}};
 }
 
 }  // namespace

@@ -23,7 +23,9 @@ constexpr std::uint64_t kMostKeysOffered = 50;
 const ProgramDef& ShellProgram() {
   static const ProgramDef program = [] {
     ProgramDef shell = Program();
-    std::erase_if(shell.commands, [](const CommandDef& one) { return one.name == "shell"; });
+    shell.help_word = "help";
+    std::erase_if(shell.commands,
+                  [](const CommandDef& one) { return one.name == "shell" || one.name == "help"; });
     const std::vector<CommandDef> own = {
         {.name = "begin",
          .summary = "Begins a transaction",
@@ -34,12 +36,9 @@ const ProgramDef& ShellProgram() {
          .summary = "Commits the transaction; fails if something it has read was changed",
          .common = {"endpoints", "timeout-ms", "json"}},
         {.name = "abort", .summary = "Gives the transaction up", .common = {"json"}},
-        {.name = "help",
-         .summary = "Lists the commands, or explains one",
-         .arguments = {{.name = "COMMAND", .help = "The command", .required = false},
-                       {.name = "WORD", .help = "Its second word", .required = false}}},
+        HelpDef(),
         {.name = "exit", .summary = "Ends the shell; a transaction that was begun is given up"}};
-    shell.commands.insert(shell.commands.end(), own.begin(), own.end());
+    shell.commands.insert(shell.commands.begin(), own.begin(), own.end());
     return shell;
   }();
   return program;
@@ -185,18 +184,16 @@ class Shell {
   }
 
   ExitCode Help(const Invocation& in) {
-    HelpRequest request;
-    if (const auto first = in.Text("COMMAND")) {
-      const std::string name = *first + (in.Has("WORD") ? " " + in.Required("WORD") : "");
-      request.command = FindCommand(ShellProgram(), name);
-      for (const GroupDef& group : ShellProgram().groups) {
-        if (group.name == name) request.group = &group;
-      }
-      if (request.command == nullptr && request.group == nullptr) {
-        return context_.Fail(UsageFailure("there is no command '" + name + "'; 'help' lists them"));
-      }
+    if (!in.Has("COMMAND")) {
+      std::cout
+          << CommandListText(ShellProgram())
+          << "\n'help COMMAND' explains a command. Tab completes commands, options and keys.\n"
+          << std::flush;
+      return kSuccess;
     }
-    std::cout << HelpText(ShellProgram(), request) << std::flush;
+    const auto text = HelpFor(ShellProgram(), in);
+    if (!text.ok()) return context_.Fail(UsageFailure(text.status()));
+    std::cout << *text << std::flush;
     return kSuccess;
   }
 

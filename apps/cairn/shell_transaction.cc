@@ -1,7 +1,7 @@
 #include "apps/cairn/shell_transaction.h"
 
 #include <iostream>
-#include <utility>
+#include <vector>
 
 #include "apps/cairn/output.h"
 
@@ -71,9 +71,20 @@ ExitCode ShellTransaction::Put(const Invocation& in) {
 }
 
 ExitCode ShellTransaction::Delete(const Invocation& in) {
-  const auto key = context_.Bytes(in.Required("KEY"), "KEY");
+  RangeRequest range;
+  const auto key = TakeDeletion(context_, in, &range);
   if (!key.ok()) return context_.Fail(UsageFailure(key.status()));
-  transaction_.writes().Delete(*key, family());
+  std::vector<std::string> keys;
+  if (key->has_value()) {
+    keys.push_back(**key);
+  } else {
+    bool more = false;
+    const auto failure = transaction_.Range(
+        range, family(), [&](const std::string& one, const std::string&) { keys.push_back(one); },
+        &more);
+    if (failure.has_value()) return context_.Fail(*failure);
+  }
+  for (const std::string& one : keys) transaction_.writes().Delete(one, family());
   return Waiting();
 }
 
@@ -89,7 +100,7 @@ ExitCode ShellTransaction::Range(const Invocation& in) {
   if (const Status taken = TakeRange(context_, in, &range); !taken.ok()) {
     return context_.Fail(UsageFailure(taken));
   }
-  PairPrinter printer(&context_, in.Has("keys-only"));
+  PairPrinter printer(&context_, PairPrinter::ShowOf(in));
   bool more = false;
   const auto failure = transaction_.Range(
       range, family(),

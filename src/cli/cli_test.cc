@@ -119,6 +119,7 @@ TEST(Parse, SaysWhatIsWrongAndWhatWouldDo) {
   EXPECT_THAT(Refused({"pool", "srve"}), HasSubstr("did you mean 'pool serve'?"));
   EXPECT_THAT(Refused({"get"}), HasSubstr("usage: tool get [OPTIONS] KEY [WAY]"));
   EXPECT_THAT(Refused({"get", "k", "--sise", "1"}), HasSubstr("did you mean --size?"));
+  EXPECT_THAT(Refused({"get", "k", "--size"}), HasSubstr("--size needs a value: --size "));
   EXPECT_THAT(Refused({"get", "k", "fast", "more"}), HasSubstr("'more' was not expected"));
   EXPECT_THAT(Refused({"get", "k", "--size"}), HasSubstr("--size"));
   EXPECT_THAT(Refused({"get", "k", "--size", "1MiB"}), HasSubstr("0 to 4096"));

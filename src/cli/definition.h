@@ -94,6 +94,7 @@ struct ProgramDef {
   std::vector<GroupDef> groups = {};
   std::vector<CommandDef> commands = {};
   std::vector<ExitCodeDef> exit_codes = {};
+  std::string help_word = {};  // what lists the commands, if it is not "NAME --help"
 };
 
 // The command of that name; null if there is none.

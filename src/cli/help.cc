@@ -156,6 +156,12 @@ std::string Remarks(const ArgumentDef& argument) {
          Default(argument.default_value);
 }
 
+std::string CommandListText(const ProgramDef& program) {
+  std::string text;
+  CommandList(program, {}, &text);
+  return text.substr(1);  // without the empty line
+}
+
 std::string HelpText(const ProgramDef& program, const HelpRequest& request) {
   if (request.command != nullptr) return HelpOfCommand(program, *request.command);
   if (request.group == nullptr) return HelpOfProgram(program);

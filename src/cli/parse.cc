@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/cli/help.h"
 #include "src/cli/values.h"
 
 namespace cairn::cli {
@@ -99,7 +100,7 @@ class Parser {
     const HelpRequest asked = Asked();
     const auto extra = app_.remaining(true);
     if (asked.command == nullptr) return UnknownCommand(asked.group, extra);
-    std::string text = error.what();
+    std::string text = MissingValue(*asked.command, error).value_or(error.what());
     if (!extra.empty()) {
       text = "'" + extra.front() + "' was not expected";
       std::vector<std::string> known = {"--help"};
@@ -112,10 +113,29 @@ class Parser {
     return InvalidArgumentError(text + "\nusage: " + Usage(program_, *asked.command));
   }
 
+  // "--limit needs a value: --limit N", if that is what is wrong. CLI11 names the option first.
+  [[nodiscard]] std::optional<std::string> MissingValue(const CommandDef& command,
+                                                        const CLI::ParseError& error) const {
+    if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) == nullptr) return std::nullopt;
+    const std::string_view what = error.what();
+    const std::string_view name = what.substr(0, what.find(':'));
+    if (!name.starts_with("--")) return std::nullopt;
+    const OptionDef* option = FindOption(program_, command, name.substr(2));
+    for (const OptionDef& one : program_.common) {
+      if (option == nullptr && "--" + one.name == name) option = &one;
+    }
+    if (option == nullptr) return std::nullopt;
+    return std::string(name) + " needs a value: " + Usage(*option) + " (" + option->help +
+           Remarks(*option) + ")";
+  }
+
   [[nodiscard]] Status UnknownCommand(const GroupDef* group,
                                       const std::vector<std::string>& extra) const {
     const std::string start = group == nullptr ? std::string() : group->name + " ";
-    const std::string see = "; '" + program_.name + " " + start + "--help' lists the commands";
+    const std::string list = program_.help_word.empty()
+                                 ? program_.name + " " + start + "--help"
+                                 : program_.help_word + (group == nullptr ? "" : " " + group->name);
+    const std::string see = "; '" + list + "' lists the commands";
     if (extra.empty()) return InvalidArgumentError("expected a command" + see);
     std::vector<std::string> known;
     for (const CommandDef& command : program_.commands) {

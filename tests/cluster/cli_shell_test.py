@@ -56,6 +56,19 @@ class PipeTest(NodeTestCase):
                          f"committed at version {version + 1}\n3\n", said)
         self.assertEqual("cairn: not found: a\n", complaints)
 
+    def test_a_transaction_deletes_a_range(self):
+        said, _ = self.shell("put a1 v\nput a2 v\nput b v\nbegin\nput a3 v\ndelete --prefix a\n"
+                             "range --count-only\ncommit\nrange\n")
+        self.assertRegex(said, r"^reading at version \d+\n1\ncommitted at version \d+\nb\tv\n$")
+
+    def test_help_is_of_the_shell(self):
+        said, _ = self.shell("help\nhelp begin\nhelp get\n")
+        self.assertTrue(said.startswith("Commands:\n  begin "), said)
+        self.assertNotIn("Exit codes", said)
+        self.assertIn("usage: cairn begin", said)
+        _, complaints = self.shell("nonsense\n", expect=USAGE)
+        self.assertIn("unknown command 'nonsense'; 'help' lists the commands", complaints)
+
     def test_a_conflict_is_said_and_ends_the_transaction(self):
         for read in ("get a", "range --prefix a"):
             _, complaints = self.shell(f"put a 1\nbegin\n{read}\nput a 2\n", expect=REFUSED)
@@ -123,15 +136,15 @@ class PipeTest(NodeTestCase):
 
 
 class Screen:
-    """A shell on a terminal of 24 lines and 100 columns."""
+    """A shell, or another command, on a terminal of 24 lines and 100 columns."""
 
-    def __init__(self, *arguments, home, endpoint):
+    def __init__(self, *arguments, home, endpoint, command=("shell",)):
         self.text = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             environment = {"HOME": str(home), "TERM": "xterm", "PATH": os.environ["PATH"],
                            "CAIRN_ENDPOINTS": endpoint, "LC_ALL": "C.UTF-8"}
-            os.execve(BIN / "cairn", ["cairn", "shell", *arguments], environment)
+            os.execve(BIN / "cairn", ["cairn", *command, *arguments], environment)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
 
     def type(self, keys):
@@ -238,6 +251,20 @@ class TerminalTest(NodeTestCase):
         screen.type("quit\r")
         self.assertEqual(DONE, screen.end())
         self.assertFalse((self.home / ".cairn_history").exists())
+
+    def test_a_range_is_deleted_after_a_question(self):
+        with self.server.client() as client:
+            client.set(b"k1", b"v")
+            client.set(b"k2", b"v")
+        for answer, left, code in (("no", b"v", USAGE), ("yes", None, DONE)):
+            screen = Screen(home=self.home, endpoint=self.server.endpoint,
+                            command=("delete", "--prefix", "k"))
+            screen.expect(r"delete 2 keys for good\? Type yes: ")
+            screen.type(answer + "\r")
+            screen.expect("deleted 2 keys" if left is None else "nothing was deleted")
+            self.assertEqual(code, screen.end())
+            with self.server.client() as client:
+                self.assertEqual(left, client.value(b"k1"))
 
     def test_history_is_kept(self):
         screen = self.screen()

@@ -141,6 +141,36 @@ class RangeTest(CommandTestCase):
         self.assertEqual("", self.text("range", "x", "y"))
         self.run_cairn("range", "--prefix", "k", "--end", "l", expect=USAGE)
 
+    def test_reverse_and_counts(self):
+        self.fill(20)
+        self.assertEqual("k0019\tv19\nk0018\tv18\n", self.text("range", "--reverse", "--limit", "2"))
+        answer = self.json("range", "--reverse", "k0003", "k0006")
+        self.assertEqual(["k0005", "k0004", "k0003"], [pair["key"] for pair in answer["key_values"]])
+        self.assertEqual("20\n", self.text("range", "--count-only"))
+        self.assertEqual("10\n", self.text("range", "--count-only", "--prefix", "k001"))
+        self.assertEqual("5+\n", self.text("range", "--count-only", "--limit", "5"))
+        answer = self.json("range", "--count-only", "--limit", "5")
+        self.assertEqual({"count": 5, "has_more": True, "version": answer["version"]}, answer)
+        self.assertIn(b"ends before it begins", self.run_cairn("range", "b", "a", expect=USAGE).stderr)
+
+    def test_a_range_is_deleted_in_steps(self):
+        self.fill(2100)
+        self.run_cairn("put", "other", "stays")
+        refused = self.run_cairn("delete", "--prefix", "k", expect=USAGE)
+        self.assertIn(b"--yes", refused.stderr)
+        self.assertIn(b"there are 2100", refused.stderr)
+        self.assertEqual("2101\n", self.text("range", "--count-only"))
+        self.assertEqual("deleted 1 key\n",
+                         self.text("delete", "--begin", "k0099", "--end", "k0100", "--yes"))
+        answer = self.json("delete", "--prefix", "k", "--yes")
+        self.assertEqual((True, 2099, 3), tuple(answer[name] for name in ("ok", "deleted", "steps")))
+        self.assertEqual("other\tstays\n", self.text("range"))
+        self.assertEqual("deleted 0 keys\n", self.text("delete", "--prefix", "k", "--yes"))
+        self.assertEqual("deleted 1 key\n", self.text("delete", "--begin", "l", "--yes"))
+        for arguments in ([], ["k", "--prefix", "k"], ["--prefix", "k", "--end", "l"],
+                          ["--begin", "b", "--end", "a"]):
+            self.run_cairn("delete", *arguments, expect=USAGE)
+
     def test_prefixes_of_ff(self):
         with self.server.client() as client:
             for key in (b"a", b"\xfe\xff", b"\xfe\xff\xff", b"\xff", b"\xff\xff", b"\xff\xffz"):
@@ -243,8 +273,13 @@ class ExitCodeTest(CommandTestCase):
             result = cairn(*arguments, endpoints=self.server.endpoint)
             self.assertEqual(USAGE, result.returncode, f"{arguments}: {result}")
             self.assertTrue(result.stderr)
-        for arguments in (["--help"], ["range", "--help"], ["--version"]):
+        for arguments in (["--help"], ["range", "--help"], ["--version"], ["help"], ["help", "get"],
+                          ["help", "cluster", "add"], ["help", "dram"], ["version"]):
             self.assertEqual(DONE, cairn(*arguments).returncode)
+        self.assertEqual(cairn("get", "--help").stdout, cairn("help", "get").stdout)
+        self.assertEqual(cairn("--version").stdout, cairn("version").stdout)
+        self.assertEqual(USAGE, cairn("help", "nonsense").returncode)
+        self.assertIn(b"--limit needs a value: --limit N", cairn("range", "--limit").stderr)
 
     def test_the_node_says_no(self):
         self.assertIn(b"empty", self.run_cairn("get", "", expect=REFUSED).stderr)

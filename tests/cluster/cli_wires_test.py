@@ -41,6 +41,8 @@ class CommandsTest(WireTestCase):
             said = self.run_cairn(wire, "txn", stdin=b"get k\nset l w\nadd n 2\n").stdout
             self.assertRegex(said, rb"^k\tv\ncommitted at version \d+ after 1 attempt\n$")
             self.assertEqual(b"k\tv\nl\tw\nn\t2\n", self.run_cairn(wire, "range").stdout)
+            self.assertEqual(b"n\t2\nl\tw\n",
+                             self.run_cairn(wire, "range", "--reverse", "--limit", "2").stdout)
             dump = self.run_cairn(wire, "dump").stdout
             for key in ("k", "l", "n"):
                 self.run_cairn(wire, "delete", key)
@@ -67,6 +69,11 @@ class CommandsTest(WireTestCase):
             self.assertEqual((4999, True), (answer["count"], answer["has_more"]))
             answer = self.json(wire, "range", "--keys-only", "--limit", "5000")
             self.assertEqual((5000, False), (answer["count"], answer["has_more"]))
+            backwards = b"".join(reversed(lines.splitlines(keepends=True)))
+            self.assertEqual(backwards, self.run_cairn(wire, "range", "--reverse").stdout)
+            answer = self.json(wire, "delete", "--prefix", "k", "--yes")
+            self.assertEqual((5000, 5), (answer["deleted"], answer["steps"]))
+            self.assertEqual(b"0\n", self.run_cairn(wire, "range", "--count-only").stdout)
 
 
 class EndpointsTest(WireTestCase):
