@@ -15,6 +15,8 @@
 namespace cairn::cli {
 namespace {
 
+const std::string kDefault = "default";
+
 std::optional<dump::Format> FormatOf(const std::string& name) {
   if (name == "text") return dump::Format::kText;
   if (name == "jsonl") return dump::Format::kJsonLines;
@@ -59,17 +61,18 @@ class DumpJob {
       for (const std::string& name : others) {
         std::cerr << " " << text::ToText(name, text::TextForm::kEscaped);
       }
-      std::cerr << "; --column-family NAME dumps one, and `cairn backup` takes them all\n";
+      std::cerr << "; --all-families dumps all, --column-family NAME another one\n";
     }
   }
 
  private:
   // Those that were not dumped; none if the node does not say.
   [[nodiscard]] std::vector<std::string> OtherFamilies() const {
-    const std::string& own = context_.options().column_family;
     std::vector<std::string> names;
+    if (in_.Has("all-families")) return names;
+    const std::string& own = context_.options().column_family;
     if (ListFamilies(&context_, &names)) return {};
-    std::erase(names, own.empty() ? "default" : own);
+    std::erase(names, own.empty() ? kDefault : own);
     return names;
   }
 
@@ -80,7 +83,7 @@ class DumpJob {
       if (!bytes.ok()) return UsageFailure(bytes.status());
       prefix = *std::move(bytes);
     }
-    range_ = RangeRequest::WithPrefix(prefix);
+    range_ = whole_range_ = RangeRequest::WithPrefix(prefix);
     version_ = in_.Number("at-version").value_or(0);
     const auto path = in_.Text("out");
     if (!path.has_value() || *path == "-") {
@@ -108,7 +111,13 @@ class DumpJob {
     if (version_ != 0 && version_ != version) {
       return UsageFailure("what is there is of version " + std::to_string(version));
     }
+    if (progress.of_families != in_.Has("all-families")) {
+      return UsageFailure(progress.of_families
+                              ? "what is there is of all families: give --all-families"
+                              : "what is there is of one family: leave --all-families out");
+    }
     version_ = version;
+    resumed_family_ = progress.family;
     whole_ = progress.whole;
     begun_ = true;
     resumed_after_ = writer_.count();
@@ -118,8 +127,46 @@ class DumpJob {
     return std::nullopt;
   }
 
+  // All pairs: of the one family, or of all.
   MaybeFailure Copy() {
+    if (!in_.Has("all-families")) return CopyFamily(context_.options().column_family);
+    if (version_ == 0) {
+      if (auto failure = TakeVersion()) return failure;
+    }
+    std::vector<std::string> names;
+    if (auto failure = ListFamilies(&context_, &names)) return failure;
+    if (Status status = Begin(); !status.ok()) return FileFailure(status);
+    for (const std::string& name : names) {
+      const bool resumed = resumed_family_ == name;
+      // The list is in the order of the dump: the default one, then by name.
+      if (resumed_family_.has_value() && !resumed &&
+          (name == kDefault || (*resumed_family_ != kDefault && name < *resumed_family_))) {
+        continue;
+      }
+      if (!resumed) {
+        range_.begin = whole_range_.begin;
+        if (Status status = file_.Write(writer_.Family(name)); !status.ok()) {
+          return FileFailure(status);
+        }
+      }
+      if (auto failure = CopyFamily(name == kDefault ? "" : name)) return failure;
+    }
+    return std::nullopt;
+  }
+
+  // The one version that all families are read at.
+  MaybeFailure TakeVersion() {
+    Client* client = nullptr;
+    if (auto failure = context_.Connect(&client)) return failure;
+    const auto newest = client->GetReadVersion(context_.Reading());
+    if (!newest.ok()) return FailureOf(newest.status());
+    version_ = *newest;
+    return std::nullopt;
+  }
+
+  MaybeFailure CopyFamily(const std::string& family) {
     RangeScan scan(&context_, range_, version_);
+    scan.UseFamily(family);
     std::uint64_t tries_left = *in_.Number("retry");
     Status written;
     const auto write = [&](const std::string& key, const std::string& value) {
@@ -148,7 +195,8 @@ class DumpJob {
   // The header, once.
   Status Begin() {
     if (std::exchange(begun_, true)) return Status::Ok();
-    return file_.Write(writer_.Header(static_cast<std::int64_t>(version_)));
+    return file_.Write(
+        writer_.Header(static_cast<std::int64_t>(version_), in_.Has("all-families")));
   }
 
   Status Write(const std::string& key, const std::string& value) {
@@ -162,7 +210,9 @@ class DumpJob {
   dump::Writer writer_;
   DumpFile file_;
   Progress progress_;
-  RangeRequest range_;
+  RangeRequest whole_range_;
+  RangeRequest range_;  // what is left of it, of the family that is read
+  std::optional<std::string> resumed_family_;
   std::uint64_t version_ = 0;  // 0: not known yet
   std::uint64_t resumed_after_ = 0;
   bool begun_ = false;
@@ -174,6 +224,10 @@ ExitCode RunDump(Context& context, const Invocation& in) {
   if (const auto failure = job.Run()) return context.Fail(*failure);
   job.Report();
   return kSuccess;
+}
+
+std::string Families(std::size_t count) {
+  return std::to_string(count) + (count == 1 ? " column family" : " column families");
 }
 
 ExitCode RunLoad(Context& context, const Invocation& in) {
@@ -196,14 +250,17 @@ ExitCode RunLoad(Context& context, const Invocation& in) {
   }
   const LoadResult& result = job.result();
   if (context.options().json) {
-    Context::Print({{"loaded", result.loaded},
-                    {"skipped", result.skipped},
-                    {"batches", result.batches},
-                    {"bytes", result.bytes},
-                    {"version", result.version}});
+    nlohmann::ordered_json document = {{"loaded", result.loaded},
+                                       {"skipped", result.skipped},
+                                       {"batches", result.batches},
+                                       {"bytes", result.bytes},
+                                       {"version", result.version}};
+    if (!result.families.empty()) document["column_families"] = result.families;
+    Context::Print(document);
   } else {
     std::cout << "loaded " << result.loaded << " keys";
     if (result.skipped > 0) std::cout << " (" << result.skipped << " were there already)";
+    if (!result.families.empty()) std::cout << " in " << Families(result.families.size());
     std::cout << std::endl;
   }
   return kSuccess;
@@ -211,10 +268,11 @@ ExitCode RunLoad(Context& context, const Invocation& in) {
 
 CommandDef DumpDef() {
   return {.name = "dump",
-          .summary = "Writes all keys and values of a column family, as of one version",
+          .summary = "Writes all keys and values of one column family or all, as of one version",
           .description =
               {"Of the default column family, unless --column-family names another; what there is "
-               "besides it says on standard error.",
+               "besides it says on standard error. With --all-families, of all of them; cairn load "
+               "then makes those that are missing.",
                "To standard output, or with --out to a file that has its name only once it "
                "is whole; until then it is FILE.part. If the dump is interrupted, --resume "
                "goes on with that, at the same version, as long as the node keeps it. Memory "
@@ -230,6 +288,9 @@ CommandDef DumpDef() {
                        .help = "Text with C escapes, or JSON lines",
                        .default_value = "text",
                        .choices = {"text", "jsonl"}},
+                      {.name = "all-families",
+                       .help = "All column families",
+                       .excludes = {"column-family"}},
                       {.name = "prefix",
                        .kind = ValueKind::kBytes,
                        .value_name = "KEY",
@@ -244,7 +305,7 @@ CommandDef DumpDef() {
                       ProgressOption()},
           .common = kReadOptions,
           .examples = {
-              {"cairn dump | gzip > all.gz", "Everything, packed"},
+              {"cairn dump --all-families | gzip > all.gz", "Everything, packed"},
               {"cairn dump --out all.txt --resume", "To a file; again, if it was interrupted"}}};
 }
 

@@ -46,8 +46,13 @@ Result<std::optional<DumpProgress>> DumpFile::Resume(const std::string& path, du
     }
     keep = lines.offset();
     if (!reader.ended()) writer->Adopt(line, pair->has_value());
+    if (reader.family() != progress.family) {
+      progress.family = reader.family();
+      progress.last_key.reset();
+    }
     if (pair->has_value()) progress.last_key = (*pair)->key;
   }
+  progress.of_families = reader.of_families();
   if (!reader.version().has_value()) return std::optional<DumpProgress>();
   progress.version = *reader.version();
   progress.whole = reader.ended();

@@ -19,8 +19,10 @@ namespace cairn::cli {
 // What an interrupted dump got to.
 struct DumpProgress {
   std::int64_t version = 0;
-  std::optional<std::string> last_key;
-  bool whole = false;  // only the name is missing
+  bool of_families = false;
+  std::optional<std::string> family;    // the last one that was begun
+  std::optional<std::string> last_key;  // of that family
+  bool whole = false;                   // only the name is missing
 };
 
 class DumpFile {

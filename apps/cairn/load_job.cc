@@ -44,6 +44,7 @@ MaybeFailure LoadJob::Run(std::istream& in) {
   if (!options_.resume_file.empty()) {
     if (auto failure = ReadResumeFile()) return failure;
   }
+  family_ = context_.options().column_family;
   dump::Reader reader(options_.format);
   LineReader lines(in);
   std::string line;
@@ -57,6 +58,10 @@ MaybeFailure LoadJob::Run(std::istream& in) {
       // What came before is good: commit it, so that a corrected input can go on from there.
       if (auto failure = Commit(before)) return failure;
       return InputFailure(reader, pair.status());
+    }
+    if (reader.family().has_value() &&
+        (result_.families.empty() || result_.families.back() != *reader.family())) {
+      if (auto failure = BeginFamily(*reader.family(), before)) return failure;
     }
     if (pair->has_value()) {
       if (auto failure = Add(**pair, lines.offset())) return failure;
@@ -95,12 +100,32 @@ MaybeFailure LoadJob::Add(const dump::Pair& pair, std::uint64_t offset) {
   return std::nullopt;
 }
 
+MaybeFailure LoadJob::BeginFamily(const std::string& name, std::uint64_t offset) {
+  if (!context_.options().column_family.empty()) {
+    return UsageFailure("the dump names its column families; leave --column-family out");
+  }
+  if (auto failure = Commit(offset)) return failure;
+  result_.families.push_back(name);
+  family_ = name == "default" ? "" : name;
+  if (family_.empty()) return std::nullopt;
+  std::uint64_t tries_left = options_.tries;
+  for (std::uint32_t attempt = 0;; ++attempt) {
+    Client* client = nullptr;
+    auto failure = context_.Connect(&client);
+    if (!failure.has_value()) {
+      const auto made = client->CreateColumnFamily(name, context_.Writing());
+      if (made.ok()) return std::nullopt;
+      failure = FailureOf(made.status());
+    }
+    if (!TryAgain(*failure, &tries_left, attempt)) return failure;
+  }
+}
+
 MaybeFailure LoadJob::SetBatch() {
   Client* client = nullptr;
   if (auto failure = context_.Connect(&client)) return failure;
-  const std::string& family = context_.options().column_family;
   Transaction transaction = client->Begin({.timeout = context_.options().timeout});
-  for (const dump::Pair& pair : batch_) transaction.Set(pair.key, pair.value, family);
+  for (const dump::Pair& pair : batch_) transaction.Set(pair.key, pair.value, family_);
   const auto version = transaction.Commit();
   if (!version.ok()) return FailureOf(version.status());
   result_.version = *version;

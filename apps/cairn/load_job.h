@@ -30,8 +30,9 @@ struct LoadResult {
   std::uint64_t loaded = 0;
   std::uint64_t skipped = 0;  // loaded by an earlier run
   std::uint64_t batches = 0;
-  std::uint64_t bytes = 0;    // of the input
-  std::uint64_t version = 0;  // of the last commit
+  std::uint64_t bytes = 0;            // of the input
+  std::uint64_t version = 0;          // of the last commit
+  std::vector<std::string> families;  // that the dump names
 };
 
 class LoadJob {
@@ -48,6 +49,8 @@ class LoadJob {
   MaybeFailure WriteResumeFile(std::uint64_t offset);
   MaybeFailure Add(const dump::Pair& pair, std::uint64_t offset);
   MaybeFailure Commit(std::uint64_t offset);
+  // Commits what is of the family before, and makes this one if it is missing.
+  MaybeFailure BeginFamily(const std::string& name, std::uint64_t offset);
   // Sets the batch, as one transaction.
   MaybeFailure SetBatch();
 
@@ -57,7 +60,8 @@ class LoadJob {
   LoadResult result_;
   std::uint64_t to_skip_ = 0;
   std::uint64_t skip_offset_ = 0;
-  std::vector<dump::Pair> batch_;
+  std::string family_;             // of the pairs that come; empty: the default one
+  std::vector<dump::Pair> batch_;  // all of that family
   std::uint64_t batch_size_ = 0;
 };
 

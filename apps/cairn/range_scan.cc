@@ -18,6 +18,7 @@ MaybeFailure RangeScan::Run(const Each& each) {
     own_version_ = true;
   }
   ReadOptions options = context_.Reading(version_);
+  if (family_.has_value()) options.column_family = *family_;
   // It exists, so another node that lags will have it soon.
   if (own_version_) options.min_version = version_;
   range_.max_bytes = kPageBytes;

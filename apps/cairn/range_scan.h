@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -19,9 +20,13 @@ class RangeScan {
   // Takes a pair; false ends the scan.
   using Each = std::function<bool(const std::string& key, const std::string& value)>;
 
-  // `version` 0: the newest when the scan begins. range.limit bounds the whole; 0: all.
+  // Of the column family that the context names. `version` 0: the newest when the scan begins.
+  // range.limit bounds the whole; 0: all.
   RangeScan(Context* context, RangeRequest range, std::uint64_t version)
       : context_(*context), range_(std::move(range)), version_(version) {}
+
+  // Of this column family instead; empty: the default one.
+  void UseFamily(std::string family) { family_ = std::move(family); }
 
   // Gives the pairs to `each` until the end of the range. After a failure, the same call goes on
   // behind the last pair that was given.
@@ -34,6 +39,7 @@ class RangeScan {
   Context& context_;
   RangeRequest range_;
   std::uint64_t version_;
+  std::optional<std::string> family_;
   bool own_version_ = false;  // taken here
 };
 

@@ -16,9 +16,11 @@ namespace {
 using nlohmann::ordered_json;
 using text::TextForm;
 
-constexpr std::int64_t kFormatVersion = 1;
+constexpr std::int64_t kOneFamily = 1;
+constexpr std::int64_t kFamilies = 2;
 constexpr std::string_view kTextHeader = "# cairn dump ";
 constexpr std::string_view kTextVersion = " version ";
+constexpr std::string_view kTextFamily = "# family ";
 constexpr std::string_view kTextFooter = "# end count ";
 constexpr std::string_view kTextChecksum = " checksum ";
 
@@ -90,12 +92,22 @@ std::string Writer::Keep(std::string line) {
   return line;
 }
 
-std::string Writer::Header(std::int64_t version) {
+std::string Writer::Family(std::string_view name) {
   if (format_ == Format::kJsonLines) {
-    return Keep(ordered_json{{"cairn_dump", kFormatVersion}, {"version", version}}.dump());
+    ordered_json object;
+    PutJson(&object, "family", name);
+    return Keep(object.dump());
   }
-  return Keep(std::string(kTextHeader) + std::to_string(kFormatVersion) +
-              std::string(kTextVersion) + std::to_string(version));
+  return Keep(std::string(kTextFamily) + text::ToText(name, TextForm::kEscaped));
+}
+
+std::string Writer::Header(std::int64_t version, bool families) {
+  const std::int64_t format = families ? kFamilies : kOneFamily;
+  if (format_ == Format::kJsonLines) {
+    return Keep(ordered_json{{"cairn_dump", format}, {"version", version}}.dump());
+  }
+  return Keep(std::string(kTextHeader) + std::to_string(format) + std::string(kTextVersion) +
+              std::to_string(version));
 }
 
 std::string Writer::Line(std::string_view key, std::string_view value) {
@@ -145,6 +157,7 @@ Result<std::optional<Pair>> Reader::Take(std::string_view line) {
 
 Result<std::optional<Pair>> Reader::TakeText(std::string_view line) {
   if (line.starts_with('#')) return TakeComment(line);
+  CAIRN_RETURN_IF_ERROR(CheckFamily());
   const std::size_t tab = line.find('\t');
   if (tab == std::string_view::npos || line.find('\t', tab + 1) != std::string_view::npos) {
     return InvalidArgumentError("expected a key, a tab and a value");
@@ -163,6 +176,9 @@ Result<std::optional<Pair>> Reader::TakeComment(std::string_view line) {
     const auto count = ToNumber<std::uint64_t>(footer->first);
     if (!count.has_value()) return InvalidArgumentError("the footer's count is no number");
     CAIRN_RETURN_IF_ERROR(TakeFooter(*count, footer->second));
+  } else if (of_families_ && line.starts_with(kTextFamily)) {
+    CAIRN_ASSIGN_OR_RETURN(family_,
+                           text::FromText(line.substr(kTextFamily.size()), TextForm::kEscaped));
   }
   return std::optional<Pair>();
 }
@@ -190,6 +206,12 @@ Result<std::optional<Pair>> Reader::TakeJson(std::string_view line) {
         TakeFooter(static_cast<std::uint64_t>(*count), checksum->get<std::string>()));
     return std::optional<Pair>();
   }
+  if (of_families_ && (object.contains("family") || object.contains("family_base64")) &&
+      !object.contains("key") && !object.contains("key_base64")) {
+    CAIRN_ASSIGN_OR_RETURN(family_, TakeJsonBytes(object, "family"));
+    return std::optional<Pair>();
+  }
+  CAIRN_RETURN_IF_ERROR(CheckFamily());
   CAIRN_ASSIGN_OR_RETURN(std::string key, TakeJsonBytes(object, "key"));
   CAIRN_ASSIGN_OR_RETURN(std::string value, TakeJsonBytes(object, "value"));
   return std::optional(Pair{std::move(key), std::move(value)});
@@ -199,12 +221,19 @@ Status Reader::TakeHeader(std::int64_t format_version, std::int64_t version) {
   if (version_.has_value() || count_ > 0) {
     return InvalidArgumentError("a header in the middle of a dump");
   }
-  if (format_version != kFormatVersion) {
-    return InvalidArgumentError("a dump in a format that this program does not know; it knows 1");
+  if (format_version != kOneFamily && format_version != kFamilies) {
+    return InvalidArgumentError(
+        "a dump in a format that this program does not know; it knows 1 and 2");
   }
+  of_families_ = format_version == kFamilies;
   if (version < 0) return InvalidArgumentError("the header names no version");
   version_ = version;
   return Status::Ok();
+}
+
+Status Reader::CheckFamily() const {
+  if (!of_families_ || family_.has_value()) return Status::Ok();
+  return InvalidArgumentError("a pair before the first column family");
 }
 
 Status Reader::TakeFooter(std::uint64_t count, std::string_view checksum) {

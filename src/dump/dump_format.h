@@ -45,7 +45,10 @@ class Writer {
  public:
   explicit Writer(Format format) : format_(format) {}
 
-  std::string Header(std::int64_t version);
+  // `families`: the dump is of several column families (format 2), and Family stands before the
+  // pairs of each.
+  std::string Header(std::int64_t version, bool families = false);
+  std::string Family(std::string_view name);
   std::string Line(std::string_view key, std::string_view value);
   std::string Footer();
   // Takes in a line that stands in the file already.
@@ -67,9 +70,9 @@ class Reader {
   // Unset: found out by the first line that is not empty.
   explicit Reader(std::optional<Format> format) : format_(format) {}
 
-  // One line without its newline. A pair, or nothing for a header, a footer, a comment or an empty
-  // line. kInvalidArgument: what is wrong with the line; kCorruption: the footer does not fit what
-  // came before it.
+  // One line without its newline. A pair, or nothing for a header, a family, a footer, a comment or
+  // an empty line. kInvalidArgument: what is wrong with the line; kCorruption: the footer does not
+  // fit what came before it.
   Result<std::optional<Pair>> Take(std::string_view line);
   // At the end of the input. kCorruption if there was a header and no footer: the file was cut.
   [[nodiscard]] Status Finish() const;
@@ -77,6 +80,10 @@ class Reader {
   [[nodiscard]] std::optional<Format> format() const { return format_; }
   // Of the header.
   [[nodiscard]] std::optional<std::int64_t> version() const { return version_; }
+  // Whether the header says that the dump is of several column families, and the one that the pairs
+  // belong to from here on; unset before the first.
+  [[nodiscard]] bool of_families() const { return of_families_; }
+  [[nodiscard]] const std::optional<std::string>& family() const { return family_; }
   [[nodiscard]] std::uint64_t count() const { return count_; }
   [[nodiscard]] std::uint64_t lines() const { return lines_; }
   [[nodiscard]] bool ended() const { return ended_; }
@@ -87,8 +94,12 @@ class Reader {
   Result<std::optional<Pair>> TakeJson(std::string_view line);
   Status TakeHeader(std::int64_t format_version, std::int64_t version);
   Status TakeFooter(std::uint64_t count, std::string_view checksum);
+  // A pair must stand behind a family in a dump of several.
+  [[nodiscard]] Status CheckFamily() const;
 
   std::optional<Format> format_;
+  bool of_families_ = false;
+  std::optional<std::string> family_;
   std::optional<std::int64_t> version_;
   Checksum checksum_;
   std::uint64_t count_ = 0;

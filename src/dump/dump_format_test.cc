@@ -52,6 +52,40 @@ TEST(DumpFormat, GivesBackAnyBytes) {
   }
 }
 
+TEST(DumpFormat, SaysWhichFamilyAPairIsOf) {
+  for (const Format format : {Format::kText, Format::kJsonLines}) {
+    Writer writer(format);
+    std::string text = writer.Header(17, /*families=*/true);
+    text += writer.Family("default");
+    text += writer.Line("a", "1");
+    text += writer.Family("b\n\xFF");
+    text += writer.Line("a", "2");
+    text += writer.Family("empty");
+    text += writer.Footer();
+    Reader reader(std::nullopt);
+    std::vector<std::string> seen;
+    for (const std::string& line : Lines(text)) {
+      const auto pair = reader.Take(line);
+      ASSERT_TRUE(pair.ok()) << pair.status().ToString();
+      seen.push_back(reader.family().value_or("-") + ":" +
+                     (pair->has_value() ? (*pair)->value : ""));
+    }
+    EXPECT_TRUE(reader.of_families());
+    EXPECT_TRUE(reader.Finish().ok());
+    EXPECT_THAT(seen, ::testing::ElementsAre("-:", "default:", "default:1", "b\n\xFF:", "b\n\xFF:2",
+                                             "empty:", "empty:"));
+  }
+  // Of one family, such a line is a comment; of several, a pair needs one before it.
+  std::vector<Pair> pairs;
+  EXPECT_TRUE(ReadAll("# family x\na\tb\n", &pairs).ok());
+  EXPECT_THAT(ReadAll("# cairn dump 2 version 1\na\tb\n", &pairs).message(),
+              HasSubstr("before the first column family"));
+  EXPECT_THAT(ReadAll("{\"cairn_dump\":2,\"version\":1}\n{\"key\":\"a\",\"value\":\"b\"}\n", &pairs)
+                  .message(),
+              HasSubstr("before the first column family"));
+  EXPECT_THAT(ReadAll("# cairn dump 3 version 1\n", &pairs).message(), HasSubstr("1 and 2"));
+}
+
 TEST(DumpFormat, LooksAsSpecified) {
   EXPECT_THAT(Dump(Format::kText, {{"a", "b\n"}, {"#", "c"}}),
               ::testing::StartsWith("# cairn dump 1 version 17\na\tb\\x0a\n\\x23\tc\n"

@@ -56,6 +56,69 @@ class BulkTest(NodeTestCase):
         self.assertEqual(12_500, answer["dumped"])
         self.assertEqual(path.stat().st_size, answer["bytes"])
 
+    def families(self):
+        """All pairs by column family, as `range` shows them."""
+        names = self.run_cairn("family", "list").stdout.decode().split()
+        return {name: self.run_cairn("range", "--column-family", name).stdout for name in names}
+
+    def fill_families(self):
+        for name in ("orders", "empty", "\u00e4"):
+            self.run_cairn("family", "create", name)
+        for name in ("default", "orders", "\u00e4"):
+            lines = b"".join(b"%s%04d\tv%d\n" % (name.encode(), i, i) for i in range(1500))
+            self.run_cairn("load", "--column-family", name, stdin=lines)
+        return self.families()
+
+    def test_all_families_there_and_back(self):
+        before = self.fill_families()
+        self.assertEqual(4, len(before))
+        for form in ("text", "jsonl"):
+            dump = self.run_cairn("dump", "--all-families", "--format", form)
+            self.assertEqual(b"", dump.stderr)
+            folder, server = self.scratch / f"other-{form}", self.server
+            self.server = self.node(folder=folder).start()
+            said = self.run_cairn("load", stdin=dump.stdout).stdout
+            self.assertEqual(b"loaded 4500 keys in 4 column families\n", said)
+            self.assertEqual(before, self.families())
+            self.server.stop()
+            self.server = server
+        self.run_cairn("load", "--column-family", "orders", stdin=dump.stdout, expect=2)
+        self.run_cairn("dump", "--all-families", "--column-family", "orders", expect=2)
+        wrong = b"# cairn dump 2 version 7\nk\tv\n"
+        self.assertIn(b"before the first column family",
+                      self.run_cairn("load", stdin=wrong, expect=2).stderr)
+
+    def test_an_interrupted_dump_of_all_families_goes_on(self):
+        self.fill_families()
+        whole, path = self.scratch / "whole", self.scratch / "dump"
+        part = self.scratch / "dump.part"
+        version = json.loads(self.run_cairn("dump", "--all-families", "--out", whole,
+                                            "--json").stdout)["version"]
+        text = whole.read_bytes()
+        self.run_cairn("put", "default0001", "changed since")
+        cuts = [0, 3, 60, text.index(b"# family orders") + 5, text.index(b"orders0000\t"),
+                text.index(b"orders0700\t"), text.rindex(b"# family"), len(text) - 1, len(text)]
+        for cut in cuts:
+            part.write_bytes(text[:cut])
+            self.run_cairn("dump", "--all-families", "--out", path, "--resume",
+                           "--at-version", version)
+            self.assertEqual(text, path.read_bytes(), cut)
+            path.unlink()
+        part.write_bytes(text[:2000])
+        self.assertIn(b"--all-families", self.run_cairn("dump", "--out", path, "--resume",
+                                                        expect=2).stderr)
+
+    def test_an_interrupted_load_of_all_families_goes_on(self):
+        before = self.fill_families()
+        lines = self.run_cairn("dump", "--all-families").stdout.splitlines(keepends=True)
+        state = self.scratch / "state"
+        load = ("load", "--resume-file", state, "--batch-bytes", "2000")
+        self.clear()
+        for cut in (700, 1503, 1504, 2000, 4000):
+            self.run_cairn(*load, stdin=b"".join(lines[:cut]) + b"broken\n", expect=2)
+        self.run_cairn(*load, stdin=b"".join(lines))
+        self.assertEqual(before, self.families())
+
     def test_old_versions(self):
         version = self.fill(3)["version"]
         self.run_cairn("put", "later", "v")

@@ -92,7 +92,7 @@ class PointTest(CommandTestCase):
         self.run_cairn("get", "k", expect=NOT_FOUND)
         self.assertEqual("there\n", self.text("--column-family", "other", "get", "k"))
         self.assertEqual("k\tthere\n", self.text("range", "--column-family", "other"))
-        # A dump is of one family, and says so.
+        # A dump is of one family unless told otherwise, and says so.
         dump = self.run_cairn("dump")
         self.assertNotIn(b"there", dump.stdout)
         self.assertIn(b"not in this dump: column family other;", dump.stderr)
