@@ -26,6 +26,23 @@ ExitCode ShowValue(const Context& context, const std::string& key, const GetResu
   return result.found ? kSuccess : kKeyNotFound;
 }
 
+void PrintStamped(const Context& context, const std::vector<KeyValue>& stamped) {
+  for (const KeyValue& pair : stamped) {
+    std::cout << "stamped " << context.Text(pair.key) << '\t' << context.Text(pair.value) << '\n';
+  }
+}
+
+ordered_json StampedDocument(const std::vector<KeyValue>& stamped) {
+  ordered_json pairs = ordered_json::array();
+  for (const KeyValue& pair : stamped) {
+    ordered_json element;
+    PutBytes(&element, "key", pair.key);
+    PutBytes(&element, "value", pair.value);
+    pairs.push_back(std::move(element));
+  }
+  return pairs;
+}
+
 namespace {
 
 // A bound that may stand as an argument or as an option.

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "apps/cairn/context.h"
 
@@ -16,6 +17,10 @@ namespace cairn::cli {
 // A value that was looked for, or on standard error that there is none.
 ExitCode ShowValue(const Context& context, const std::string& key, const GetResult& result,
                    bool raw);
+
+// What versionstamped writes have stored, by a commit.
+void PrintStamped(const Context& context, const std::vector<KeyValue>& stamped);
+nlohmann::ordered_json StampedDocument(const std::vector<KeyValue>& stamped);
 
 // What BEGIN, END and the options of `range` ask for.
 Status TakeRange(const Context& context, const Invocation& in, RangeRequest* range);

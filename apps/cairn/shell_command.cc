@@ -36,9 +36,16 @@ const ProgramDef& ShellProgram() {
          .summary = "Commits the transaction; fails if something it has read was changed",
          .common = {"endpoints", "timeout-ms", "json"}},
         {.name = "abort", .summary = "Gives the transaction up", .common = {"json"}},
+        {.name = "in",
+         .summary = "Lines that follow are about this column family",
+         .description = {"In a transaction too, which may be over several of them. 'in default' "
+                         "goes back; --column-family of a line counts more."},
+         .arguments = {{.name = "FAMILY", .help = "The column family"}}},
         HelpDef(),
         {.name = "exit", .summary = "Ends the shell; a transaction that was begun is given up"}};
     shell.commands.insert(shell.commands.begin(), own.begin(), own.end());
+    const auto& steps = ShellTransaction::OwnSteps();
+    shell.commands.insert(shell.commands.begin() + 3, steps.begin(), steps.end());
     return shell;
   }();
   return program;
@@ -136,7 +143,9 @@ class Shell {
       return kSuccess;
     }
     if (name == "help") return Help(in);
-    const bool own = name == "begin" || name == "commit" || name == "abort";
+    if (name == "in") return In(in);
+    const bool own = name == "begin" || name == "commit" || name == "abort" ||
+                     FindCommand(Program(), name) == nullptr;
     const bool step = transaction_.has_value() && ShellTransaction::IsStep(name);
     if (!own && !step) return RunOutside(in);
     if (const auto failure = context_.Configure(in)) return context_.Fail(*failure);
@@ -183,6 +192,13 @@ class Shell {
     return kSuccess;
   }
 
+  // The column family becomes an option of the session.
+  ExitCode In(const Invocation& in) {
+    std::erase_if(session_, [](const auto& option) { return option.first == "column-family"; });
+    session_.emplace_back("column-family", in.Required("FAMILY"));
+    return kSuccess;
+  }
+
   ExitCode Help(const Invocation& in) {
     if (!in.Has("COMMAND")) {
       std::cout
@@ -198,7 +214,7 @@ class Shell {
   }
 
   Context& context_;
-  const std::vector<std::pair<std::string, std::string>> session_;
+  std::vector<std::pair<std::string, std::string>> session_;
   const std::unique_ptr<LineSource> lines_;
   const bool interactive_;
   std::optional<ShellTransaction> transaction_;

@@ -20,7 +20,44 @@ ExitCode ShellTransaction::Begin() {
 }
 
 bool ShellTransaction::IsStep(const std::string& command) {
-  return command == "get" || command == "put" || command == "delete" || command == "range";
+  return command == "get" || command == "put" || command == "delete" || command == "range" ||
+         FindOwnStep(command) != nullptr;
+}
+
+const std::vector<CommandDef>& ShellTransaction::OwnSteps() {
+  static const std::vector<std::string> common = {"endpoints",     "timeout-ms", "json",
+                                                  "column-family", "hex",        "base64"};
+  const auto bytes = [](const char* name, const char* help) {
+    return ArgumentDef{.name = name, .kind = ValueKind::kBytes, .help = help};
+  };
+  static const std::vector<CommandDef> steps = {
+      {.name = "set-versionstamped-key",
+       .summary = "Step: writes under PREFIX and the versionstamp of the commit, which shows it",
+       .arguments = {bytes("PREFIX", "The key without the 10 bytes of the stamp"),
+                     bytes("VALUE", "The value")},
+       .common = common},
+      {.name = "set-versionstamped-value",
+       .summary = "Step: writes PREFIX and the versionstamp of the commit, which shows it",
+       .arguments = {bytes("KEY", "The key"),
+                     bytes("PREFIX", "The value without the 10 bytes of the stamp")},
+       .common = common},
+      {.name = "conflict-key",
+       .summary = "Step: conflicts as if KEY had been read",
+       .arguments = {bytes("KEY", "The key")},
+       .common = common},
+      {.name = "conflict-range",
+       .summary = "Step: conflicts as if the range had been read",
+       .arguments = {bytes("BEGIN", "The first key"),
+                     bytes("END", "Key to stop before; '': all from BEGIN on")},
+       .common = common}};
+  return steps;
+}
+
+const CommandDef* ShellTransaction::FindOwnStep(const std::string& command) {
+  for (const CommandDef& step : OwnSteps()) {
+    if (step.name == command) return &step;
+  }
+  return nullptr;
 }
 
 ExitCode ShellTransaction::Step(const Invocation& in) {
@@ -31,7 +68,28 @@ ExitCode ShellTransaction::Step(const Invocation& in) {
   const std::string& command = in.command().name;
   if (command == "get") return Get(in);
   if (command == "put") return Put(in);
+  if (FindOwnStep(command) != nullptr) return OwnStep(in);
   return command == "delete" ? Delete(in) : Range(in);
+}
+
+ExitCode ShellTransaction::OwnStep(const Invocation& in) {
+  std::vector<std::string> words;
+  for (const ArgumentDef& argument : in.command().arguments) {
+    auto bytes = context_.Bytes(in.Required(argument.name), argument.name);
+    if (!bytes.ok()) return context_.Fail(UsageFailure(bytes.status()));
+    words.push_back(*std::move(bytes));
+  }
+  const std::string& name = in.command().name;
+  if (name == "set-versionstamped-key") {
+    transaction_.SetVersionstampedKey(words[0], words[1], family());
+  } else if (name == "set-versionstamped-value") {
+    transaction_.SetVersionstampedValue(words[0], words[1], family());
+  } else if (name == "conflict-key") {
+    transaction_.writes().AddReadConflictKey(words[0], family());
+  } else {
+    transaction_.writes().AddReadConflictRange(words[0], words[1], family());
+  }
+  return Waiting();
 }
 
 ExitCode ShellTransaction::Commit() {
@@ -41,8 +99,13 @@ ExitCode ShellTransaction::Commit() {
     return context_.Fail(*failure);
   }
   if (context_.options().json) {
-    Context::Print({{"committed", true}, {"version", version}});
+    ordered_json document = {{"committed", true}, {"version", version}};
+    if (!transaction_.stamped().empty()) {
+      document["stamped"] = StampedDocument(transaction_.stamped());
+    }
+    Context::Print(document);
   } else {
+    PrintStamped(context_, transaction_.stamped());
     std::cout << "committed at version " << version << std::endl;
   }
   return kSuccess;

@@ -6,6 +6,7 @@
 #define CAIRN_APPS_CAIRN_SHELL_TRANSACTION_H_
 
 #include <string>
+#include <vector>
 
 #include "apps/cairn/context.h"
 #include "apps/cairn/timed_transaction.h"
@@ -21,12 +22,16 @@ class ShellTransaction {
   // Can this command be a step of a transaction?
   static bool IsStep(const std::string& command);
   ExitCode Step(const Invocation& in);
+  // The steps that are no commands outside a transaction.
+  static const std::vector<CommandDef>& OwnSteps();
   // Commits, and says at which version.
   ExitCode Commit();
 
   [[nodiscard]] std::size_t writes() const { return transaction_.pending_writes(); }
 
  private:
+  static const CommandDef* FindOwnStep(const std::string& command);
+  ExitCode OwnStep(const Invocation& in);
   ExitCode Get(const Invocation& in);
   ExitCode Put(const Invocation& in);
   ExitCode Delete(const Invocation& in);

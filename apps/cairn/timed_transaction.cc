@@ -7,6 +7,7 @@ namespace {
 
 // As long as a person may leave a shell alone.
 constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 30);
+constexpr std::size_t kStampBytes = 10;
 // Of one answer.
 constexpr std::uint64_t kPageBytes = 1 << 20;
 
@@ -70,10 +71,28 @@ MaybeFailure TimedTransaction::Range(RangeRequest range, const std::string& fami
   }
 }
 
+void TimedTransaction::SetVersionstampedKey(const std::string& prefix, const std::string& value,
+                                            const std::string& family) {
+  stamps_.push_back({true, static_cast<std::uint16_t>(transaction_->pending_writes())});
+  stamped_.push_back({prefix, value});
+  transaction_->SetVersionstampedKey(prefix + std::string(kStampBytes, '\0'), value, family);
+}
+
+void TimedTransaction::SetVersionstampedValue(const std::string& key, const std::string& prefix,
+                                              const std::string& family) {
+  stamps_.push_back({false, static_cast<std::uint16_t>(transaction_->pending_writes())});
+  stamped_.push_back({key, prefix});
+  transaction_->SetVersionstampedValue(key, prefix + std::string(kStampBytes, '\0'), family);
+}
+
 MaybeFailure TimedTransaction::Commit(std::uint64_t* version) {
   const auto committed = Await(transaction_->CommitAsync());
   if (!committed.ok()) return FailureOf(committed.status());
   *version = *committed;
+  for (std::size_t i = 0; i < stamps_.size(); ++i) {
+    std::string& stamped = stamps_[i].in_key ? stamped_[i].key : stamped_[i].value;
+    stamped += MakeVersionstamp(*version, stamps_[i].order);
+  }
   return std::nullopt;
 }
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/cairn/context.h"
 
@@ -30,6 +31,14 @@ class TimedTransaction {
   // The pairs of a range, in order. `has_more`: beyond range.limit.
   MaybeFailure Range(RangeRequest range, const std::string& family, const Each& each,
                      bool* has_more);
+  // Writes whose key or value ends with the versionstamp of the commit: 10 bytes behind `prefix`.
+  void SetVersionstampedKey(const std::string& prefix, const std::string& value,
+                            const std::string& family);
+  void SetVersionstampedValue(const std::string& key, const std::string& prefix,
+                              const std::string& family);
+  // What these have stored; after Commit.
+  [[nodiscard]] const std::vector<KeyValue>& stamped() const { return stamped_; }
+
   // CONFLICT if something that was read has changed since; nothing is written then.
   MaybeFailure Commit(std::uint64_t* version);
 
@@ -40,6 +49,12 @@ class TimedTransaction {
   [[nodiscard]] std::size_t pending_writes() const { return transaction_->pending_writes(); }
 
  private:
+  // Where the stamp of a write goes.
+  struct Stamp {
+    bool in_key = false;
+    std::uint16_t order = 0;  // among the writes of the transaction
+  };
+
   template <class T>
   Result<T> Await(Future<T> future) const;
 
@@ -47,6 +62,8 @@ class TimedTransaction {
   std::shared_ptr<Client> client_;  // outlives the transaction, whatever the context connects to
   std::optional<Transaction> transaction_;
   std::uint64_t read_version_ = 0;
+  std::vector<KeyValue> stamped_;  // before Commit: without the stamps
+  std::vector<Stamp> stamps_;      // of each of these
 };
 
 }  // namespace cairn::cli

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "apps/cairn/context.h"
+#include "apps/cairn/output.h"
 #include "apps/cairn/timed_transaction.h"
 #include "apps/cairn/txn_script.h"
 
@@ -19,7 +20,10 @@ using nlohmann::ordered_json;
 class Attempt {
  public:
   Attempt(Context* context, bool first)
-      : context_(*context), transaction_(context), first_(first) {}
+      : context_(*context),
+        transaction_(context),
+        family_(context->options().column_family),
+        first_(first) {}
 
   MaybeFailure Run(const std::vector<TxnStep>& steps, std::uint64_t* version) {
     if (auto failure = transaction_.Begin()) return failure;
@@ -44,6 +48,35 @@ class Attempt {
     return std::nullopt;
   }
   MaybeFailure operator()(const AddStep& step);
+  MaybeFailure operator()(const RangeStep& step) {
+    bool more = false;
+    return transaction_.Range(
+        RangeRequest::Between(step.begin, step.end), family(),
+        [&](const std::string& key, const std::string& value) {
+          shown_.emplace_back(key, GetResult{true, value, 0});
+        },
+        &more);
+  }
+  MaybeFailure operator()(const StampStep& step) {
+    if (step.in_key) {
+      transaction_.SetVersionstampedKey(step.key, step.value, family());
+    } else {
+      transaction_.SetVersionstampedValue(step.key, step.value, family());
+    }
+    return std::nullopt;
+  }
+  MaybeFailure operator()(const ConflictKeyStep& step) {
+    transaction_.writes().AddReadConflictKey(step.key, family());
+    return std::nullopt;
+  }
+  MaybeFailure operator()(const ConflictRangeStep& step) {
+    transaction_.writes().AddReadConflictRange(step.begin, step.end, family());
+    return std::nullopt;
+  }
+  MaybeFailure operator()(const InStep& step) {
+    family_ = step.family;
+    return std::nullopt;
+  }
   MaybeFailure operator()(const ExecStep& step) const {
     if (step.once && !first_) return std::nullopt;
     std::cout << std::flush;
@@ -55,12 +88,14 @@ class Attempt {
   [[nodiscard]] const std::vector<std::pair<std::string, GetResult>>& shown() const {
     return shown_;
   }
+  [[nodiscard]] const std::vector<KeyValue>& stamped() const { return transaction_.stamped(); }
 
  private:
-  [[nodiscard]] const std::string& family() const { return context_.options().column_family; }
+  [[nodiscard]] const std::string& family() const { return family_; }
 
   Context& context_;
   TimedTransaction transaction_;
+  std::string family_;  // of the steps that come
   const bool first_;
   std::vector<std::pair<std::string, GetResult>> shown_;
 };
@@ -95,13 +130,15 @@ void Report(const Context& context, const Attempt& attempt, std::uint64_t versio
     Context::Print({{"committed", true},
                     {"version", version},
                     {"attempts", attempts},
-                    {"reads", std::move(reads)}});
+                    {"reads", std::move(reads)},
+                    {"stamped", StampedDocument(attempt.stamped())}});
     return;
   }
   for (const auto& [key, result] : attempt.shown()) {
     std::cout << context.Text(key)
               << (result.found ? "\t" + context.Text(result.value) : " (not found)") << '\n';
   }
+  PrintStamped(context, attempt.stamped());
   std::cout << "committed at version " << version << " after " << attempts
             << (attempts == 1 ? " attempt" : " attempts") << std::endl;
 }
@@ -146,16 +183,29 @@ CommandDef TxnDef() {
            "A script has one step a line. Words with blanks stand in double quotes; empty lines "
            "and "
            "lines that start with # are skipped. The steps:",
-           "  get KEY            reads; shown when the transaction has committed\n"
-           "  set KEY VALUE      writes\n"
-           "  delete KEY         removes\n"
-           "  add KEY N          reads KEY as a decimal number (0 if there is none), writes it "
-           "with\n"
-           "                     N added\n"
-           "  exec COMMAND       runs a shell command at this point; if it fails, nothing is\n"
-           "                     committed\n"
-           "  exec-once COMMAND  the same, in the first attempt only\n"
-           "  commit             ends the script; its end does the same"},
+           "  get KEY                   reads; shown when the transaction has committed\n"
+           "  range BEGIN END           the same of the keys from BEGIN up to END; \"\": all "
+           "there\n"
+           "                            are\n"
+           "  set KEY VALUE             writes\n"
+           "  delete KEY                removes\n"
+           "  add KEY N                 reads KEY as a decimal number (0 if there is none), "
+           "writes\n"
+           "                            it with N added\n"
+           "  set-versionstamped-key PREFIX VALUE\n"
+           "                            writes VALUE under PREFIX and the 10 bytes of the "
+           "commit's\n"
+           "                            versionstamp; shown when the transaction has committed\n"
+           "  set-versionstamped-value KEY PREFIX\n"
+           "                            writes PREFIX and the versionstamp under KEY; shown, too\n"
+           "  conflict-key KEY          conflicts as if KEY had been read\n"
+           "  conflict-range BEGIN END  conflicts as if the range had been read\n"
+           "  in FAMILY                 the steps that follow are in this column family\n"
+           "  exec COMMAND              runs a shell command at this point; if it fails, nothing "
+           "is\n"
+           "                            committed\n"
+           "  exec-once COMMAND         the same, in the first attempt only\n"
+           "  commit                    ends the script; its end does the same"},
       .arguments = {{.name = "SCRIPT",
                      .kind = ValueKind::kFile,
                      .help = "A file; '-': standard input",

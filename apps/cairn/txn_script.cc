@@ -72,12 +72,41 @@ Result<TxnStep> ParseStep(std::string_view verb, std::string_view rest, TextForm
     return TxnStep(DeleteStep{std::move(words[0])});
   }
   if (verb == "add") return ParseAdd(rest, form);
+  if (verb == "range") {
+    CAIRN_ASSIGN_OR_RETURN(auto words, TakeArguments(rest, 2, form, "range BEGIN END"));
+    return TxnStep(RangeStep{std::move(words[0]), std::move(words[1])});
+  }
+  if (verb == "set-versionstamped-key") {
+    CAIRN_ASSIGN_OR_RETURN(auto words,
+                           TakeArguments(rest, 2, form, "set-versionstamped-key PREFIX VALUE"));
+    return TxnStep(StampStep{std::move(words[0]), std::move(words[1]), true});
+  }
+  if (verb == "set-versionstamped-value") {
+    CAIRN_ASSIGN_OR_RETURN(auto words,
+                           TakeArguments(rest, 2, form, "set-versionstamped-value KEY PREFIX"));
+    return TxnStep(StampStep{std::move(words[0]), std::move(words[1]), false});
+  }
+  if (verb == "conflict-key") {
+    CAIRN_ASSIGN_OR_RETURN(auto words, TakeArguments(rest, 1, form, "conflict-key KEY"));
+    return TxnStep(ConflictKeyStep{std::move(words[0])});
+  }
+  if (verb == "conflict-range") {
+    CAIRN_ASSIGN_OR_RETURN(auto words, TakeArguments(rest, 2, form, "conflict-range BEGIN END"));
+    return TxnStep(ConflictRangeStep{std::move(words[0]), std::move(words[1])});
+  }
+  if (verb == "in") {
+    CAIRN_ASSIGN_OR_RETURN(const std::string_view name, TakeWord(&rest));
+    if (name.empty() || !Trim(rest).empty()) return InvalidArgumentError("expected: in FAMILY");
+    return TxnStep(InStep{std::string(name)});
+  }
   if (verb == "exec" || verb == "exec-once") {
     if (rest.empty()) return InvalidArgumentError("expected: " + std::string(verb) + " COMMAND");
     return TxnStep(ExecStep{std::string(rest), verb == "exec-once"});
   }
   return InvalidArgumentError("unknown step '" + std::string(verb) +
-                              "'; there are get, set, delete, add, exec, exec-once and commit");
+                              "'; there are get, range, set, delete, add, set-versionstamped-key, "
+                              "set-versionstamped-value, conflict-key, conflict-range, in, exec, "
+                              "exec-once and commit");
 }
 
 }  // namespace

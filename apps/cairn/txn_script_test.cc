@@ -16,6 +16,23 @@ Result<std::vector<TxnStep>> Parse(const std::string& text) {
   return ParseTxnScript(in, TextForm::kEscaped);
 }
 
+TEST(TxnScript, VersionstampsConflictsAndFamilies) {
+  std::istringstream in(
+      "range a \"\"\nset-versionstamped-key log/ v\nset-versionstamped-value last \"\"\n"
+      "conflict-key k\nconflict-range a b\nin orders\n");
+  const auto steps = ParseTxnScript(in, TextForm::kEscaped);
+  ASSERT_TRUE(steps.ok()) << steps.status().ToString();
+  const std::vector<TxnStep> expected = {RangeStep{"a", ""},           StampStep{"log/", "v", true},
+                                         StampStep{"last", "", false}, ConflictKeyStep{"k"},
+                                         ConflictRangeStep{"a", "b"},  InStep{"orders"}};
+  EXPECT_EQ(*steps, expected);
+  for (const char* wrong : {"range a", "set-versionstamped-key k", "conflict-key",
+                            "conflict-range a", "in", "in a b", "nonsense"}) {
+    std::istringstream line(wrong);
+    EXPECT_FALSE(ParseTxnScript(line, TextForm::kEscaped).ok()) << wrong;
+  }
+}
+
 TEST(TxnScript, ReadsEveryStep) {
   const auto steps = Parse(
       "# a comment\n\n  get a\nset b \"two words \\\" \\x00\"\ndelete \"c d\"\nadd n -3\n"

@@ -56,6 +56,18 @@ class PipeTest(NodeTestCase):
                          f"committed at version {version + 1}\n3\n", said)
         self.assertEqual("cairn: not found: a\n", complaints)
 
+    def test_a_transaction_over_families_with_stamps(self):
+        said, _ = self.shell("family create orders\nput k v\nbegin\nin orders\nput o 1\n"
+                             "set-versionstamped-key log/ x\nget k --column-family default\nrange '' log\n"
+                             "in default\nput k w\nconflict-key k\nconflict-range a b\ncommit\nget k\n"
+                             "in orders\nget o\nrange --prefix log/ --count-only\n")
+        self.assertRegex(said, r"^reading at version \d+\nv\nstamped log/.*\tx\n"
+                               r"committed at version \d+\nw\n1\n1\n$")
+        _, complaints = self.shell("conflict-key k\n", expect=USAGE)
+        self.assertIn("there is no transaction", complaints)
+        _, complaints = self.shell("begin\nset-versionstamped-value k x\nget k\n", expect=REFUSED)
+        self.assertIn("FAILED_PRECONDITION", complaints)
+
     def test_a_transaction_deletes_a_range(self):
         said, _ = self.shell("put a1 v\nput a2 v\nput b v\nbegin\nput a3 v\ndelete --prefix a\n"
                              "range --count-only\ncommit\nrange\n")

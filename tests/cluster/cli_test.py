@@ -249,6 +249,41 @@ class TransactionTest(CommandTestCase):
         self.assertEqual("CONFLICT", json.loads(result.stdout)["error"]["code"])
         self.assertEqual("10\n", self.text("get", "n"))
 
+    def test_ranges_and_families(self):
+        self.run_cairn("family", "create", "orders")
+        self.run_cairn("load", stdin=b"a1\tv1\na2\tv2\nb\tv3\n")
+        said = self.text("txn", stdin=b"set a3 mine\ndelete a1\nrange a b\nin orders\nset o 1\nget o\n"
+                                      b"in default\nrange b \"\"\n").splitlines()
+        self.assertEqual(["a2\tv2", "a3\tmine", "o\t1", "b\tv3"], said[:-1])
+        self.assertEqual("o\t1\n", self.text("range", "--column-family", "orders"))
+        self.assertEqual("a2\na3\nb\n", self.text("range", "--keys-only"))
+        # All or nothing, over both.
+        self.run_cairn("txn", stdin=b"set x 1\nin nowhere\nset y 1\n", expect=REFUSED)
+        self.run_cairn("get", "x", expect=NOT_FOUND)
+
+    def test_versionstamps(self):
+        answer = self.json("txn", stdin=b"set first 1\nset-versionstamped-key log/ entry\n"
+                                        b"set-versionstamped-value last at:\n")
+        stamps = [answer["version"].to_bytes(8, "big") + order.to_bytes(2, "big") for order in (1, 2)]
+        made = [base64.b64decode(answer["stamped"][i][name])
+                for i, name in ((0, "key_base64"), (1, "value_base64"))]
+        self.assertEqual([b"log/" + stamps[0], b"at:" + stamps[1]], made)
+        with self.server.client() as client:
+            self.assertEqual(b"entry", client.value(made[0]))
+            self.assertEqual(made[1], client.value(b"last"))
+        self.assertRegex(self.text("txn", stdin=b"set-versionstamped-key log/ more\n"),
+                         r"^stamped log/\\x00.*\tmore\ncommitted at version")
+
+    def test_conflicts_by_hand(self):
+        environment = {"CAIRN_ENDPOINTS": self.server.endpoint}
+        for step in ("conflict-key guard", "conflict-range g h", "range g h"):
+            script = f"{step}\nset k v\nexec-once '{BIN}/cairn' put guard 1\n".encode()
+            result = cairn("txn", stdin=script, environment=environment)
+            self.assertIn(b"after 2 attempts", result.stdout, step)
+        script = f"set k v\nexec-once '{BIN}/cairn' put guard 1\n".encode()
+        self.assertIn(b"after 1 attempt\n", cairn("txn", stdin=script, environment=environment).stdout)
+        self.run_cairn("txn", stdin=b"conflict-range b a\nset k v\n", expect=REFUSED)
+
     def test_scripts_from_a_file_and_faults_in_them(self):
         path = self.scratch / "script"
         path.write_text("set k v\ncommit\nnever read")
