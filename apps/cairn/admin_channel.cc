@@ -25,14 +25,31 @@ template <class Request, class Response>
 using Method = grpc::Status (v1::Admin::StubInterface::*)(grpc::ClientContext*, const Request&,
                                                           Response*);
 
-// The gRPC endpoint that a node reached at `thrift` names; a wildcard stands for the same host.
-std::string ReachableAt(const std::string& grpc, const Endpoint& thrift) {
-  const Result<Endpoint> endpoint = ParseEndpoint(grpc);
-  if (!endpoint.ok() || (endpoint->host != "0.0.0.0" && endpoint->host != "::")) return grpc;
-  return Endpoint{thrift.host, endpoint->port}.ToString();
+std::unique_ptr<v1::Admin::StubInterface> StubAt(const std::string& endpoint) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return v1::Admin::NewStub(grpc::CreateCustomChannel(
+      "dns:///" + endpoint, grpc::InsecureChannelCredentials(), arguments));
 }
 
 }  // namespace
+
+std::string ReachableAt(const std::string& named, const Endpoint& reached) {
+  const Result<Endpoint> endpoint = ParseEndpoint(named);
+  if (!endpoint.ok() || (endpoint->host != "0.0.0.0" && endpoint->host != "::")) return named;
+  return Endpoint{reached.host, endpoint->port}.ToString();
+}
+
+Result<Endpoint> ThriftEndpointOf(const Endpoint& grpc, milliseconds timeout) {
+  grpc::ClientContext call;
+  call.set_deadline(std::chrono::system_clock::now() + timeout);
+  v1::GetNodeStatusResponse response;
+  const grpc::Status status =
+      StubAt(grpc.ToString())->GetNodeStatus(&call, v1::GetNodeStatusRequest(), &response);
+  if (!status.ok()) return client::FromGrpc(status, false, grpc.ToString()).status;
+  return ParseEndpoint(ReachableAt(response.node().thrift_endpoint(), grpc));
+}
 
 class AdminChannel::Impl {
  public:
@@ -149,13 +166,7 @@ class AdminChannel::Impl {
 
   v1::Admin::StubInterface* StubOf(const std::string& endpoint) {
     std::unique_ptr<v1::Admin::StubInterface>& stub = stubs_[endpoint];
-    if (stub == nullptr) {
-      grpc::ChannelArguments arguments;
-      arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-      arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-      stub = v1::Admin::NewStub(grpc::CreateCustomChannel(
-          "dns:///" + endpoint, grpc::InsecureChannelCredentials(), arguments));
-    }
+    if (stub == nullptr) stub = StubAt(endpoint);
     return stub.get();
   }
 
@@ -255,6 +266,15 @@ MaybeFailure AdminChannel::Backup(bool local, milliseconds patience, Chunks* chu
   if (!begun.ok()) return FailureOf(begun.status());
   *chunks = *std::move(begun);
   return std::nullopt;
+}
+
+MaybeFailure AdminChannel::NodeStatus(const std::string& endpoint,
+                                      v1::GetNodeStatusResponse* response) {
+  const Status status =
+      impl_->CallAt(endpoint, &v1::Admin::StubInterface::GetNodeStatus, v1::GetNodeStatusRequest(),
+                    response, std::min(impl_->timeout(), milliseconds(500)));
+  if (status.ok()) return std::nullopt;
+  return FailureOf(status);
 }
 
 MaybeFailure AdminChannel::TakeSnapshot(const std::string& endpoint,

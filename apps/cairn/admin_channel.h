@@ -18,6 +18,7 @@
 namespace cairn::v1 {
 class AddMemberRequest;
 class GetDigestResponse;
+class GetNodeStatusResponse;
 class ListMembersResponse;
 class PromoteMemberRequest;
 class RemoveMemberRequest;
@@ -29,6 +30,13 @@ class UpgradeResponse;
 }  // namespace cairn::v1
 
 namespace cairn::cli {
+
+// The Thrift endpoint of the node whose gRPC service is at `grpc`.
+Result<Endpoint> ThriftEndpointOf(const Endpoint& grpc, std::chrono::milliseconds timeout);
+
+// An endpoint that a node reached at `reached` names of itself; a wildcard stands for the same
+// host.
+std::string ReachableAt(const std::string& named, const Endpoint& reached);
 
 class AdminChannel {
  public:
@@ -51,6 +59,8 @@ class AdminChannel {
   MaybeFailure PrepareDigest(const std::string& endpoint, std::uint64_t slot, std::uint64_t token);
   MaybeFailure GetDigest(const std::string& endpoint, std::uint64_t token,
                          std::chrono::milliseconds patience, v1::GetDigestResponse* response);
+  // Within half a second, so that one that hangs does not hold up the others.
+  MaybeFailure NodeStatus(const std::string& endpoint, v1::GetNodeStatusResponse* response);
   MaybeFailure TakeSnapshot(const std::string& endpoint, v1::TakeSnapshotResponse* response);
 
   // The backup of the first node of --endpoints, piece by piece; empty at its end. All of it within

@@ -117,9 +117,23 @@ MaybeFailure Measure(const BenchPlan& plan, BenchResult* result) {
   }
   bench::MixSource source(plan.mix, plan.loop.lanes);
   result->run = bench::RunLoop(target->get(), &source, plan.loop);
-  if (!plan.clean) return std::nullopt;
+  if (!plan.clean) {
+    result->left = source.records();
+    return std::nullopt;
+  }
   bench::LoopReport cleaned;
   return Pass(plan, OperationKind::kDelete, source.records(), target->get(), &cleaned);
+}
+
+// Which records are in the store now, and how to be rid of them.
+std::string LeftText(const Context& context, const BenchPlan& plan, std::uint64_t left) {
+  const std::string& family = plan.system.column_family;
+  const std::string prefix = context.Text(plan.mix.records.key_prefix);
+  std::string command = "cairn delete --prefix '" + prefix + "'";
+  if (!family.empty()) command += " --column-family '" + family + "'";
+  return "left in column family " + (family.empty() ? "default" : family) + ": up to " +
+         std::to_string(left) + " records that begin with '" + prefix + "'; " + command +
+         " removes them, and --clean does so at the end of a run\n";
 }
 
 ExitCode RunBench(Context& context, const Invocation& in) {
@@ -140,7 +154,9 @@ ExitCode RunBench(Context& context, const Invocation& in) {
   if (context.options().json) {
     Context::Print(BenchJson(plan, result));
   } else {
-    std::cout << BenchText(plan, result) << std::flush;
+    std::cout << BenchText(plan, result);
+    if (result.left > 0) std::cout << LeftText(context, plan, result.left);
+    std::cout << std::flush;
   }
   if (result.run.failed == 0) return kSuccess;
   std::cerr << "cairn: " << result.run.failed

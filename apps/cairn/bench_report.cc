@@ -129,6 +129,7 @@ ordered_json BenchJson(const BenchPlan& plan, const BenchResult& result) {
   document["conflicts"] = run.conflicts;
   document["pairs"] = run.pairs;
   document["failed"] = run.failed;
+  document["records_left"] = result.left;
   document["first_error"] = run.first_error;
   document["latency"] = LatencyJson(run.Latency());
   document["service_time"] = LatencyJson(run.Service());

@@ -4,6 +4,7 @@
 #ifndef CAIRN_APPS_CAIRN_BENCH_REPORT_H_
 #define CAIRN_APPS_CAIRN_BENCH_REPORT_H_
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@ struct BenchPlan {
 struct BenchResult {
   std::optional<bench::LoopReport> fill;
   bench::LoopReport run;
+  std::uint64_t left = 0;  // records that may be in the store now
 };
 
 nlohmann::ordered_json BenchJson(const BenchPlan& plan, const BenchResult& result);

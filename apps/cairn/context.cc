@@ -4,6 +4,8 @@
 #include <iostream>
 #include <utility>
 
+#include "apps/cairn/admin_channel.h"
+
 namespace cairn::cli {
 
 using nlohmann::ordered_json;
@@ -70,11 +72,7 @@ MaybeFailure Context::Configure(const Invocation& in) {
   if (in.Takes("read-level")) options.read_level = in.Text("read-level").value_or("");
   if (in.Takes("hex") && in.Has("hex")) options.form = TextForm::kHex;
   if (in.Takes("base64") && in.Has("base64")) options.form = TextForm::kBase64;
-  if (connection_ != nullptr &&
-      (options.timeout != options_.timeout ||
-       std::find(options.endpoints.begin(), options.endpoints.end(),
-                 client::Address{client::Wire::kThrift, connection_->endpoint()}) ==
-           options.endpoints.end())) {
+  if (options.endpoints != options_.endpoints || options.timeout != options_.timeout) {
     connection_.reset();
   }
   // Each call brings its timeout along.
@@ -150,10 +148,14 @@ MaybeFailure Context::Call(const std::function<void(client::ThriftClient&)>& cal
     for (const client::Address& one : options_.endpoints) {
       if (one.wire == client::Wire::kThrift) thrift.push_back(one.endpoint);
     }
-    if (thrift.empty()) {
-      return UsageFailure(
-          "this command asks the node's Thrift service: write --endpoints HOST:PORT");
+    std::string problems;
+    for (const client::Address& one : options_.endpoints) {
+      if (!thrift.empty()) break;
+      const auto found = ThriftEndpointOf(one.endpoint, options_.timeout);
+      if (found.ok()) thrift.push_back(*found);
+      if (!found.ok()) problems += (problems.empty() ? "" : "; ") + found.status().message();
     }
+    if (thrift.empty()) return FailureOf(UnavailableError(problems + kIsItRunning));
     auto connection = client::NodeConnection::ConnectToAny(thrift, options_.timeout);
     if (!connection.ok()) {
       return Failure{kUnreachable, "UNAVAILABLE", connection.status().message() + kIsItRunning};

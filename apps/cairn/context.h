@@ -77,8 +77,8 @@ struct CommonOptions {
 
 class Context {
  public:
-  // Takes the common options of an invocation. Keeps the client if the endpoints are the same, and
-  // the connection if it leads to one of them.
+  // Takes the common options of an invocation. Keeps client and connection if the endpoints are the
+  // same; the connection, if the timeout is, too.
   MaybeFailure Configure(const Invocation& in);
 
   [[nodiscard]] const CommonOptions& options() const { return options_; }
@@ -95,8 +95,9 @@ class Context {
   [[nodiscard]] WriteOptions Writing() const;
   [[nodiscard]] ReadLevel read_level() const;
 
-  // Connects to a Thrift endpoint if there is no connection, then calls. A connection that fails is
-  // given up, and the next call makes a new one.
+  // Connects if there is no connection, then calls: to a Thrift endpoint, or to that of a node
+  // which is known by its gRPC endpoint. A connection that fails is given up, and the next call
+  // makes a new one.
   MaybeFailure Call(const std::function<void(client::ThriftClient&)>& call);
 
   // Standard input holds commands from now on; nobody else may read it.

@@ -26,7 +26,7 @@ SCHEMA = {
                "column_family": str},
     "fill": {"records": int, "seconds": NUMBER, "operations_per_second": NUMBER, "commits": int},
     "seconds": NUMBER, "operations": int, "operations_per_second": NUMBER, "commits": int,
-    "conflicts": int, "pairs": int, "failed": int, "first_error": str,
+    "conflicts": int, "pairs": int, "failed": int, "records_left": int, "first_error": str,
     "latency": LATENCY, "service_time": LATENCY, "kinds": {"read": KIND, "update": KIND},
     "timeline": {"slot_seconds": NUMBER, "operations": list, "max_latency_us": list},
 }
@@ -55,6 +55,18 @@ class BenchTest(NodeTestCase):
     def version(self):
         with self.server.client() as client:
             return client.getCommittedVersion(ttypes.GetCommittedVersionRequest()).version
+
+    def test_what_is_left_is_said(self):
+        arguments = ("bench", "--records", "200", "--value-size", "32", "--warmup", "0", "--seconds", "0.1",
+                     "--workload", "read", "--key-prefix", "x/")
+        said = cairn(*arguments, endpoints=self.server.endpoint).stdout.decode().splitlines()[-1]
+        self.assertIn("left in column family default: up to 200 records that begin with 'x/'", said)
+        # What it says to do does it.
+        self.assertIn("cairn delete --prefix 'x/' removes", said)
+        answer = cairn("delete", "--prefix", "x/", "--yes", endpoints=self.server.endpoint)
+        self.assertEqual(b"deleted 200 keys\n", answer.stdout)
+        said = cairn(*arguments, "--clean", endpoints=self.server.endpoint).stdout.decode()
+        self.assertNotIn("left in", said)
 
     def test_document(self):
         document = self.bench("--seconds", "0.5")

@@ -219,7 +219,21 @@ class StatusTest(CommandTestCase):
         # A session was opened and ended for it.
         self.assertEqual(3, status["database"]["write_operations"])
         self.assertGreaterEqual(status["committed_version"], 2)
-        self.assertIn("status: healthy", self.text("status"))
+        node = status["cluster"]["nodes"][0]
+        self.server.read_output()
+        self.assertEqual((self.server.grpc_endpoint, self.server.http_endpoint),
+                         (node["grpc_endpoint"], node["http_endpoint"]))
+        self.assertEqual(status["committed_version"], node["applied_version"])
+        text = self.text("status")
+        self.assertIn("status: healthy, 1 of 1 nodes are healthy", text)
+        self.assertEqual(1, text.count("leader"))
+        self.assertRegex(text, r"  \d+ +leader +healthy +\S+:\d+ +\S+:\d+ +\S+:\d+ +\d+ +00:\d\d:\d\d  "
+                               r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n")
+        # The same of a gRPC endpoint.
+        again = json.loads(cairn("status", "--json",
+                                 endpoints=f"grpc://{self.server.grpc_endpoint}").stdout)
+        self.assertEqual(status["cluster"]["nodes"][0]["node_id"],
+                         again["cluster"]["nodes"][0]["node_id"])
 
 
 class TransactionTest(CommandTestCase):
