@@ -141,6 +141,7 @@ class AdminChannel::Impl {
   }
 
   [[nodiscard]] milliseconds timeout() const { return context_->options().timeout; }
+  [[nodiscard]] std::size_t nodes() const { return context_->options().endpoints.size(); }
 
  private:
   Result<std::string> Discover(const client::Address& address) const {
@@ -180,16 +181,33 @@ AdminChannel::AdminChannel(Context* context) : impl_(std::make_unique<Impl>(cont
 AdminChannel::~AdminChannel() = default;
 
 MaybeFailure AdminChannel::ListMembers(v1::ListMembersResponse* response) {
-  const Result<std::string> node = impl_->AnyNode();
-  if (!node.ok()) return FailureOf(node.status());
   const auto ask = [&](const std::string& endpoint) {
     return impl_->CallAt(endpoint, &v1::Admin::StubInterface::ListMembers, v1::ListMembersRequest(),
                          response, impl_->timeout());
   };
-  if (const Status status = ask(*node); !status.ok()) return FailureOf(status);
-  if (!response->has_leader_id() || response->leader_id() == response->answered_by()) {
+  // One that knows a leader, if there is one: a node that was removed, or cut off, knows less.
+  Status failed;
+  std::optional<v1::ListMembersResponse> leaderless;
+  bool led = false;
+  for (std::size_t i = 0; i < impl_->nodes() && !led; ++i) {
+    const Result<std::string> node = impl_->AnyNode();
+    if (!node.ok()) {
+      if (failed.ok()) failed = node.status();
+      break;
+    }
+    if (const Status status = ask(*node); !status.ok()) {
+      failed = status;
+      continue;
+    }
+    led = response->has_leader_id();
+    if (!led && !leaderless) leaderless = *response;
+  }
+  if (!led) {
+    if (!leaderless) return FailureOf(failed);
+    *response = *std::move(leaderless);
     return std::nullopt;
   }
+  if (response->leader_id() == response->answered_by()) return std::nullopt;
   std::string leader;
   for (const v1::Member& member : response->members()) {
     if (member.node_id() == response->leader_id()) leader = member.grpc_endpoint();

@@ -32,18 +32,28 @@ Result<std::vector<client::Address>> SplitEndpoints(const std::string& text) {
 
 constexpr char kIsItRunning[] = "; is the node running? --endpoints or CAIRN_ENDPOINTS name others";
 
-// Whether a node answers there, asked once.
-Status Probe(const client::Address& address, std::chrono::milliseconds timeout) {
+// Whether a node answers there, asked once, and knows who leads.
+Status Probe(const client::Address& address, std::chrono::milliseconds timeout, bool* led) {
+  *led = false;
   if (address.wire == client::Wire::kGrpc) {
     ClientOptions options;
     options.timeout = options.connect_timeout = timeout;
     options.retry.max_attempts = 1;
-    return NodeClient::Connect(address.ToString(), options).status();
+    auto node = NodeClient::Connect(address.ToString(), options);
+    if (!node.ok()) return node.status();
+    const auto info = (*node)->GetClusterInfo();
+    *led = info.ok() && !info->leader_endpoint.empty();
+    return Status::Ok();
   }
   auto connection = client::NodeConnection::Connect(address.endpoint, timeout);
   if (!connection.ok()) return UnavailableError(connection.status().message() + kIsItRunning);
+  // Any server of the service answers pings; not all tell how the cluster is.
   thrift_api::PingResponse pong;
-  return (*connection)->Call([&](auto& node) { node.ping(pong, {}); });
+  CAIRN_RETURN_IF_ERROR((*connection)->Call([&](auto& node) { node.ping(pong, {}); }));
+  thrift_api::GetClusterHealthResponse health;
+  const Status told = (*connection)->Call([&](auto& node) { node.getClusterHealth(health, {}); });
+  *led = told.ok() && health.__isset.cluster_health && health.cluster_health.__isset.leader;
+  return Status::Ok();
 }
 
 }  // namespace
@@ -82,14 +92,23 @@ MaybeFailure Context::Configure(const Invocation& in) {
 }
 
 MaybeFailure Context::FindNode(std::size_t* index) const {
-  Status status;
   std::string problems;
   bool all_silent = true;
+  std::optional<std::size_t> leaderless;
   for (*index = 0; *index < options_.endpoints.size(); ++*index) {
-    status = Probe(options_.endpoints[*index], options_.timeout);
-    if (status.ok()) return std::nullopt;
+    bool led = false;
+    const Status status = Probe(options_.endpoints[*index], options_.timeout, &led);
+    if (led) return std::nullopt;
+    if (status.ok()) {
+      if (!leaderless) leaderless = *index;
+      continue;
+    }
     all_silent = all_silent && status.code() == StatusCode::kTimeout;
     problems += (problems.empty() ? "" : "; ") + status.message();
+  }
+  if (leaderless) {
+    *index = *leaderless;
+    return std::nullopt;
   }
   return FailureOf(all_silent ? TimeoutError(problems) : UnavailableError(problems));
 }
@@ -145,6 +164,13 @@ WriteOptions Context::Writing() const { return {options_.column_family, options_
 MaybeFailure Context::Call(const std::function<void(client::ThriftClient&)>& call) {
   if (connection_ == nullptr) {
     std::vector<Endpoint> thrift;
+    if (options_.endpoints.size() > 1) {
+      // First one that knows a leader: one that was removed, or cut off, knows less.
+      std::size_t first = 0;
+      if (auto failure = FindNode(&first)) return failure;
+      std::rotate(options_.endpoints.begin(), options_.endpoints.begin() + first,
+                  options_.endpoints.begin() + first + 1);
+    }
     for (const client::Address& one : options_.endpoints) {
       if (one.wire == client::Wire::kThrift) thrift.push_back(one.endpoint);
     }

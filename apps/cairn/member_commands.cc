@@ -141,6 +141,9 @@ std::uint32_t NodeArgument(const Invocation& in, const char* name) {
   return static_cast<std::uint32_t>(*in.Number(name));
 }
 
+// A command that has taken so long says what it waits for.
+constexpr std::chrono::seconds kSilence(2);
+
 using Reached = std::function<bool(const ListMembersResponse&)>;
 
 // Waits until the members are as `reached` says, in what is committed; reports what came of it.
@@ -151,7 +154,13 @@ ExitCode Await(Context& context, AdminChannel* channel, const Invocation& in,
   std::uint64_t seen_slot = 0;
   ListMembersResponse all;
   std::string why = "it is under way";
+  bool told = false;
   do {
+    if (!told && patience.Waited() >= kSilence) {
+      told = true;
+      std::cerr
+          << "cairn: waiting for it to be complete; a new node must run, and reach the others\n";
+    }
     // While leadership moves nobody may answer.
     if (const auto failure = channel->ListMembers(&all)) {
       why = failure->message;
@@ -229,6 +238,16 @@ ExitCode RunReplace(Context& context, const Invocation& in) {
   request.set_node_id(NodeArgument(in, "NODE"));
   request.set_peer_endpoint(in.Text("PEER").value_or(""));
   request.set_force(in.Has("force"));
+  if (request.peer_endpoint().empty()) {
+    ListMembersResponse all;
+    if (const auto failure = channel.ListMembers(&all)) return context.Fail(*failure);
+    if (Find(all, request.node_id()) == nullptr) {
+      return context.Fail(UsageFailure(fmt::format(
+          "node {0} is no member; say where the others reach it: cairn cluster replace {1} {0} "
+          "HOST:PORT",
+          request.node_id(), request.old_node_id())));
+    }
+  }
   if (const auto failure = channel.Replace(request)) return context.Fail(*failure);
   const auto reached = [&](const ListMembersResponse& all) {
     return Find(all, request.node_id()) != nullptr && !all.changing() &&

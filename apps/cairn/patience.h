@@ -22,15 +22,20 @@ inline void PauseFor(std::chrono::milliseconds time) {
 class Patience {
  public:
   explicit Patience(std::chrono::milliseconds bound)
-      : until_(std::chrono::steady_clock::now() + bound) {}
+      : begun_(std::chrono::steady_clock::now()), until_(begun_ + bound) {}
   // Lets a moment pass; false if the time is up.
   [[nodiscard]] bool Wait() const {
     if (std::chrono::steady_clock::now() >= until_) return false;
     PauseFor(std::chrono::milliseconds(50));
     return true;
   }
+  // Since it was made.
+  [[nodiscard]] std::chrono::steady_clock::duration Waited() const {
+    return std::chrono::steady_clock::now() - begun_;
+  }
 
  private:
+  const std::chrono::steady_clock::time_point begun_;
   const std::chrono::steady_clock::time_point until_;
 };
 

@@ -29,9 +29,9 @@ constexpr std::size_t kDifferencesShown = 20;
 
 struct Sight {
   std::uint32_t node = 0;
-  std::string endpoint;  // of its gRPC service
-  std::string error;
-  bool past = false;  // its state was beyond the slot already
+  std::string endpoint;              // of its gRPC service
+  std::optional<std::string> error;  // why it is not compared
+  bool past = false;                 // its state was beyond the slot already
   digest::StateDigest digest;
 };
 
@@ -58,7 +58,7 @@ digest::StateDigest FromWire(const v1::GetDigestResponse& wire) {
 void ForAll(std::vector<Sight>* nodes, const std::function<void(Sight*)>& what) {
   std::vector<std::thread> threads;
   for (Sight& node : *nodes) {
-    if (node.error.empty()) threads.emplace_back([&what, &node] { what(&node); });
+    if (!node.error.has_value()) threads.emplace_back([&what, &node] { what(&node); });
   }
   for (std::thread& thread : threads) thread.join();
 }
@@ -89,6 +89,9 @@ bool Gather(Context& context, std::uint64_t slot, milliseconds patience,
     const auto failure = channel.GetDigest(node->endpoint, token, patience, &response);
     if (failure) {
       node->error = failure->message;
+    } else if (response.slot() != slot) {
+      node->error = "it answered for slot " + std::to_string(response.slot()) + ", not " +
+                    std::to_string(slot);
     } else {
       node->digest = FromWire(response);
     }
@@ -100,11 +103,11 @@ bool Gather(Context& context, std::uint64_t slot, milliseconds patience,
 const Sight* Reference(const std::vector<Sight>& nodes) {
   std::map<std::string, std::size_t> votes;
   for (const Sight& node : nodes) {
-    if (node.error.empty()) ++votes[node.digest.ToString()];
+    if (!node.error.has_value()) ++votes[node.digest.ToString()];
   }
   const Sight* best = nullptr;
   for (const Sight& node : nodes) {
-    if (!node.error.empty()) continue;
+    if (node.error.has_value()) continue;
     if (best == nullptr || votes[node.digest.ToString()] > votes[best->digest.ToString()]) {
       best = &node;
     }
@@ -130,7 +133,7 @@ Verdict Judge(const std::vector<Sight>& nodes) {
   Verdict verdict;
   verdict.reference = Reference(nodes);
   for (const Sight& node : nodes) {
-    if (!node.error.empty()) {
+    if (node.error.has_value()) {
       verdict.all_compared = false;
       continue;
     }
@@ -142,9 +145,8 @@ Verdict Judge(const std::vector<Sight>& nodes) {
 
 void PrintText(Context& context, const std::vector<Sight>& nodes, const Verdict& verdict) {
   for (const Sight& node : nodes) {
-    std::cout << (node.error.empty() ? fmt::format("node {}: {}", node.node, node.digest.ToString())
-                                     : fmt::format("node {}: {}", node.node, node.error))
-              << "\n";
+    std::cout << fmt::format("node {}: {}\n", node.node,
+                             node.error.value_or(node.digest.ToString()));
   }
   if (verdict.reference == nullptr) return;
   for (const auto& [node, differences] : verdict.differences) {
@@ -157,7 +159,7 @@ void PrintText(Context& context, const std::vector<Sight>& nodes, const Verdict&
   std::uint64_t pairs = 0;
   for (const digest::Section& section : verdict.reference->digest.sections) pairs += section.pairs;
   const auto compared = std::count_if(nodes.begin(), nodes.end(),
-                                      [](const Sight& node) { return node.error.empty(); });
+                                      [](const Sight& node) { return !node.error.has_value(); });
   std::cout << fmt::format(
       "{} of {} members compared at version {}, slot {}: {}\n", compared, nodes.size(),
       verdict.reference->digest.version, verdict.reference->digest.slot,
@@ -169,10 +171,10 @@ void PrintJson(const std::vector<Sight>& nodes, const Verdict& verdict) {
   ordered_json list = ordered_json::array();
   for (const Sight& node : nodes) {
     ordered_json one = {{"node_id", node.node}};
-    if (node.error.empty()) {
+    if (!node.error.has_value()) {
       one["digest"] = node.digest.ToString();
     } else {
-      one["error"] = node.error;
+      one["error"] = *node.error;
     }
     list.push_back(std::move(one));
   }
@@ -211,7 +213,9 @@ ExitCode RunVerify(Context& context, const Invocation& in) {
       Sight node;
       node.node = member.node_id();
       node.endpoint = member.grpc_endpoint();
-      if (node.endpoint.empty()) node.error = "where it serves gRPC is not known";
+      if (node.endpoint.empty()) node.error = "not heard of yet";
+      // Its answer would be waited for in vain.
+      if (member.has_answers() && !member.answers()) node.error = "silent, not asked";
       nodes.push_back(std::move(node));
     }
     gathered =

@@ -16,9 +16,9 @@ TEST(StatusTest, WhatIsAddedKeepsTheRestAlsoInPlace) {
     status = std::move(status).WithLeaderHint("127.0.0.1:9091");
     EXPECT_EQ(status.leader_hint(), "127.0.0.1:9091");
     status = std::move(status).WithMaybeApplied();
-    EXPECT_EQ(status, Status(StatusCode::kNotLeader, text)
-                          .WithLeaderHint("127.0.0.1:9091")
-                          .WithMaybeApplied());
+    EXPECT_EQ(
+        status,
+        Status(StatusCode::kNotLeader, text).WithLeaderHint("127.0.0.1:9091").WithMaybeApplied());
     EXPECT_EQ(status.message(), text);
     EXPECT_EQ(status.leader_hint(), "127.0.0.1:9091");
     EXPECT_TRUE(status.maybe_applied());
