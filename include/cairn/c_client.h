@@ -171,9 +171,9 @@ cairn_status* cairn_client_set(cairn_client* client, const void* key, size_t key
 /* Whether or not the key exists. */
 cairn_status* cairn_client_delete(cairn_client* client, const void* key, size_t key_size,
                                   const cairn_kv_write_options* options, uint64_t* version);
-/* The last 10 bytes of the key (of the value), if they are all zero, become the commit's
- * versionstamp. `made` may be NULL, or has room for as many bytes as the template, and gets what
- * became of it. */
+/* The last 10 bytes of the key (of the value) must be zero and become the commit's versionstamp;
+ * any other ending is CAIRN_INVALID_ARGUMENT. `made` may be NULL, or has room for as many bytes as
+ * the template, and gets what became of it. */
 cairn_status* cairn_client_set_versionstamped_key(cairn_client* client, const void* key_template,
                                                   size_t key_size, const void* value,
                                                   size_t value_size,

@@ -167,8 +167,8 @@ class Client {
   // Deletes a key, whether or not it exists; the version of the commit.
   Result<std::uint64_t> Delete(std::string_view key, const WriteOptions& options = {});
   Future<std::uint64_t> DeleteAsync(std::string_view key, const WriteOptions& options = {});
-  // Stores `value` under `key_template`, whose last 10 bytes, if they are all zero, become the
-  // versionstamp of the commit; with any other ending it is stored as given.
+  // Stores `value` under `key_template`, whose last 10 bytes must be zero and become the
+  // versionstamp of the commit. kInvalidArgument for any other ending: nothing is sent.
   Result<VersionstampResult> SetVersionstampedKey(std::string_view key_template,
                                                   std::string_view value,
                                                   const WriteOptions& options = {});

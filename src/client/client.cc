@@ -6,6 +6,7 @@
 #include "src/client/core.h"
 #include "src/client/scan.h"
 #include "src/client/transaction_state.h"
+#include "src/kv/stamp_template.h"
 
 namespace cairn {
 namespace {
@@ -14,8 +15,6 @@ using client::Answer;
 using client::ClientCore;
 using client::Request;
 using client::RunOptions;
-
-constexpr std::size_t kStampBytes = 10;
 
 kv::KeySelector ToKv(const KeySelector& selector) {
   return {selector.key, selector.or_equal, selector.offset};
@@ -122,13 +121,17 @@ Future<T> Async(const std::shared_ptr<ClientCore>& core, Request request, const 
   return future;
 }
 
+template <class T>
+Future<T> Failed(Status status) {
+  Promise<T> promise;
+  promise.Fulfil(std::move(status));
+  return promise.GetFuture();
+}
+
 // What the template became. The node's answer says it too, but not to a request that was sent
 // again.
 std::string Stamped(std::string_view text, std::uint64_t version) {
-  if (text.size() < kStampBytes) return std::string(text);
-  const std::string_view tail = text.substr(text.size() - kStampBytes);
-  if (tail.find_first_not_of('\0') != std::string_view::npos) return std::string(text);
-  return std::string(text.substr(0, text.size() - kStampBytes)) + MakeVersionstamp(version, 0);
+  return std::string(text.substr(0, text.size() - kv::kStampBytes)) + MakeVersionstamp(version, 0);
 }
 
 std::function<VersionstampResult(ClientCore&, Answer)> TakeStamped(std::string_view text) {
@@ -245,6 +248,7 @@ Future<std::uint64_t> Client::DeleteAsync(std::string_view key, const WriteOptio
 Result<VersionstampResult> Client::SetVersionstampedKey(std::string_view key_template,
                                                         std::string_view value,
                                                         const WriteOptions& options) {
+  CAIRN_RETURN_IF_ERROR(kv::CheckStampTemplate("key_template", key_template));
   CAIRN_ASSIGN_OR_RETURN(
       Answer answer,
       core_->Execute(kv::KvOperation(kv::SetVersionstampedKey{
@@ -257,6 +261,7 @@ Result<VersionstampResult> Client::SetVersionstampedKey(std::string_view key_tem
 Result<VersionstampResult> Client::SetVersionstampedValue(std::string_view key,
                                                           std::string_view value_template,
                                                           const WriteOptions& options) {
+  CAIRN_RETURN_IF_ERROR(kv::CheckStampTemplate("value_template", value_template));
   CAIRN_ASSIGN_OR_RETURN(
       Answer answer,
       core_->Execute(kv::KvOperation(kv::SetVersionstampedValue{
@@ -269,6 +274,9 @@ Result<VersionstampResult> Client::SetVersionstampedValue(std::string_view key,
 Future<VersionstampResult> Client::SetVersionstampedKeyAsync(std::string_view key_template,
                                                              std::string_view value,
                                                              const WriteOptions& options) {
+  if (Status wrong = kv::CheckStampTemplate("key_template", key_template); !wrong.ok()) {
+    return Failed<VersionstampResult>(std::move(wrong));
+  }
   return Async<VersionstampResult>(
       core_,
       kv::KvOperation(kv::SetVersionstampedKey{std::string(key_template), std::string(value),
@@ -279,6 +287,9 @@ Future<VersionstampResult> Client::SetVersionstampedKeyAsync(std::string_view ke
 Future<VersionstampResult> Client::SetVersionstampedValueAsync(std::string_view key,
                                                                std::string_view value_template,
                                                                const WriteOptions& options) {
+  if (Status wrong = kv::CheckStampTemplate("value_template", value_template); !wrong.ok()) {
+    return Failed<VersionstampResult>(std::move(wrong));
+  }
   return Async<VersionstampResult>(
       core_,
       kv::KvOperation(kv::SetVersionstampedValue{std::string(key), std::string(value_template),

@@ -196,6 +196,9 @@ class NewServiceTest(GrpcTest):
             key_template=self.key() + bytes(10), value=b"v"))
         self.assertEqual(self.key() + made.version.to_bytes(8, "big") + bytes(2), made.generated)
         self.assertTrue(self.kv.Get(pb.GetRequest(key=made.generated)).found)
+        self.fails(grpc.StatusCode.INVALID_ARGUMENT, "REASON_INVALID_ARGUMENT",
+                   self.kv.SetVersionstampedKey,
+                   pb.SetVersionstampedKeyRequest(key_template=self.key(), value=b"v"))
 
     def test_sessions_apply_once(self):
         session = self.kv.OpenSession(pb.OpenSessionRequest()).session_id

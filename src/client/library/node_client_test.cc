@@ -179,6 +179,16 @@ TEST_P(NodeClientTest, FamiliesAndVersionstamps) {
   ASSERT_TRUE(async.ok()) << async.status().ToString();
   EXPECT_EQ(Show(client->Get("w")), async->generated);
   EXPECT_GE(*client->GetCommittedVersionAsync().Get(), async->version);
+  for (const std::string& wrong : {std::string("no zeros at all"), std::string(9, '\0')}) {
+    EXPECT_EQ(client->SetVersionstampedValue("v", wrong).status().code(),
+              StatusCode::kInvalidArgument);
+    EXPECT_EQ(client->SetVersionstampedValueAsync("v", wrong).Get().status().code(),
+              StatusCode::kInvalidArgument);
+    EXPECT_EQ(client->SetVersionstampedKey(wrong, "v").status().code(),
+              StatusCode::kInvalidArgument);
+    EXPECT_EQ(client->SetVersionstampedKeyAsync(wrong, "v").Get().status().code(),
+              StatusCode::kInvalidArgument);
+  }
   const auto value = client->SetVersionstampedValue("v", std::string(10, '\0'));
   ASSERT_TRUE(value.ok());
   EXPECT_EQ(Show(client->Get("v")), value->generated);

@@ -95,8 +95,19 @@ TEST_F(KvServiceTest, VersionstampsAreThoseOfTheCommit) {
   value.set_value_template(zeros);
   made = Call(kv_, &Stub::SetVersionstampedValue, value);
   EXPECT_EQ(Get("last"), made.generated());
-  value.set_value_template("no zeros");
-  EXPECT_EQ(Call(kv_, &Stub::SetVersionstampedValue, value).generated(), "no zeros");
+  // What shows no place for the stamp is refused, and told what to use.
+  const std::string refused = "3/REASON_INVALID_ARGUMENT";
+  for (const std::string& wrong : {std::string("no zeros in these"), std::string(9, '\0'),
+                                   "log/" + zeros + "x", std::string()}) {
+    value.set_value_template(wrong);
+    key.set_key_template(wrong);
+    EXPECT_EQ(Show(Try(kv_, &Stub::SetVersionstampedKey, key, &made)), refused);
+    const grpc::Status status = Try(kv_, &Stub::SetVersionstampedValue, value, &made);
+    EXPECT_EQ(Show(status), refused);
+    EXPECT_NE(status.error_message().find("value_template must end in 10 zero bytes"),
+              std::string::npos)
+        << status.error_message();
+  }
 
   // In a transaction the order counts over all its mutations.
   v1::CommitRequest commit;

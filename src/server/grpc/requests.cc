@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "api/cairn.pb.h"
+#include "src/kv/stamp_template.h"
 
 namespace cairn::server {
 namespace {
@@ -135,11 +136,13 @@ Result<kv::KvOperation> TakeOperation(const v1::DeleteRequest& request) {
 }
 
 Result<kv::KvOperation> TakeOperation(const v1::SetVersionstampedKeyRequest& request) {
+  CAIRN_RETURN_IF_ERROR(kv::CheckStampTemplate("key_template", request.key_template()));
   return kv::KvOperation(kv::SetVersionstampedKey{
       Take(request.key_template()), Take(request.value()), Take(request.column_family())});
 }
 
 Result<kv::KvOperation> TakeOperation(const v1::SetVersionstampedValueRequest& request) {
+  CAIRN_RETURN_IF_ERROR(kv::CheckStampTemplate("value_template", request.value_template()));
   return kv::KvOperation(kv::SetVersionstampedValue{
       Take(request.key()), Take(request.value_template()), Take(request.column_family())});
 }

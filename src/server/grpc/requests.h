@@ -75,7 +75,8 @@ kv::RangeQuery TakeRange(const v1::Range& range);
 // kInvalidOperation for a mutation without a type.
 Result<kv::AtomicCommit> TakeCommit(const v1::CommitRequest& request);
 
-// Point operations, by whichever method they come. kInvalidOperation as TakeCommit.
+// Point operations, by whichever method they come. kInvalidOperation as TakeCommit;
+// kInvalidArgument for a template that does not end in zeros for a versionstamp.
 Result<kv::KvOperation> TakeOperation(const v1::GetRequest& request);
 Result<kv::KvOperation> TakeOperation(const v1::GetReadVersionRequest& request);
 Result<kv::KvOperation> TakeOperation(const v1::SetRequest& request);
