@@ -1,5 +1,6 @@
 #include "apps/cairnd/cluster.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -126,6 +127,17 @@ void Cluster::Join(const JoinRequest& request) {
   if (replica == nullptr) return;
   const replication::ReplicaStatus status = replica->status();
   if (status.leadership.role != consensus::Role::kLeader) return;
+  const auto& members = status.membership.members;
+  const bool copied = std::any_of(members.begin(), members.end(), [&](const auto& member) {
+    return member.incarnation == request.peer.incarnation && member.node != request.peer.node;
+  });
+  if (copied) {
+    CAIRN_LOG(kWarn,
+              "node: {} at {} runs on the data folder of another member, and is not taken in; "
+              "start it on its own, or on an empty one",
+              ToString(request.peer), request.endpoint);
+    return;
+  }
   if (request.verdict == consensus::JoinVerdict::kUnknown &&
       status.membership.Find(request.peer.node) != nullptr) {
     CAIRN_LOG(kWarn,

@@ -58,6 +58,14 @@ Result<std::shared_ptr<FormationDriver>> FormationDriver::Create(
       return Status(decoded.status().code(),
                     options.record_path + ": " + decoded.status().message());
     }
+    const consensus::PeerId& self = options.formation.self;
+    for (const consensus::Membership::Member& member : decoded->first.members) {
+      if (member.incarnation != self.incarnation || member.node == self.node) continue;
+      return FailedPreconditionError(options.record_path + ": this data folder is that of node " +
+                                     ToString(member.node) + ", and this node is configured as " +
+                                     ToString(self.node) +
+                                     "; correct instance_id, or choose the right folder");
+    }
   }
   return std::shared_ptr<FormationDriver>(
       new FormationDriver(options, environment, std::move(hooks), std::move(record)));

@@ -49,7 +49,7 @@ class Founders {
     Node* const raw = node.get();
     raw->transport = network_.Attach(id, &raw->core);
     FormationDriverOptions options;
-    options.formation.self = {id, IncarnationId(100 + id.value())};
+    options.formation.self = {id, IncarnationId(100 + folder_of(id).value())};
     options.formation.members = configured_;
     options.record_path = kRecord;
     options.seed = 7 + id.value();
@@ -70,7 +70,9 @@ class Founders {
     nodes_.erase(id);
   }
   Node& node(NodeId id) { return *nodes_.at(id); }
-  FaultFileSystem& disk(NodeId id) { return *disks_.at(id); }
+  FaultFileSystem& disk(NodeId id) { return *disks_.at(folder_of(id)); }
+  // From now on node `id` is started on the folder of `other`.
+  void AsNumber(NodeId id, NodeId other) { folders_[id] = other; }
   bool AwaitFormed(NodeId id) {
     return time.RunUntil([this, id] { return node(id).formed.has_value(); });
   }
@@ -80,6 +82,12 @@ class Founders {
  private:
   transport::InProcessNetwork network_;
   std::vector<consensus::formation::FormationOptions::Configured> configured_;
+  [[nodiscard]] NodeId folder_of(NodeId id) const {
+    const auto found = folders_.find(id);
+    return found == folders_.end() ? id : found->second;
+  }
+
+  std::map<NodeId, NodeId> folders_;
   std::map<NodeId, std::unique_ptr<FaultFileSystem>> disks_;
   std::map<NodeId, std::unique_ptr<Node>> nodes_;
 };
@@ -120,6 +128,20 @@ TEST(FormationDriver, ADamagedRecordIsRefusedWithItsName) {
   const Status refused = founders.Start(NodeId(0));
   EXPECT_EQ(refused.code(), StatusCode::kCorruption);
   EXPECT_NE(refused.message().find(kRecord), std::string::npos) << refused.message();
+}
+
+// Two members with one incarnation would be one and the same to the others.
+TEST(FormationDriver, TheFolderOfAnotherNodeIsRefused) {
+  Founders founders(2);
+  for (std::uint32_t n = 0; n < 2; ++n) ASSERT_TRUE(founders.Start(NodeId(n)).ok());
+  for (std::uint32_t n = 0; n < 2; ++n) ASSERT_TRUE(founders.AwaitFormed(NodeId(n)));
+  founders.Stop(NodeId(1));
+  founders.AsNumber(NodeId(1), NodeId(0));
+  const Status refused = founders.Start(NodeId(1));
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.message().find("is that of node 0, and this node is configured as 1"),
+            std::string::npos)
+      << refused.message();
 }
 
 TEST(FormationDriver, FramesOfOthersGoOnToTheReplica) {
