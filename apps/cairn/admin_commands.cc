@@ -34,7 +34,10 @@ std::vector<Sight> Look(Context* context, const thrift_api::ClusterHealth& clust
   for (const thrift_api::NodeStatus& node : cluster.nodes) {
     Sight& sight = sights.emplace_back();
     sight.node = node;
-    const auto thrift = ParseEndpoint(node.endpoint);
+    // A wildcard can only be that of the node that was asked.
+    const auto asked = ParseEndpoint(context->endpoint());
+    const auto thrift =
+        ParseEndpoint(asked.ok() ? ReachableAt(node.endpoint, *asked) : node.endpoint);
     if (!node.__isset.grpc_endpoint || !thrift.ok() || node.status == "unreachable") continue;
     sight.grpc_endpoint = ReachableAt(node.grpc_endpoint, *thrift);
     v1::GetNodeStatusResponse own;

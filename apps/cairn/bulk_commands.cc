@@ -135,6 +135,12 @@ class DumpJob {
     }
     std::vector<std::string> names;
     if (auto failure = ListFamilies(&context_, &names)) return failure;
+    if (resumed_family_.has_value() &&
+        std::find(names.begin(), names.end(), *resumed_family_) == names.end()) {
+      return Failure{kRefused, "NOT_FOUND",
+                     "column family '" + *resumed_family_ +
+                         "', which the file ends in, is gone; remove the file to dump anew"};
+    }
     if (Status status = Begin(); !status.ok()) return FileFailure(status);
     for (const std::string& name : names) {
       const bool resumed = resumed_family_ == name;

@@ -32,15 +32,14 @@ Result<std::vector<client::Address>> SplitEndpoints(const std::string& text) {
 
 constexpr char kIsItRunning[] = "; is the node running? --endpoints or CAIRN_ENDPOINTS name others";
 
-// Whether a node answers there, asked once, and knows who leads.
+// Whether a node answers there, asked once, and if `led` is given, whether it knows who leads.
 Status Probe(const client::Address& address, std::chrono::milliseconds timeout, bool* led) {
-  *led = false;
   if (address.wire == client::Wire::kGrpc) {
     ClientOptions options;
     options.timeout = options.connect_timeout = timeout;
     options.retry.max_attempts = 1;
     auto node = NodeClient::Connect(address.ToString(), options);
-    if (!node.ok()) return node.status();
+    if (!node.ok() || led == nullptr) return node.status();
     const auto info = (*node)->GetClusterInfo();
     *led = info.ok() && !info->leader_endpoint.empty();
     return Status::Ok();
@@ -50,6 +49,7 @@ Status Probe(const client::Address& address, std::chrono::milliseconds timeout, 
   // Any server of the service answers pings; not all tell how the cluster is.
   thrift_api::PingResponse pong;
   CAIRN_RETURN_IF_ERROR((*connection)->Call([&](auto& node) { node.ping(pong, {}); }));
+  if (led == nullptr) return Status::Ok();
   thrift_api::GetClusterHealthResponse health;
   const Status told = (*connection)->Call([&](auto& node) { node.getClusterHealth(health, {}); });
   *led = told.ok() && health.__isset.cluster_health && health.cluster_health.__isset.leader;
@@ -95,10 +95,12 @@ MaybeFailure Context::FindNode(std::size_t* index) const {
   std::string problems;
   bool all_silent = true;
   std::optional<std::size_t> leaderless;
+  const bool choice = options_.endpoints.size() > 1;
   for (*index = 0; *index < options_.endpoints.size(); ++*index) {
-    bool led = false;
-    const Status status = Probe(options_.endpoints[*index], options_.timeout, &led);
-    if (led) return std::nullopt;
+    bool led = !choice;
+    const Status status =
+        Probe(options_.endpoints[*index], options_.timeout, choice ? &led : nullptr);
+    if (status.ok() && led) return std::nullopt;
     if (status.ok()) {
       if (!leaderless) leaderless = *index;
       continue;
@@ -164,18 +166,18 @@ WriteOptions Context::Writing() const { return {options_.column_family, options_
 MaybeFailure Context::Call(const std::function<void(client::ThriftClient&)>& call) {
   if (connection_ == nullptr) {
     std::vector<Endpoint> thrift;
-    if (options_.endpoints.size() > 1) {
+    std::vector<client::Address> endpoints = options_.endpoints;
+    if (endpoints.size() > 1) {
       // First one that knows a leader: one that was removed, or cut off, knows less.
       std::size_t first = 0;
       if (auto failure = FindNode(&first)) return failure;
-      std::rotate(options_.endpoints.begin(), options_.endpoints.begin() + first,
-                  options_.endpoints.begin() + first + 1);
+      std::swap(endpoints[0], endpoints[first]);
     }
-    for (const client::Address& one : options_.endpoints) {
+    for (const client::Address& one : endpoints) {
       if (one.wire == client::Wire::kThrift) thrift.push_back(one.endpoint);
     }
     std::string problems;
-    for (const client::Address& one : options_.endpoints) {
+    for (const client::Address& one : endpoints) {
       if (!thrift.empty()) break;
       const auto found = ThriftEndpointOf(one.endpoint, options_.timeout);
       if (found.ok()) thrift.push_back(*found);

@@ -48,7 +48,6 @@ MaybeFailure LoadJob::Run(std::istream& in) {
   dump::Reader reader(options_.format);
   LineReader lines(in);
   std::string line;
-  std::uint64_t before = 0;  // where the line begins
   while (true) {
     const auto more = lines.Next(&line);
     if (!more.ok()) return UsageFailure(more.status());
@@ -56,24 +55,23 @@ MaybeFailure LoadJob::Run(std::istream& in) {
     auto pair = reader.Take(line);
     if (!pair.ok()) {
       // What came before is good: commit it, so that a corrected input can go on from there.
-      if (auto failure = Commit(before)) return failure;
+      if (auto failure = Commit()) return failure;
       return InputFailure(reader, pair.status());
     }
     if (reader.family().has_value() &&
         (result_.families.empty() || result_.families.back() != *reader.family())) {
-      if (auto failure = BeginFamily(*reader.family(), before)) return failure;
+      if (auto failure = BeginFamily(*reader.family())) return failure;
     }
     if (pair->has_value()) {
       if (auto failure = Add(**pair, lines.offset())) return failure;
     }
-    before = lines.offset();
-    result_.bytes = before;
+    result_.bytes = lines.offset();
   }
   if (result_.skipped < to_skip_) {
     return UsageFailure("the input ends before what '" + options_.resume_file +
                         "' says was loaded: it is another input, or remove the file");
   }
-  if (auto failure = Commit(lines.offset())) return failure;
+  if (auto failure = Commit()) return failure;
   progress_.Finish(result_.loaded, result_.bytes);
   if (const Status status = reader.Finish(); !status.ok()) return InputFailure(reader, status);
   if (!options_.resume_file.empty()) std::remove(options_.resume_file.c_str());
@@ -93,18 +91,19 @@ MaybeFailure LoadJob::Add(const dump::Pair& pair, std::uint64_t offset) {
   // A pair of its own size goes alone rather than over the limit of a transaction.
   if (!batch_.empty() &&
       (batch_size_ + size > options_.batch_bytes || batch_.size() >= kMostOperations)) {
-    if (auto failure = Commit(result_.bytes)) return failure;
+    if (auto failure = Commit()) return failure;
   }
   batch_.push_back(pair);
+  last_pair_end_ = offset;
   batch_size_ += size;
   return std::nullopt;
 }
 
-MaybeFailure LoadJob::BeginFamily(const std::string& name, std::uint64_t offset) {
+MaybeFailure LoadJob::BeginFamily(const std::string& name) {
   if (!context_.options().column_family.empty()) {
     return UsageFailure("the dump names its column families; leave --column-family out");
   }
-  if (auto failure = Commit(offset)) return failure;
+  if (auto failure = Commit()) return failure;
   result_.families.push_back(name);
   family_ = name == "default" ? "" : name;
   if (family_.empty()) return std::nullopt;
@@ -132,7 +131,7 @@ MaybeFailure LoadJob::SetBatch() {
   return std::nullopt;
 }
 
-MaybeFailure LoadJob::Commit(std::uint64_t offset) {
+MaybeFailure LoadJob::Commit() {
   if (batch_.empty()) return std::nullopt;
   std::uint64_t tries_left = options_.tries;
   for (std::uint32_t attempt = 0;; ++attempt) {
@@ -149,7 +148,7 @@ MaybeFailure LoadJob::Commit(std::uint64_t offset) {
   batch_.clear();
   batch_size_ = 0;
   progress_.Step(result_.loaded, result_.bytes);
-  return WriteResumeFile(offset);
+  return WriteResumeFile(last_pair_end_);
 }
 
 }  // namespace cairn::cli

@@ -48,9 +48,9 @@ class LoadJob {
   MaybeFailure ReadResumeFile();
   MaybeFailure WriteResumeFile(std::uint64_t offset);
   MaybeFailure Add(const dump::Pair& pair, std::uint64_t offset);
-  MaybeFailure Commit(std::uint64_t offset);
+  MaybeFailure Commit();
   // Commits what is of the family before, and makes this one if it is missing.
-  MaybeFailure BeginFamily(const std::string& name, std::uint64_t offset);
+  MaybeFailure BeginFamily(const std::string& name);
   // Sets the batch, as one transaction.
   MaybeFailure SetBatch();
 
@@ -63,6 +63,7 @@ class LoadJob {
   std::string family_;             // of the pairs that come; empty: the default one
   std::vector<dump::Pair> batch_;  // all of that family
   std::uint64_t batch_size_ = 0;
+  std::uint64_t last_pair_end_ = 0;  // in the input, of the batch's last pair
 };
 
 }  // namespace cairn::cli

@@ -64,20 +64,26 @@ ordered_json ToJson(const Member& member, const ListMembersResponse& all) {
 
 // Without a leader only what the node that answers has heard of the member is known.
 std::string RemarkWithoutLeader(const Member& member, const ListMembersResponse& all) {
-  if (member.node_id() == all.answered_by()) return "answers";
+  if (member.node_id() == all.answered_by()) {
+    return member.problem().empty() ? "answers" : member.problem();
+  }
   if (!member.has_report_age_ms()) {
     return fmt::format("silent: node {} has never heard of it", all.answered_by());
   }
   const double age = static_cast<double>(member.report_age_ms()) / 1000;
+  if (age < 3 && !member.problem().empty()) return member.problem();
   // Nodes report about once a second.
   return fmt::format("{}node {} heard of it {:.1f} s ago",
                      age < 3 ? "" : "silent: ", all.answered_by(), age);
 }
 
 std::string Remark(const Member& member, const ListMembersResponse& all) {
-  if (!member.problem().empty()) return member.problem();
-  if (member.is_leader()) return "leads";
   if (!all.has_leader_id()) return RemarkWithoutLeader(member, all);
+  // What one that is silent said before counts no more.
+  if (!member.problem().empty() && (!member.has_answers() || member.answers())) {
+    return member.problem();
+  }
+  if (member.is_leader()) return "leads";
   if (!member.has_answers()) return "";
   const bool ever = member.has_applied_slot();
   if (!member.answers()) {

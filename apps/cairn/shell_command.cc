@@ -127,6 +127,7 @@ class Shell {
     for (const auto& [name, value] : session_) {
       const OptionDef* option = FindOption(ShellProgram(), *command, name);
       if (option == nullptr) continue;
+      if (name == "column-family" && given("all-families")) continue;
       if ((name == "hex" && given("base64")) || (name == "base64" && given("hex"))) continue;
       all.push_back("--" + name);
       if (option->kind != ValueKind::kFlag) all.push_back(value);
@@ -195,7 +196,8 @@ class Shell {
   // The column family becomes an option of the session.
   ExitCode In(const Invocation& in) {
     std::erase_if(session_, [](const auto& option) { return option.first == "column-family"; });
-    session_.emplace_back("column-family", in.Required("FAMILY"));
+    const std::string family = in.Required("FAMILY");
+    if (family != "default") session_.emplace_back("column-family", family);
     return kSuccess;
   }
 

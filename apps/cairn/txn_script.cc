@@ -74,6 +74,9 @@ Result<TxnStep> ParseStep(std::string_view verb, std::string_view rest, TextForm
   if (verb == "add") return ParseAdd(rest, form);
   if (verb == "range") {
     CAIRN_ASSIGN_OR_RETURN(auto words, TakeArguments(rest, 2, form, "range BEGIN END"));
+    if (!words[1].empty() && words[1] < words[0]) {
+      return InvalidArgumentError("range BEGIN END: END is before BEGIN");
+    }
     return TxnStep(RangeStep{std::move(words[0]), std::move(words[1])});
   }
   if (verb == "set-versionstamped-key") {

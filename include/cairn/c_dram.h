@@ -150,8 +150,8 @@ cairn_operation* cairn_dram_list_async(cairn_dram* store, const void* min, size_
 
 /* One read or write of a batch: what is asked, and below it what came of it. */
 typedef struct cairn_dram_read_item {
-  const void* key;
-  size_t key_size;
+  const void* key;                   /* which value */
+  size_t key_size;                   /* in bytes */
   const cairn_read_options* options; /* NULL: the defaults */
   /* NULL if it went well; the caller's to free. */
   cairn_status* status;
@@ -161,10 +161,10 @@ typedef struct cairn_dram_read_item {
   int64_t time_ns;
 } cairn_dram_read_item;
 typedef struct cairn_dram_write_item {
-  const void* key;
-  size_t key_size;
-  const void* value;
-  size_t value_size;
+  const void* key;                    /* which value */
+  size_t key_size;                    /* in bytes */
+  const void* value;                  /* what it is to be */
+  size_t value_size;                  /* in bytes */
   const cairn_write_options* options; /* NULL: the defaults */
   /* NULL if it went well; the caller's to free. */
   cairn_status* status;

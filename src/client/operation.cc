@@ -65,10 +65,13 @@ void Operation::Begin() {
   if (!wants_session_) return Try();
   std::optional<Lease> lease = core_->sessions().TryLease();
   if (!lease) return AwaitLease();
+  bool unwanted = false;
   {
     MutexLock lock(&mutex_);
-    lease_ = lease;
+    unwanted = finished_;  // cancelled meanwhile
+    if (!unwanted) lease_ = lease;
   }
+  if (unwanted) return core_->sessions().Return(*lease);
   Try();
 }
 
@@ -77,10 +80,13 @@ void Operation::AwaitLease() {
   const TimerId timer = core_->scheduler().AddTimer(options_.deadline, [self = shared_from_this()] {
     self->FinishFailed(TimeoutError("no session could be opened in time"));
   });
+  bool finished = false;
   {
     MutexLock lock(&mutex_);
-    timer_ = timer;
+    finished = finished_;  // nobody else will stop the timer then
+    if (!finished) timer_ = timer;
   }
+  if (finished) core_->scheduler().CancelTimer(timer);
   core_->sessions().AwaitLease(
       [self = shared_from_this()](Result<Lease> lease) { self->OnLease(std::move(lease)); });
 }
@@ -260,12 +266,17 @@ void Operation::Unpark() {
 void Operation::TryAt(MonotonicTime when, Status why) {
   if (when >= options_.deadline) return FinishFailed(std::move(why));
   if (!Park()) return;
-  MutexLock lock(&mutex_);
-  if (finished_) return;
-  timer_ = core_->scheduler().AddTimer(when, [self = shared_from_this()] {
-    self->Unpark();
-    self->Try();
-  });
+  {
+    MutexLock lock(&mutex_);
+    if (!finished_) {
+      timer_ = core_->scheduler().AddTimer(when, [self = shared_from_this()] {
+        self->Unpark();
+        self->Try();
+      });
+      return;
+    }
+  }
+  Unpark();  // cancelled meanwhile
 }
 
 void Operation::FinishFailed(Status status) {

@@ -295,7 +295,9 @@ class Replica : public std::enable_shared_from_this<Replica> {
   void OnForwardRequest(NodeId from, const std::string& body);
   void OnForwardResponse(NodeId from, const std::string& body);
   void OnReport(const consensus::PeerId& from, const std::string& body);
+  // Tells the peers how this node is, now and at intervals; SendReport: once.
   void SendReports();
+  void SendReport();
   void WarnOfLeases();
   // `epoch`: what the request names.
   void AnswerForward(NodeId from, Epoch epoch, ForwardResponse response);

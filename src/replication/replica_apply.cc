@@ -101,6 +101,8 @@ void Replica::ReportApplied(bool applied_any) {
       MutexLock lock(&status_mutex_);
       status_.recovered = true;
     }
+    // Until the next report the peers would take it for one that replays.
+    if (options_.report_interval > Duration::zero()) PostTo(env_.core, [this] { SendReport(); });
     std::exchange(recovered_, nullptr)(Status::Ok());
   }
 }

@@ -88,8 +88,11 @@ void Replica::HandleFrame(NodeId from, const FrameHeader& header, std::string bo
 // ---- Reports
 
 void Replica::SetClientEndpoints(ClientEndpoints endpoints) {
-  MutexLock lock(&reports_mutex_);
-  client_endpoints_ = std::move(endpoints);
+  {
+    MutexLock lock(&reports_mutex_);
+    client_endpoints_ = std::move(endpoints);
+  }
+  if (options_.report_interval > Duration::zero()) PostTo(env_.core, [this] { SendReport(); });
 }
 
 std::vector<PeerReport> Replica::Reports() const {
@@ -129,11 +132,12 @@ void Replica::WarnOfLeases() {
   }
   for (const NodeId node : differ) {
     if (no_lease_from_.count(node) != 0) continue;
-    CAIRN_LOG(kWarn,
-              "leases: node {} has [cluster] leases off, or a shorter [consensus] "
-              "election_timeout_ms than this node: no lease rests on its answers. Stop all members "
-              "and give them the same settings",
-              node.value());
+    CAIRN_LOG(
+        kWarn,
+        "leases: node {} has [cluster] leases off, or a shorter [consensus] "
+        "election_timeout_ms than this node, or runs an earlier version: no lease rests on "
+        "its answers. Finish the upgrade, or stop all members and give them the same settings",
+        node.value());
   }
   no_lease_from_ = std::move(differ);
 }
@@ -141,6 +145,10 @@ void Replica::WarnOfLeases() {
 void Replica::SendReports() {
   PostAt(env_.core, env_.clock->Now() + options_.report_interval, [this] { SendReports(); });
   WarnOfLeases();
+  SendReport();
+}
+
+void Replica::SendReport() {
   const ReplicaStatus now = status();
   NodeReport report;
   {

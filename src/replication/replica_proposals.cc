@@ -263,6 +263,9 @@ void Replica::ScheduleUpkeep() {
 
 void Replica::Upkeep() {
   ScheduleUpkeep();
+  if (MovesSnapshots()) {
+    PostTo(env_.upkeep, [this] { snapshot_receiver_.Tick(env_.clock->Now()); });
+  }
   if (!leads()) return;
   const auto micros = [](Duration d) {
     return std::chrono::duration_cast<std::chrono::microseconds>(d).count();

@@ -21,7 +21,9 @@ constexpr std::string_view kFolderPrefix = "in.";
 
 // The number of the folder whose record has this name.
 std::optional<std::uint64_t> NumberOfRecord(std::string_view name) {
-  if (!name.starts_with(kFolderPrefix) || !name.ends_with(IncomingSnapshot::kRecordSuffix)) {
+  constexpr std::size_t kAround = kFolderPrefix.size() + IncomingSnapshot::kRecordSuffix.size();
+  if (name.size() <= kAround || !name.starts_with(kFolderPrefix) ||
+      !name.ends_with(IncomingSnapshot::kRecordSuffix)) {
     return std::nullopt;
   }
   name.remove_prefix(kFolderPrefix.size());
@@ -77,7 +79,7 @@ Result<SnapshotReceiver::Incoming> SnapshotReceiver::TakeUpFolder(const std::str
     return FailedPreconditionError("the state has reached slot " + ToString(applied) +
                                    " without it");
   }
-  return Incoming{std::move(files), std::move(meta), false};
+  return Incoming{std::move(files), std::move(meta)};
 }
 
 Status SnapshotReceiver::OnMessage(NodeId from, std::string_view body) {
@@ -97,6 +99,7 @@ void SnapshotReceiver::OnOffer(NodeId from, SnapshotOffer offer) {
     return;
   }
   if (incoming_ && incoming_->files.offer().id == offer.id) {
+    incoming_->heard = true;
     Answer(SnapshotAck::Verdict::kGoOn);
     return CompleteIfWhole();
   }
@@ -142,7 +145,7 @@ Status SnapshotReceiver::Begin(NodeId from, SnapshotOffer offer) {
   CAIRN_LOG(kInfo, "snapshot: taking slot {} from node {}, {} bytes in {} files",
             meta.applied_slot.value(), from.value(), BytesOf(files.offer()),
             files.offer().files.size());
-  incoming_.emplace(Incoming{std::move(files), std::move(meta), false});
+  incoming_.emplace(Incoming{std::move(files), std::move(meta)});
   UpdateProgress();
   return Status::Ok();
 }
@@ -151,6 +154,7 @@ void SnapshotReceiver::OnChunk(NodeId from, const SnapshotChunk& chunk) {
   if (!incoming_ || incoming_->files.offer().id != chunk.id || incoming_->files.from() != from) {
     return;
   }
+  incoming_->heard = true;
   if (incoming_->complete) return;
   if (chunk.at != incoming_->files.have()) return Answer(SnapshotAck::Verdict::kGoOn);
   const Status written = incoming_->files.Write(chunk);
@@ -189,6 +193,17 @@ void SnapshotReceiver::DropUpTo(Slot applied) {
   CAIRN_LOG(kInfo, "snapshot: slot {} is not needed any more",
             incoming_->meta.applied_slot.value());
   Drop();
+}
+
+void SnapshotReceiver::Tick(MonotonicTime now) {
+  if (!incoming_ || incoming_->complete) return;
+  if (std::exchange(incoming_->heard, false)) {
+    incoming_->since = now;
+  } else if (now - incoming_->since >= kForgotten) {
+    CAIRN_LOG(kInfo, "snapshot: slot {} of node {} is dropped, nothing more came of it",
+              incoming_->meta.applied_slot.value(), incoming_->files.from().value());
+    Drop();
+  }
 }
 
 void SnapshotReceiver::Drop() {

@@ -16,12 +16,14 @@
 #ifndef CAIRN_SRC_REPLICATION_SNAPSHOT_RECEIVER_H_
 #define CAIRN_SRC_REPLICATION_SNAPSHOT_RECEIVER_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 
 #include "cairn/status.h"
+#include "src/base/clock.h"
 #include "src/base/file.h"
 #include "src/base/ids.h"
 #include "src/base/mutex.h"
@@ -34,6 +36,9 @@ namespace cairn::replication {
 
 class SnapshotReceiver {
  public:
+  // Twice SnapshotSenderOptions::give_up_after.
+  static constexpr Duration kForgotten = std::chrono::minutes(2);
+
   struct Hooks {
     std::function<void(NodeId to, const std::string& body)> send;
     // The snapshot `id` is complete and synced in the folder; Finish(id) follows, later.
@@ -74,6 +79,9 @@ class SnapshotReceiver {
   // The state has reached `applied` by the log: what was being collected and is not beyond it is
   // removed.
   void DropUpTo(Slot applied);
+  // Now and then: what nobody has sent anything of for kForgotten is dropped. Its sender has given
+  // up, and would offer another one.
+  void Tick(MonotonicTime now);
   // Nothing: none is being taken or installed. Any thread.
   [[nodiscard]] std::optional<Progress> progress() const {
     MutexLock lock(&progress_mutex_);
@@ -85,6 +93,8 @@ class SnapshotReceiver {
     IncomingSnapshot files;
     storage::StateMeta meta;
     bool complete = false;  // and handed over
+    bool heard = true;      // something came since the last Tick
+    MonotonicTime since{};  // the Tick that heard last
   };
 
   void OnOffer(NodeId from, SnapshotOffer offer);

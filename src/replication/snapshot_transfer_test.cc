@@ -298,6 +298,21 @@ TEST_F(SnapshotTransferTest, WhatTheLogHasCaughtUpWithIsRemoved) {
   EXPECT_TRUE(disk_.Exists(complete_[0].folder));
 }
 
+TEST_F(SnapshotTransferTest, WhatNobodySendsAnyMoreIsRemoved) {
+  Start();
+  for (int i = 0; i < 3; ++i) Exchange();
+  receiver_->Tick(now_);
+  receiver_->Tick(now_ + (SnapshotReceiver::kForgotten - milliseconds(1)));
+  EXPECT_FALSE(disk_.List("/receiver")->empty());
+  Exchange();  // something comes
+  now_ = now_ + SnapshotReceiver::kForgotten;
+  receiver_->Tick(now_);
+  EXPECT_FALSE(disk_.List("/receiver")->empty());
+  receiver_->Tick(now_ + SnapshotReceiver::kForgotten);
+  EXPECT_TRUE(disk_.List("/receiver")->empty());
+  EXPECT_FALSE(receiver_->progress().has_value());
+}
+
 TEST_F(SnapshotTransferTest, FeaturesOfALaterVersionAreRefusedByName) {
   storage::StateMeta meta = engine_.Meta();
   meta.applied_slot = meta.applied_slot.Next();

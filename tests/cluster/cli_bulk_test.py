@@ -107,6 +107,19 @@ class BulkTest(NodeTestCase):
         part.write_bytes(text[:2000])
         self.assertIn(b"--all-families", self.run_cairn("dump", "--out", path, "--resume",
                                                         expect=2).stderr)
+        # A family that it has a part of is gone: what would follow were no whole dump.
+        part.write_bytes(text[:text.index(b"orders0700\t")])
+        self.run_cairn("family", "drop", "orders")
+        self.assertIn(b"'orders'", self.run_cairn("dump", "--all-families", "--out", path,
+                                                  "--resume", expect=3).stderr)
+        self.assertTrue(part.exists())
+
+    def test_a_corrected_load_goes_on_behind_a_comment(self):
+        state = self.scratch / "state"
+        load = ("load", "--resume-file", state)
+        self.run_cairn(*load, stdin=b"a\t1\n# a note\nbroken\n", expect=2)
+        self.run_cairn(*load, stdin=b"a\t1\n# a note\nb\t2\n")
+        self.assertEqual(b"2\n", self.run_cairn("get", "b").stdout)
 
     def test_an_interrupted_load_of_all_families_goes_on(self):
         before = self.fill_families()

@@ -124,12 +124,12 @@ class LostAnswerTest(WireTestCase):
                 endpoint = self.proxied(wire, proxy)
                 put = ("put", "p" + wire, "the-mark-of-the-test")
                 # Each try takes the proxy's quiet moment.
-                result = cairn(*put, "--timeout-ms", 500, endpoints=endpoint)
+                result = cairn(*put, "--timeout-ms", 1500, endpoints=endpoint)
                 self.assertIn(result.returncode, (UNREACHABLE, TIMED_OUT), result)
                 self.assertIn(b"; the write may have been applied", result.stderr)
                 for arguments, stdin in ((put, b""), (("delete", "the-mark-of-the-test" + wire), b""),
                                          (("txn",), b"set the-mark-of-the-test v\n")):
-                    result = cairn(*arguments, "--timeout-ms", 500, "--json", endpoints=endpoint,
+                    result = cairn(*arguments, "--timeout-ms", 1500, "--json", endpoints=endpoint,
                                    stdin=stdin)
                     self.assertIs(True, json.loads(result.stdout)["error"]["maybe_applied"], result)
                 self.assertGreaterEqual(proxy.cuts, 4)
@@ -140,7 +140,7 @@ class LostAnswerTest(WireTestCase):
     def test_a_node_that_stops_answering(self):
         for wire in WIRES:
             shell = subprocess.Popen(
-                [BIN / "cairn", "shell", "--json", "--timeout-ms", "500", "--endpoints",
+                [BIN / "cairn", "shell", "--json", "--timeout-ms", "1500", "--endpoints",
                  self.endpoint(wire)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             shell.stdin.write(b"put k v\nbegin\nget k\nput k w\n")
             shell.stdin.flush()

@@ -269,7 +269,7 @@ class ClusterTest(ClusterTestCase):
 
     def test_a_snapshot_goes_on_after_a_kill_and_both_ends_serve_meanwhile(self):
         config = ("[storage]\nmax_journal_mb = 8\njournal_segment_mb = 4\nretain_journal_mb = 1\n"
-                  "[cluster]\nsnapshot_mb_per_second = 6\n")
+                  "[cluster]\nsnapshot_mb_per_second = 4\n")
         # A new leader, as a slow machine may have one, would begin the transfer anew.
         timing = "[consensus]\nelection_timeout_ms = 2000\nheartbeat_interval_ms = 100\n"
         with self.cluster(config=config, timing=timing) as cluster:

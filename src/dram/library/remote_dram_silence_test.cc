@@ -99,7 +99,7 @@ bool StopUnderWay(const Room& room, const Child& client, const char* figure) {
       std::this_thread::yield();
     }
     client.Signal(SIGSTOP);
-    const auto limit = steady_clock::now() + kSilence + milliseconds(kSanitized ? 20'000 : 2'000);
+    const auto limit = steady_clock::now() + kSilence + milliseconds(kSanitized ? 20'000 : 6'000);
     while (steady_clock::now() < limit) {
       if (room.Of("connections") == 0) return true;
       WaitFor(milliseconds(5));

@@ -265,7 +265,8 @@ TEST_P(UcxConnectionsTest, ComingAndGoingLeaksNothing) {
   EXPECT_LE(OpenDescriptors(), descriptors + 20);
   const std::uint64_t grown = std::max(ResidentBytes(), resident) - resident;
   std::cout << "resident bytes a connection: " << grown / rounds << "\n";
-  EXPECT_LE(grown / rounds, kSanitized ? 1 << 20 : 512U);
+  // Once a pool of UCX's, or an arena, may grow; each time it may not.
+  EXPECT_LE(grown, kSanitized ? rounds << 20 : rounds * 512U + (1U << 20));
 }
 
 TEST_P(UcxConnectionsTest, AThousandClientsAtOnce) {
