@@ -263,7 +263,7 @@ void Replica::ScheduleUpkeep() {
 
 void Replica::Upkeep() {
   ScheduleUpkeep();
-  if (MovesSnapshots()) {
+  if (snapshot_receiver_.progress().has_value()) {
     PostTo(env_.upkeep, [this] { snapshot_receiver_.Tick(env_.clock->Now()); });
   }
   if (!leads()) return;
