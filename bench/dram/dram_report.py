@@ -149,8 +149,8 @@ def _nodes(results, targets):
     rows = [(name, Series(one["operations_per_second"] for one in found).text())
             for name, found in rounds.items()]
     return ["### Ten nodes", "",
-            "Reads of 256 bytes; each node may use the same small share of a core (a control group's "
-            "quota), the client is not limited.", "", *table(("pool", "reads per second"), rows)]
+            "Reads of 256 bytes over TCP; each node may use the same small share of a core (a control "
+            "group's quota), the client is not limited.", "", *table(("pool", "reads per second"), rows)]
 
 
 SECTIONS = {"small": _small, "crowd": _crowd, "large": _large, "streams": _streams,
