@@ -187,7 +187,7 @@ Result<RecoveredJournal> Recover(const JournalOptions& options,
   // Only now, with the mark that says so durable, and the name of the segment that holds it:
   // whoever gave it that name may have ended before the folder was synced. They are not recycled:
   // after a crash a name may still lead to a file that was already used again.
-  CAIRN_RETURN_IF_ERROR(files->SyncDirectory(options.directory));
+  if (found.front() < first) CAIRN_RETURN_IF_ERROR(files->SyncDirectory(options.directory));
   for (const std::uint64_t sequence : found) {
     if (sequence >= first) break;
     CAIRN_RETURN_IF_ERROR(files->Remove(options.directory + "/" + SegmentFileName(sequence)));

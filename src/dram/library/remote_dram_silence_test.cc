@@ -109,19 +109,24 @@ bool StopUnderWay(const Room& room, const Child& client, const char* figure) {
   return false;
 }
 
+// Others take all of the room while the writer is stopped. It comes back, writes again, and harms
+// none.
+void WakeUpToAFullRoom(Room& room, const Child& writer) {
+  room.Fill();
+  const std::uint64_t refused = room.Of("refused_for_room");
+  writer.Signal(SIGCONT);
+  EXPECT_TRUE(Await([&] { return room.Of("refused_for_room") > refused + 2; }));
+  room.ExpectAllWhole();
+  EXPECT_TRUE(writer.Runs());
+}
+
 void AStoppedWriterFindsItsRoomTaken() {
   Room room;
   const std::uint64_t used = room.Of("used_bytes");
   const Child writer(room.ClientOf(false), "writer");
   ASSERT_TRUE(StopUnderWay(room, writer, "writes"));
   ASSERT_TRUE(Await([&] { return room.Of("used_bytes") == used; }));
-  room.Fill();
-  const std::uint64_t refused = room.Of("refused_for_room");
-  writer.Signal(SIGCONT);
-  // It comes back, and writes again.
-  EXPECT_TRUE(Await([&] { return room.Of("refused_for_room") > refused + 2; }));
-  room.ExpectAllWhole();
-  EXPECT_TRUE(writer.Runs());
+  WakeUpToAFullRoom(room, writer);
 }
 
 // Over shared memory the server fetches a value by itself, also from a process that is stopped.
@@ -132,12 +137,7 @@ void AStoppedWriterOfSharedMemoryHasWritten() {
   ASSERT_TRUE(Await([&] { return room.Of("used_bytes") > used; }));
   writer.Signal(SIGSTOP);
   ASSERT_TRUE(Await([&] { return room.Of("used_bytes") == used; }));
-  room.Fill();
-  const std::uint64_t refused = room.Of("refused_for_room");
-  writer.Signal(SIGCONT);
-  EXPECT_TRUE(Await([&] { return room.Of("refused_for_room") > refused + 2; }));
-  room.ExpectAllWhole();
-  EXPECT_TRUE(writer.Runs());
+  WakeUpToAFullRoom(room, writer);
 }
 
 void AStoppedReaderFindsItsValueGone(bool shared_memory) {
