@@ -72,6 +72,13 @@ bool NeverLeft(const grpc::Status& status) {
           message.rfind("DNS resolution failed", 0) == 0);
 }
 
+// A code as the other side wrote it, which may be none of gRPC's: the enum holds only these.
+grpc::StatusCode CodeOf(const v1::RpcStatus& error) {
+  const bool known =
+      error.code() >= grpc::StatusCode::OK && error.code() <= grpc::StatusCode::UNAUTHENTICATED;
+  return known ? static_cast<grpc::StatusCode>(error.code()) : grpc::StatusCode::UNKNOWN;
+}
+
 }  // namespace
 
 CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string& node,
@@ -90,9 +97,8 @@ CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string&
 }
 
 CallError FromGrpc(const v1::RpcStatus& error, bool is_write, const std::string& node) {
-  return FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(error.code()), error.message(),
-                               error.SerializeAsString()),
-                  is_write, node, /*closed=*/false);
+  return FromGrpc(grpc::Status(CodeOf(error), error.message(), error.SerializeAsString()), is_write,
+                  node, /*closed=*/false);
 }
 
 }  // namespace cairn::client

@@ -1,0 +1,63 @@
+// Ends of calls over gRPC: what a client may conclude from each.
+#include "src/client/grpc_wire/errors.h"
+
+#include <grpcpp/support/status.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+
+#include "api/cairn.pb.h"
+
+namespace cairn::client {
+namespace {
+
+v1::RpcStatus Error(int code, const std::string& message) {
+  v1::RpcStatus error;
+  error.set_code(code);
+  error.set_message(message);
+  return error;
+}
+
+TEST(GrpcErrors, ACodeThatGrpcDoesNotHaveLeavesAWriteInDoubt) {
+  for (const int code :
+       {-1, 17, 200, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()}) {
+    SCOPED_TRACE(code);
+    const CallError of_write = FromGrpc(Error(code, "odd"), /*is_write=*/true, "node");
+    EXPECT_EQ(of_write.status.code(), StatusCode::kUnavailable);
+    EXPECT_EQ(of_write.status.message(), "node: odd");
+    EXPECT_TRUE(of_write.status.maybe_applied());
+    EXPECT_FALSE(of_write.answered);
+    EXPECT_FALSE(FromGrpc(Error(code, "odd"), /*is_write=*/false, "node").status.maybe_applied());
+  }
+}
+
+TEST(GrpcErrors, AnErrorWithTheCodeOkIsAnErrorStill) {
+  EXPECT_FALSE(FromGrpc(Error(0, ""), /*is_write=*/true, "node").status.ok());
+}
+
+TEST(GrpcErrors, WhatGrpcMadeOfTheRequestAloneIsAnAnswer) {
+  const CallError error =
+      FromGrpc(Error(grpc::StatusCode::UNIMPLEMENTED, "no such call"), /*is_write=*/true, "node");
+  EXPECT_EQ(error.status.code(), StatusCode::kUnimplemented);
+  EXPECT_FALSE(error.status.maybe_applied());
+  EXPECT_TRUE(error.answered);
+}
+
+TEST(GrpcErrors, OnlyAConnectionThatWasNeverThereClearsAWriteOfDoubt) {
+  const grpc::Status refused(grpc::StatusCode::UNAVAILABLE, "failed to connect to all addresses");
+  EXPECT_FALSE(FromGrpc(refused, /*is_write=*/true, "node").status.maybe_applied());
+  const grpc::Status cut(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+  EXPECT_TRUE(FromGrpc(cut, /*is_write=*/true, "node").status.maybe_applied());
+}
+
+TEST(GrpcErrors, ACancelledCallWasCutByTheNodeUnlessThisClientIsClosed) {
+  const grpc::Status cancelled(grpc::StatusCode::CANCELLED, "");
+  EXPECT_EQ(FromGrpc(cancelled, false, "node", /*closed=*/false).status.code(),
+            StatusCode::kUnavailable);
+  EXPECT_EQ(FromGrpc(cancelled, false, "node", /*closed=*/true).status.code(),
+            StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace cairn::client
