@@ -103,6 +103,9 @@ Config NetworkConfig(const std::string& tls) {
   return {{"TLS", tls},
           // Only the device that the peer's address is reached by.
           {"CM_USE_ALL_DEVICES", "n"},
+          // An endpoint connects back to its peer's data port, on the engine: a peer that drops
+          // what is sent there would else hold up everybody until the kernel gives up.
+          {"CONN_NB", "y"},
           // Heartbeats are ours.
           {"KEEPALIVE_INTERVAL", "inf"}};
 }

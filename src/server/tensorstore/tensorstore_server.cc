@@ -134,8 +134,14 @@ class Service final : public wire::KvStoreService::Service {
       }
       value += request.value_part();
     }
-    // What a client that has gone left unfinished is not a value.
-    if (context->IsCancelled()) return grpc::Status::CANCELLED;
+    // What a client that has gone left unfinished is not a value. A client that has said all and
+    // one that has gone both end the loop, and the second can do so before gRPC counts the call as
+    // cancelled. The call's own metadata go through the connection behind whatever ended it, so
+    // that once they are sent, it is known.
+    reader->SendInitialMetadata();
+    if (context->IsCancelled() || system_clock::now() >= context->deadline()) {
+      return grpc::Status::CANCELLED;
+    }
     const auto written =
         Wait(*context, store_->Write(key, Buffer::Take(std::move(value)), options));
     if (!written.ok()) return ToGrpc(written.status());

@@ -106,11 +106,14 @@ std::string ValueOf(std::size_t i) {
   return value;
 }
 
+Result<std::unique_ptr<RemoteDram>> OpenStore() {
+  return RemoteDram::Open(R"({"listen_addr": "tensorstore-test:0", "transport": "loopback"})");
+}
+
 // As TensorStore does it for an array of many chunks: all at once, nothing bounded, nothing
 // repeated.
 void WritesAndReadsManyAtOnce(std::size_t connections, std::size_t calls) {
-  auto store =
-      RemoteDram::Open(R"({"listen_addr": "tensorstore-test:0", "transport": "loopback"})");
+  auto store = OpenStore();
   ASSERT_TRUE(store.ok()) << store.status().ToString();
   TensorstoreServerOptions options;
   options.address = {"127.0.0.1", 0};
@@ -155,6 +158,49 @@ TEST(TensorstoreServerTest, ManyCallsOverOneConnection) {
 
 TEST(TensorstoreServerTest, ManyCallsOverManyConnections) {
   WritesAndReadsManyAtOnce(8, kSanitized ? 1000 : 4000);
+}
+
+// Whether the client ends a write itself or its time runs out: the server sees the end of the
+// messages before or after the end of the call, as it happens. So it is tried often.
+void UnfinishedWritesLeaveTheValue(bool by_deadline) {
+  auto store = OpenStore();
+  ASSERT_TRUE(store.ok()) << store.status().ToString();
+  TensorstoreServerOptions options;
+  options.address = {"127.0.0.1", 0};
+  auto server = TensorstoreServer::Start(options, store->get());
+  ASSERT_TRUE(server.ok()) << server.status().ToString();
+  const auto stub = wire::KvStoreService::NewStub(
+      grpc::CreateChannel((*server)->address(), grpc::InsecureChannelCredentials()));
+  const std::string whole(kValueBytes, 'w');
+  ASSERT_TRUE((*store)->Write("key", dram::Buffer::Copy(whole)).Get().ok());
+  const int tries = kSanitized ? 100 : 500;
+  for (int i = 0; i < tries; ++i) {
+    grpc::ClientContext context;
+    if (by_deadline) {
+      context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(2));
+    }
+    wire::WriteResponse response;
+    const auto writer = stub->Write(&context, &response);
+    wire::WriteRequest part;
+    part.set_key("key");
+    part.set_value_part("half");
+    (void)writer->Write(part);
+    if (!by_deadline) context.TryCancel();
+    EXPECT_FALSE(writer->Finish().ok());
+  }
+  // Ends when no call of the server runs any more.
+  server->reset();
+  const auto read = (*store)->Read("key").Get();
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_TRUE(read->value.view() == whole) << read->value.size() << " bytes";
+}
+
+TEST(TensorstoreServerTest, AWriteThatIsCancelledHalfwayStoresNothing) {
+  UnfinishedWritesLeaveTheValue(/*by_deadline=*/false);
+}
+
+TEST(TensorstoreServerTest, AWriteWhoseTimeRunsOutHalfwayStoresNothing) {
+  UnfinishedWritesLeaveTheValue(/*by_deadline=*/true);
 }
 
 }  // namespace
