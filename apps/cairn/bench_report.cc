@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <utility>
+
+#include "src/load/report_json.h"
 
 namespace cairn::cli {
 namespace {
@@ -12,27 +13,8 @@ using bench::Histogram;
 using bench::LoopReport;
 using nlohmann::ordered_json;
 
-constexpr std::array<std::pair<const char*, double>, 6> kPercentiles = {{{"p50_us", 50},
-                                                                         {"p90_us", 90},
-                                                                         {"p95_us", 95},
-                                                                         {"p99_us", 99},
-                                                                         {"p999_us", 99.9},
-                                                                         {"p9999_us", 99.99}}};
-
 double Us(double ns) { return ns / 1000; }
 double Us(std::uint64_t ns) { return Us(static_cast<double>(ns)); }
-
-std::string DistributionName(const bench::MixSource::Options& mix) {
-  switch (mix.distribution) {
-    case bench::Distribution::kUniform:
-      return "uniform";
-    case bench::Distribution::kZipf:
-      return "zipf";
-    case bench::Distribution::kLatest:
-      return "latest";
-  }
-  return "";
-}
 
 std::string ReadLevelName(ReadLevel level) {
   switch (level) {
@@ -48,36 +30,8 @@ std::string ReadLevelName(ReadLevel level) {
   return "";
 }
 
-double Rate(const LoopReport& report) {
-  return report.seconds > 0 ? static_cast<double>(report.operations()) / report.seconds : 0;
-}
-
-ordered_json LatencyJson(const Histogram& histogram) {
-  ordered_json document = {{"count", histogram.count()}, {"mean_us", Us(histogram.mean_ns())}};
-  for (const auto& [name, percent] : kPercentiles) {
-    document[name] = Us(histogram.Percentile(percent));
-  }
-  document["max_us"] = Us(histogram.max_ns());
-  return document;
-}
-
 ordered_json PlanJson(const BenchPlan& plan) {
-  ordered_json mix = ordered_json::object();
-  for (std::size_t kind = 0; kind < bench::kOperationKinds; ++kind) {
-    if (plan.mix.mix.shares[kind] == 0) continue;
-    mix[std::string(bench::kOperationNames[kind])] = plan.mix.mix.shares[kind];
-  }
-  const bench::RecordOptions& records = plan.mix.records;
-  return {{"workload",
-           {{"name", plan.workload},
-            {"mix", std::move(mix)},
-            {"distribution", DistributionName(plan.mix)},
-            {"zipf_exponent", plan.mix.zipf_exponent},
-            {"records", records.records},
-            {"value_bytes", records.value_bytes},
-            {"max_scan_length", plan.mix.max_scan_length},
-            {"key_prefix", records.key_prefix},
-            {"seed", records.seed}}},
+  return {{"workload", bench::WorkloadJson(plan.workload, plan.mix)},
           {"loop",
            {{"kind", plan.loop.rate > 0 ? "open" : "closed"},
             {"in_flight", plan.loop.lanes},
@@ -119,44 +73,34 @@ ordered_json BenchJson(const BenchPlan& plan, const BenchResult& result) {
   if (result.fill.has_value()) {
     document["fill"] = {{"records", result.fill->operations()},
                         {"seconds", result.fill->seconds},
-                        {"operations_per_second", Rate(*result.fill)},
+                        {"operations_per_second", bench::Rate(*result.fill)},
                         {"commits", result.fill->commits}};
   }
   document["seconds"] = run.seconds;
   document["operations"] = run.operations();
-  document["operations_per_second"] = Rate(run);
+  document["operations_per_second"] = bench::Rate(run);
   document["commits"] = run.commits;
   document["conflicts"] = run.conflicts;
   document["pairs"] = run.pairs;
   document["failed"] = run.failed;
   document["records_left"] = result.left;
   document["first_error"] = run.first_error;
-  document["latency"] = LatencyJson(run.Latency());
-  document["service_time"] = LatencyJson(run.Service());
-  ordered_json kinds = ordered_json::object();
-  for (std::size_t kind = 0; kind < bench::kOperationKinds; ++kind) {
-    if (plan.mix.mix.shares[kind] == 0) continue;
-    const bench::OperationFigures& figures = run.kinds[kind];
-    kinds[std::string(bench::kOperationNames[kind])] = {
-        {"failed", figures.failed},
-        {"not_found", figures.not_found},
-        {"expected_interval_us", Us(figures.expected_interval_ns)},
-        {"latency", LatencyJson(figures.latency)},
-        {"service_time", LatencyJson(figures.service)}};
-  }
-  document["kinds"] = std::move(kinds);
+  document["latency"] = bench::LatencyJson(run.Latency());
+  document["service_time"] = bench::LatencyJson(run.Service());
+  document["kinds"] = bench::KindsJson(plan.mix.mix, run);
   document["timeline"] = TimelineJson(run);
   return document;
 }
 
 std::string BenchTitle(const BenchPlan& plan) {
   const bench::RecordOptions& records = plan.mix.records;
-  std::string title = fmt::format("workload {} ({}; {}{}), {} records of {} bytes, ", plan.workload,
-                                  ToText(plan.mix.mix), DistributionName(plan.mix),
-                                  plan.mix.distribution == bench::Distribution::kUniform
-                                      ? ""
-                                      : fmt::format(" {}", plan.mix.zipf_exponent),
-                                  records.records, records.value_bytes);
+  std::string title =
+      fmt::format("workload {} ({}; {}{}), {} records of {} bytes, ", plan.workload,
+                  ToText(plan.mix.mix), bench::DistributionName(plan.mix.distribution),
+                  plan.mix.distribution == bench::Distribution::kUniform
+                      ? ""
+                      : fmt::format(" {}", plan.mix.zipf_exponent),
+                  records.records, records.value_bytes);
   if (plan.loop.rate > 0) {
     title += fmt::format("open loop of {} per second, at most {} in flight", plan.loop.rate,
                          plan.loop.lanes);
@@ -171,7 +115,7 @@ std::string BenchText(const BenchPlan& plan, const BenchResult& result) {
   std::string text = BenchTitle(plan) + "\n";
   if (result.fill.has_value()) {
     text += fmt::format("filled {} records in {:.1f} s, {:.0f} per second\n",
-                        result.fill->operations(), result.fill->seconds, Rate(*result.fill));
+                        result.fill->operations(), result.fill->seconds, bench::Rate(*result.fill));
   }
   text += fmt::format("measured {:.1f} s; times in microseconds\n", run.seconds);
   text += fmt::format("{:<22} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "", "count",

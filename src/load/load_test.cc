@@ -9,6 +9,7 @@
 #include "src/base/mutex.h"
 #include "src/load/mix.h"
 #include "src/load/plot.h"
+#include "src/load/report_json.h"
 #include "src/load/runner.h"
 #include "src/load/sources.h"
 
@@ -224,6 +225,24 @@ TEST(RunLoop, PoissonGapsAreOfTheSameRate) {
       {.lanes = 4, .rate = 5'000, .poisson = true, .seed = 3, .measured = milliseconds(400)});
   // 2000 expected, with a standard deviation of 45.
   EXPECT_NEAR(static_cast<double>(report.operations() + report.failed), 2'000, 200);
+}
+
+TEST(ReportJson, HasTheKindsOfTheMixAndWhatWasAsked) {
+  InlineTarget target;
+  const MixSource::Options options = OptionsOf("b");
+  MixSource source(options, 1);
+  const LoopReport report = RunLoop(&target, &source, {.lanes = 1, .measured = milliseconds(20)});
+  const auto kinds = KindsJson(options.mix, report);
+  ASSERT_EQ(kinds.size(), 2u);
+  EXPECT_EQ(kinds["read"]["service_time"]["count"], report.kinds[0].service.count());
+  EXPECT_EQ(kinds["read"]["not_found"], report.kinds[0].not_found);
+  EXPECT_EQ(kinds["update"]["failed"], report.kinds[1].failed);
+  const auto workload = WorkloadJson("b", options);
+  EXPECT_EQ(workload["mix"].dump(), R"({"read":95,"update":5})");
+  EXPECT_EQ(workload["distribution"], "zipf");
+  EXPECT_EQ(workload["records"], 1000);
+  EXPECT_GT(Rate(report), 0);
+  EXPECT_EQ(Rate(LoopReport()), 0);
 }
 
 TEST(PlotSvg, DrawsBothDistributionsAndTheirTimes) {
