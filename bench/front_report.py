@@ -84,29 +84,4 @@ def _scrape(results, targets):
             *table(("", "p50, ms", "p99, ms", "longest, ms", "bytes"), rows)]
 
 
-def _mix(shares):
-    """As "50 % read, 50 % update"."""
-    return ", ".join(f"{share} % {kind}" for kind, share in shares.items())
-
-
-def _ycsb(results, targets):
-    del targets  # these have none
-    rows = []
-    for workload, wires in sorted(results["ycsb"].items()):
-        for wire, found in sorted(wires.items(), reverse=True):
-            latency = found["latency"]
-            rows.append((f"{workload.upper()}: {_mix(found['workload']['mix'])}", wire,
-                         f"{found['operations_per_second']:,.0f}",
-                         *(f"{latency[name]:,.0f}" for name in ("p50_us", "p99_us", "p999_us"))))
-    one = results["ycsb"]["a"]["thrift"]
-    return ["### YCSB", "",
-            f"`cairn bench` with {one['workload']['records']:,} records of {one['workload']['value_bytes']} "
-            f"bytes, {one['loop']['in_flight']} operations under way, one client "
-            f"([bench.md](bench.md) explains workloads and latencies), once, for {one['loop']['seconds']:g} s. Over gRPC "
-            "the client uses its pipeline. F's read-modify-writes (rmw) are a read and then an update, as YCSB has it; "
-            "F-TXN has transactions in their place, which run again when they meet on one of Zipf's favourite keys.", "",
-            *table(("workload", "wire", "per second", "p50, us", "p99, us", "p99.9, us"), rows)]
-
-
-SECTIONS = {"sets": _sets, "gets": _gets, "scan": _scan, "client": _client, "scrape": _scrape,
-            "ycsb": _ycsb}
+SECTIONS = {"sets": _sets, "gets": _gets, "scan": _scan, "client": _client, "scrape": _scrape}

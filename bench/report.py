@@ -198,10 +198,12 @@ def render(results, command, sections):
     head = [f"Command: `{command}`. {on['date']}, commit {on['commit']}.", "",
             f"Machine: {on['cores']} cores ({on['cpu']}), {on['memory_gib']} GiB, Linux {on['kernel']}, "
             f"{on['filesystem']}. Clients and servers share it. "
-            f"{results.get('peers', 'etcd ' + on['etcd'])} of Debian 12.", "",
+            f"{results.get('peers', 'etcd ' + on['etcd'])} of Debian 12. "
             f"{results['rounds']} rounds of {results['seconds']:g} s each; a figure is the median, with the "
             "lowest and the highest round." + (f" {results['note']}" if results["note"] else ""), ""]
-    return "\n".join(head + table(("what", "target", "measured", ""), targets) + body)
+    if targets:
+        head += table(("what", "target", "measured", ""), targets)
+    return "\n".join(head + body)
 
 
 def replace_figures(page, text, name):

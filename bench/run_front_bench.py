@@ -21,7 +21,6 @@ ONE = ("--channels", 1)
 # Over gRPC all systems are driven alike by callbacks: 64 operations outstanding, not 64 threads, whose
 # wake-ups take more of this machine than the systems do.
 ASYNC = ("--async",)
-WORKLOADS = (*"abcdef", "f-txn")  # of YCSB, and one of transactions
 
 
 class FrontBench(run_bench.Bench):
@@ -117,24 +116,8 @@ class FrontBench(run_bench.Bench):
         self.say(str({name: found["p99_ms"] for name, found in self.results["scrape"].items()
                       if isinstance(found, dict)}))
 
-    def ycsb(self):
-        """YCSB's workloads by `cairn bench`, over both wires."""
-        self.say("YCSB A to F")
-        self.results["ycsb"] = {}
-        with self.cairnd("ycsb") as cairn:
-            for wire, port in (("thrift", cairn.port), ("grpc", cairn.grpc_port)):
-                for number, workload in enumerate(WORKLOADS):
-                    found = self.run_json(
-                        self.bin / "cairn", "bench", "--json", "--wire", wire, "--endpoints",
-                        f"127.0.0.1:{port}", "--workload", workload, "--records", run_bench.KEYS,
-                        "--value-size", run_bench.VALUE_BYTES, "--in-flight", run_bench.CLIENTS,
-                        "--seconds", f"{self.seconds:g}",
-                        *(("--no-fill",) if wire == "grpc" or number > 0 else ()))
-                    self.results["ycsb"].setdefault(workload, {})[wire] = found
-                    self.say(f"{workload} over {wire}: {found['operations_per_second']:.0f}/s")
 
-
-PARTS = ("sets", "gets", "scan", "client", "scrape", "ycsb")
+PARTS = ("sets", "gets", "scan", "client", "scrape")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@
 #   scripts/bench.sh --no-docs ...      prints the figures, and leaves the page alone
 #   scripts/bench.sh --only sets ...    one part: sets, syncs, gets, engine or memory (prints only)
 #   scripts/bench.sh --front ...        gRPC beside etcd and Redis, the C++ client, the metrics; with
-#                                       --only: sets, gets, scan, client, scrape or ycsb.
+#                                       --only: sets, gets, scan, client or scrape.
+#   scripts/bench.sh --ycsb ...         YCSB A to F beside etcd and Redis. A round takes two minutes,
+#                                       and 40 times --seconds.
 #   scripts/bench.sh --cluster ...      three nodes beside three etcd nodes; with --only: writes, reads,
 #                                       syncs, failover, catch_up or memory. Takes half an hour.
 #   scripts/bench.sh --dram ...         the memory plane beside UCX itself, Redis and memcached; with
@@ -25,15 +27,21 @@ join=()
 only=
 program=bench/run_bench.py
 named=scripts/bench.sh
-programs=(cairnd cairn cairn-load cairn-failover fsync_probe load_test
+programs=(cairnd cairn cairn-load cairn-failover fsync_probe
   cairn_python cairn_python_files dram_memory_test engine_bench core_bench thrift_echo_server)
+tests=(load_test bench_load_test bench_dram_test) # of the loader itself
 while [ $# -gt 0 ]; do
   case "$1" in
     --no-docs) docs=() ;;
     --front)
       program=bench/run_front_bench.py
-      programs=(cairnd cairn cairn-load client_overhead load_test kvstore_thrift_py)
+      programs=(cairnd cairn cairn-load client_overhead kvstore_thrift_py)
       named="scripts/bench.sh --front"
+      ;;
+    --ycsb)
+      program=bench/run_ycsb_bench.py
+      programs=(cairnd cairn cairn-load)
+      named="scripts/bench.sh --ycsb"
       ;;
     --cluster)
       program=bench/run_cluster_bench.py
@@ -71,8 +79,8 @@ scripts/setup.sh --list apt-packages.txt --list bench/peers/apt-packages.txt \
   --list bench/dram/apt-packages.txt
 say "building"
 cmake --preset release -DCAIRN_BENCH=ON >/dev/null
-cmake --build --preset release --target "${programs[@]}"
-build/bin/load_test --gtest_brief=1
+cmake --build --preset release --target "${programs[@]}" "${tests[@]}"
+for test in "${tests[@]}"; do "build/bin/$test" --gtest_brief=1; done
 say "measuring"
 /usr/bin/python3 "$program" --bin build/bin --scratch build/bench-run \
   --command "$named${options[*]:+ ${options[*]}}" "${docs[@]}" "${join[@]}" "${options[@]}"

@@ -1,10 +1,12 @@
 // The memory plane and its peers as the loader drives them (bench/load/driver.h): values in another
-// process's memory, one connection a client thread, blocking calls.
+// process's memory, one connection a client thread, blocking calls; Redis also with calls that call
+// back, for loads beside other systems.
 //
 // Thread safety: as bench/load/driver.h says.
 #ifndef CAIRN_BENCH_DRAM_DRIVERS_H_
 #define CAIRN_BENCH_DRAM_DRIVERS_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -31,8 +33,9 @@ struct SocketPeer {
   std::string unix_path;
 };
 
-// Redis, by its own protocol (RESP): SET and GET.
-std::unique_ptr<Driver> MakeRedisDriver(SocketPeer peer);
+// Redis, by its own protocol (RESP): SET and GET. Asynchronous connections share `connections`
+// sockets, each with its calls in a pipeline; 0: each has its own. One thread serves them all.
+std::unique_ptr<Driver> MakeRedisDriver(SocketPeer peer, std::size_t connections);
 // memcached, by its text protocol: set and get.
 std::unique_ptr<Driver> MakeMemcachedDriver(SocketPeer peer);
 

@@ -50,9 +50,12 @@ iovec Part(std::string_view bytes) { return {const_cast<char*>(bytes.data()), by
 
 }  // namespace
 
+Result<int> ConnectTo(const SocketPeer& peer) {
+  return peer.unix_path.empty() ? ConnectTcp(peer.endpoint) : ConnectUnix(peer.unix_path);
+}
+
 Result<std::unique_ptr<Socket>> Socket::Connect(const SocketPeer& peer) {
-  CAIRN_ASSIGN_OR_RETURN(const int fd, peer.unix_path.empty() ? ConnectTcp(peer.endpoint)
-                                                              : ConnectUnix(peer.unix_path));
+  CAIRN_ASSIGN_OR_RETURN(const int fd, ConnectTo(peer));
   return std::unique_ptr<Socket>(new Socket(fd));
 }
 

@@ -16,6 +16,9 @@
 
 namespace cairn::bench {
 
+// A connected, blocking socket, which the caller closes.
+Result<int> ConnectTo(const SocketPeer& peer);
+
 class Socket {
  public:
   static Result<std::unique_ptr<Socket>> Connect(const SocketPeer& peer);

@@ -2,7 +2,9 @@
 #include <charconv>
 #include <utility>
 
+#include "bench/dram/redis_loop.h"
 #include "bench/dram/socket.h"
+#include "src/base/mutex.h"
 
 namespace cairn::bench {
 namespace {
@@ -55,6 +57,37 @@ class RedisConnection final : public Connection {
   std::string command_;
 };
 
+class AsyncRedisConnection final : public AsyncConnection {
+ public:
+  AsyncRedisConnection(RedisLoop* loop, RedisLoop::Link* link) : loop_(*loop), link_(link) {}
+
+  void Set(const std::string& key, const std::string& value, Done done) override {
+    loop_.Send(link_, {"SET", key, value},
+               [done = std::move(done)](const Result<RespReply>& reply) {
+                 if (!reply.ok()) return done(reply.status());
+                 const bool stored = reply->kind == RespReply::Kind::kLine && reply->text == "OK";
+                 done(stored ? Status::Ok() : Unexpected("redis", reply->text));
+               });
+  }
+
+  void Get(const std::string& key, std::string* value, Done done) override {
+    loop_.Send(link_, {"GET", key},
+               [key, value, done = std::move(done)](const Result<RespReply>& reply) {
+                 if (!reply.ok()) return done(reply.status());
+                 if (reply->kind == RespReply::Kind::kNoValue) return done(NotFoundError(key));
+                 if (reply->kind != RespReply::Kind::kValue) {
+                   return done(Unexpected("redis", reply->text));
+                 }
+                 value->assign(reply->text);
+                 done(Status::Ok());
+               });
+  }
+
+ private:
+  RedisLoop& loop_;
+  RedisLoop::Link* const link_;
+};
+
 class MemcachedConnection final : public Connection {
  public:
   explicit MemcachedConnection(std::unique_ptr<Socket> socket) : socket_(std::move(socket)) {}
@@ -83,13 +116,47 @@ class MemcachedConnection final : public Connection {
   std::string command_;
 };
 
-template <class Made>
-class SocketDriver final : public Driver {
+class RedisDriver final : public Driver {
  public:
-  explicit SocketDriver(SocketPeer peer) : peer_(std::move(peer)) {}
+  RedisDriver(SocketPeer peer, std::size_t connections)
+      : peer_(std::move(peer)), shared_(connections) {}
+
   Result<std::unique_ptr<Connection>> Connect() override {
     CAIRN_ASSIGN_OR_RETURN(auto socket, Socket::Connect(peer_));
-    return std::unique_ptr<Connection>(std::make_unique<Made>(std::move(socket)));
+    return std::unique_ptr<Connection>(std::make_unique<RedisConnection>(std::move(socket)));
+  }
+
+  Result<std::unique_ptr<AsyncConnection>> ConnectAsync() override {
+    MutexLock lock(&mutex_);
+    if (loop_ == nullptr) {
+      CAIRN_ASSIGN_OR_RETURN(loop_, RedisLoop::Create());
+    }
+    const std::size_t number = shared_ == 0 ? next_ : next_ % shared_;
+    ++next_;
+    if (number == links_.size()) {
+      CAIRN_ASSIGN_OR_RETURN(RedisLoop::Link* const link, loop_->Connect(peer_));
+      links_.push_back(link);
+    }
+    return std::unique_ptr<AsyncConnection>(
+        std::make_unique<AsyncRedisConnection>(loop_.get(), links_[number]));
+  }
+
+ private:
+  const SocketPeer peer_;
+  const std::size_t shared_;
+  Mutex mutex_;
+  std::size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::unique_ptr<RedisLoop> loop_ ABSL_GUARDED_BY(mutex_);
+  std::vector<RedisLoop::Link*> links_ ABSL_GUARDED_BY(mutex_);
+};
+
+class MemcachedDriver final : public Driver {
+ public:
+  explicit MemcachedDriver(SocketPeer peer) : peer_(std::move(peer)) {}
+
+  Result<std::unique_ptr<Connection>> Connect() override {
+    CAIRN_ASSIGN_OR_RETURN(auto socket, Socket::Connect(peer_));
+    return std::unique_ptr<Connection>(std::make_unique<MemcachedConnection>(std::move(socket)));
   }
 
  private:
@@ -98,12 +165,12 @@ class SocketDriver final : public Driver {
 
 }  // namespace
 
-std::unique_ptr<Driver> MakeRedisDriver(SocketPeer peer) {
-  return std::make_unique<SocketDriver<RedisConnection>>(std::move(peer));
+std::unique_ptr<Driver> MakeRedisDriver(SocketPeer peer, std::size_t connections) {
+  return std::make_unique<RedisDriver>(std::move(peer), connections);
 }
 
 std::unique_ptr<Driver> MakeMemcachedDriver(SocketPeer peer) {
-  return std::make_unique<SocketDriver<MemcachedConnection>>(std::move(peer));
+  return std::make_unique<MemcachedDriver>(std::move(peer));
 }
 
 }  // namespace cairn::bench

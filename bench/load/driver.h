@@ -8,6 +8,7 @@
 #define CAIRN_BENCH_LOAD_DRIVER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -37,9 +38,21 @@ class AsyncConnection {
 
   virtual ~AsyncConnection() = default;
 
+  // With the number of pairs.
+  using ScanDone = std::function<void(Result<std::uint32_t>)>;
+
   // As those of Connection. `value` must outlive the call.
   virtual void Set(const std::string& key, const std::string& value, Done done) = 0;
   virtual void Get(const std::string& key, std::string* value, Done done) = 0;
+  // Reads the pairs from `begin` up to but not at `end`, in the order of keys, and at most `limit`.
+  // kInvalidArgument if the system or its driver can't.
+  virtual void Scan(const std::string& begin, const std::string& end, std::uint32_t limit,
+                    ScanDone done) {
+    (void)begin;
+    (void)end;
+    (void)limit;
+    done(InvalidArgumentError("this system's driver has no scans in the order of keys"));
+  }
 };
 
 // Calls that call back, as calls that block.
@@ -77,10 +90,17 @@ std::unique_ptr<Driver> MakeThriftDriver(std::vector<Endpoint> endpoints, std::s
 std::unique_ptr<Driver> MakeGrpcDriver(std::vector<Endpoint> endpoints, std::size_t channels,
                                        std::string_view read_level, bool ping);
 
-// The same by the pipelines of Cairn's C++ client, over gRPC. All connections share `clients`
-// clients; 0: each has its own.
-std::unique_ptr<Driver> MakePipelineDriver(std::vector<Endpoint> endpoints, std::size_t clients,
-                                           std::string_view read_level);
+struct ClientDriverOptions {
+  std::vector<Endpoint> endpoints;
+  bool grpc = false;            // by pipelines, over gRPC; else over Thrift
+  std::size_t clients = 0;      // that all connections share; 0: each has its own
+  std::size_t connections = 1;  // Thrift: of one client to its node
+  std::string_view read_level;
+};
+
+// The same by Cairn's C++ client and its asynchronous calls. Without sessions, which the other
+// drivers have not either.
+std::unique_ptr<Driver> MakeClientDriver(const ClientDriverOptions& options);
 
 // etcd's v3 KV service over gRPC, with channels alike. Gets are serializable (served by the node
 // itself) if `serializable_reads`, else linearizable.

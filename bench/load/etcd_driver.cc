@@ -17,6 +17,7 @@ class EtcdConnection : public AsyncConnection {
   EtcdConnection(std::shared_ptr<grpc::Channel> channel, bool serializable_reads)
       : stub_(etcdserverpb::KV::NewStub(std::move(channel))) {
     range_.set_serializable(serializable_reads);
+    scan_.set_serializable(serializable_reads);
   }
 
   void Set(const std::string& key, const std::string& value, Done done) override {
@@ -35,6 +36,18 @@ class EtcdConnection : public AsyncConnection {
                           });
   }
 
+  void Scan(const std::string& begin, const std::string& end, std::uint32_t limit,
+            ScanDone done) override {
+    scan_.set_key(begin);
+    scan_.set_range_end(end);
+    scan_.set_limit(limit);
+    stub_->async()->Range(&context_.emplace(), &scan_, &range_answer_,
+                          [this, done = std::move(done)](const grpc::Status& status) {
+                            if (!status.ok()) return done(FromGrpc(status));
+                            done(static_cast<std::uint32_t>(range_answer_.kvs_size()));
+                          });
+  }
+
  private:
   Status Take(std::string* value) {
     if (range_answer_.kvs().empty()) return NotFoundError("no key " + range_.key());
@@ -46,7 +59,8 @@ class EtcdConnection : public AsyncConnection {
   std::optional<grpc::ClientContext> context_;  // of the call under way
   etcdserverpb::PutRequest put_;
   etcdserverpb::PutResponse put_answer_;
-  etcdserverpb::RangeRequest range_;
+  etcdserverpb::RangeRequest range_;  // of one key
+  etcdserverpb::RangeRequest scan_;
   etcdserverpb::RangeResponse range_answer_;
 };
 

@@ -1,5 +1,5 @@
-// Cairn over gRPC as a program does it that uses the C++ client: asynchronous operations, which
-// share the client's pipeline. Without sessions, which the other drivers have not either.
+// Cairn as a program uses it that has the C++ client: asynchronous operations, which share the
+// client's pipeline over gRPC, or its connections over Thrift.
 #include <utility>
 
 #include "bench/load/driver.h"
@@ -9,9 +9,9 @@
 namespace cairn::bench {
 namespace {
 
-class PipelineConnection : public AsyncConnection {
+class ClientConnection : public AsyncConnection {
  public:
-  PipelineConnection(std::shared_ptr<NodeClient> client, ReadLevel level)
+  ClientConnection(std::shared_ptr<NodeClient> client, ReadLevel level)
       : client_(std::move(client)) {
     read_.read_level = level;
   }
@@ -32,40 +32,20 @@ class PipelineConnection : public AsyncConnection {
         });
   }
 
- private:
-  const std::shared_ptr<NodeClient> client_;
-  ReadOptions read_;
-};
-
-class PipelineDriver : public AsyncDriver {
- public:
-  PipelineDriver(std::vector<Endpoint> endpoints, std::size_t clients, ReadLevel level)
-      : endpoints_(std::move(endpoints)), shared_(clients), level_(level) {}
-
-  Result<std::unique_ptr<AsyncConnection>> ConnectAsync() override {
-    MutexLock lock(&mutex_);
-    const std::size_t number = shared_ == 0 ? next_ : next_ % shared_;
-    ++next_;
-    if (number == clients_.size()) {
-      ClientOptions options;
-      options.sessions = false;
-      options.read_your_writes = false;
-      const Endpoint& endpoint = endpoints_[number % endpoints_.size()];
-      CAIRN_ASSIGN_OR_RETURN(auto client,
-                             NodeClient::Connect("grpc://" + endpoint.ToString(), options));
-      clients_.push_back(std::move(client));
-    }
-    return std::unique_ptr<AsyncConnection>(
-        std::make_unique<PipelineConnection>(clients_[number], level_));
+  void Scan(const std::string& begin, const std::string& end, std::uint32_t limit,
+            ScanDone done) override {
+    RangeRequest range = RangeRequest::Between(begin, end);
+    range.limit = limit;
+    client_->GetRangeAsync(range, read_)
+        .OnReady([done = std::move(done)](const Result<RangeResult>& answer) {
+          if (!answer.ok()) return done(answer.status());
+          done(static_cast<std::uint32_t>(answer->key_values.size()));
+        });
   }
 
  private:
-  const std::vector<Endpoint> endpoints_;
-  const std::size_t shared_;
-  const ReadLevel level_;
-  Mutex mutex_;
-  std::size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<std::shared_ptr<NodeClient>> clients_ ABSL_GUARDED_BY(mutex_);
+  const std::shared_ptr<NodeClient> client_;
+  ReadOptions read_;
 };
 
 ReadLevel LevelOf(std::string_view name) {
@@ -75,11 +55,48 @@ ReadLevel LevelOf(std::string_view name) {
   return ReadLevel::kDefault;
 }
 
+class ClientDriver : public AsyncDriver {
+ public:
+  explicit ClientDriver(const ClientDriverOptions& options)
+      : endpoints_(options.endpoints),
+        scheme_(options.grpc ? "grpc://" : ""),
+        shared_(options.clients),
+        connections_(options.connections),
+        level_(LevelOf(options.read_level)) {}
+
+  Result<std::unique_ptr<AsyncConnection>> ConnectAsync() override {
+    MutexLock lock(&mutex_);
+    const std::size_t number = shared_ == 0 ? next_ : next_ % shared_;
+    ++next_;
+    if (number == clients_.size()) {
+      ClientOptions options;
+      options.sessions = false;
+      options.read_your_writes = false;
+      options.max_connections = static_cast<std::uint32_t>(connections_);
+      const Endpoint& endpoint = endpoints_[number % endpoints_.size()];
+      CAIRN_ASSIGN_OR_RETURN(auto client,
+                             NodeClient::Connect(scheme_ + endpoint.ToString(), options));
+      clients_.push_back(std::move(client));
+    }
+    return std::unique_ptr<AsyncConnection>(
+        std::make_unique<ClientConnection>(clients_[number], level_));
+  }
+
+ private:
+  const std::vector<Endpoint> endpoints_;
+  const std::string scheme_;
+  const std::size_t shared_;
+  const std::size_t connections_;
+  const ReadLevel level_;
+  Mutex mutex_;
+  std::size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::shared_ptr<NodeClient>> clients_ ABSL_GUARDED_BY(mutex_);
+};
+
 }  // namespace
 
-std::unique_ptr<Driver> MakePipelineDriver(std::vector<Endpoint> endpoints, std::size_t clients,
-                                           std::string_view read_level) {
-  return std::make_unique<PipelineDriver>(std::move(endpoints), clients, LevelOf(read_level));
+std::unique_ptr<Driver> MakeClientDriver(const ClientDriverOptions& options) {
+  return std::make_unique<ClientDriver>(options);
 }
 
 }  // namespace cairn::bench
