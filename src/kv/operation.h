@@ -179,7 +179,7 @@ struct DropColumnFamily {
   friend bool operator==(const DropColumnFamily&, const DropColumnFamily&) = default;
 };
 
-// Opens a session; its id is the version of this commit.
+// Opens a session. The answer has its id in the place of a version.
 struct OpenSession {
   friend bool operator==(const OpenSession&, const OpenSession&) = default;
 };

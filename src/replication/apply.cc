@@ -309,8 +309,10 @@ Status StateMachineExecutor::Do(const kv::DropColumnFamily& op, const kv::Comman
 
 Status StateMachineExecutor::Do(const kv::OpenSession&, const kv::Command& command,
                                 ApplyOutcome* outcome) {
-  outcome->result.version = TakeVersion();
-  sessions_.Open(SessionId(meta_.version.value()), command.proposed_at, &pending_);
+  const SessionId id(TakeVersion().value() ^ session_mask_);
+  // The answer to this command has the id in the version's place.
+  outcome->result.version = Version(id.value());
+  sessions_.Open(id, command.proposed_at, &pending_);
   return Status::Ok();
 }
 

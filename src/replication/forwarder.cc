@@ -238,8 +238,12 @@ void Forwarder::Retry(Items::iterator it, MonotonicTime now, bool may_be_applied
 void Forwarder::Finish(Items::iterator it, Result<kv::WriteResult> result) {
   const Waiters::Id waiter = it->second.waiter;
   const MonotonicTime until = it->second.deadline + -kAnswerBeforeDeadline;
+  // Its answer has no version; sessions are looked up where commands are applied, in their order.
+  const bool opens = std::holds_alternative<kv::OpenSession>(it->second.command.operation);
   items_.erase(it);
-  if (!result.ok() || !hooks_.applies()) return waiters_->AnswerWrite(waiter, std::move(result));
+  if (!result.ok() || opens || !hooks_.applies()) {
+    return waiters_->AnswerWrite(waiter, std::move(result));
+  }
   const Version version = result->version;
   waiters_->AddVersion(version, until,
                        [waiters = waiters_, waiter, result = std::move(result)](Status) mutable {

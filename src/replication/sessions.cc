@@ -1,5 +1,7 @@
 #include "src/replication/sessions.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -31,6 +33,31 @@ Status Damaged(std::string_view key, std::string_view value) {
 }
 
 }  // namespace
+
+std::uint64_t SessionMaskOf(WallTime first_command) {
+  std::string time;
+  Encoder(&time).SignedVarint(first_command.us);
+  constexpr std::uint64_t kTop = std::uint64_t{1} << 62;
+  return (XXH3_64bits(time.data(), time.size()) & (kTop - 1)) | kTop;
+}
+
+std::string EncodeSessionMask(std::uint64_t mask) {
+  std::string out;
+  Encoder e(&out);
+  e.U8(kRecordFormat);
+  e.Fixed64(mask);
+  return out;
+}
+
+Result<std::uint64_t> DecodeSessionMask(std::string_view record) {
+  Decoder d(record);
+  const std::uint8_t format = d.U8();
+  const std::uint64_t mask = d.Fixed64();
+  if (!d.AtEnd() || format != kRecordFormat) {
+    return CorruptionError("the mask of session ids does not decode: " + Printable(record));
+  }
+  return mask;
+}
 
 std::string SessionTable::Session::Encode() const {
   std::string out;

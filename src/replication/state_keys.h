@@ -12,10 +12,11 @@
 namespace cairn::replication::state_keys {
 
 // SystemSpace::kState. One letter, then what makes the key unique.
-inline constexpr char kFamily = 'f';    // f name -> family record
-inline constexpr char kLastDrop = 'd';  // d -> version of the last drop of a family
-inline constexpr char kSession = 's';   // s session -> session record
-inline constexpr char kAnswer = 'a';    // a session sequence -> answer record
+inline constexpr char kFamily = 'f';       // f name -> family record
+inline constexpr char kLastDrop = 'd';     // d -> version of the last drop of a family
+inline constexpr char kSession = 's';      // s session -> session record
+inline constexpr char kAnswer = 'a';       // a session sequence -> answer record
+inline constexpr char kSessionMask = 'm';  // m -> what makes ids of sessions of versions
 
 inline std::string Family(std::string_view name) {
   std::string key(1, kFamily);
@@ -24,6 +25,8 @@ inline std::string Family(std::string_view name) {
 }
 
 inline std::string LastDrop() { return std::string(1, kLastDrop); }
+
+inline std::string SessionMask() { return std::string(1, kSessionMask); }
 
 inline std::string Session(SessionId id) {
   std::string key(1, kSession);

@@ -69,6 +69,12 @@ Result<std::unique_ptr<StateMachineExecutor::Loaded>> StateMachineExecutor::Load
   } else if (dropped.status().code() != StatusCode::kNotFound) {
     return dropped.status();
   }
+  const auto mask = engine->GetSystem(storage::SystemSpace::kState, state_keys::SessionMask());
+  if (mask.ok()) {
+    CAIRN_ASSIGN_OR_RETURN(loaded->session_mask, DecodeSessionMask(*mask));
+  } else if (mask.status().code() != StatusCode::kNotFound) {
+    return mask.status();
+  }
   CAIRN_RETURN_IF_ERROR(engine->ReconcileFamilies(ids));
   return loaded;
 }
@@ -79,6 +85,7 @@ void StateMachineExecutor::Adopt(std::unique_ptr<Loaded> loaded) {
   pending_.Clear();
   families_to_drop_.clear();
   sessions_.Assign(std::move(loaded->sessions));
+  session_mask_ = loaded->session_mask;
   families_.Assign(std::move(loaded->families), loaded->last_drop);
   Publish();
 }
@@ -204,6 +211,9 @@ Result<kv::WriteResult> StateMachineExecutor::ApplyOperation(const kv::KvOperati
 }
 
 Status StateMachineExecutor::ApplyCommand(const kv::Command& command, ApplyOutcome* outcome) {
+  if (session_mask_ == 0 && meta_.version == storage::StateMeta().version) {
+    ChooseSessionMask(command.proposed_at);
+  }
   return command.session.value() == 0 ? Execute(command, outcome)
                                       : ApplySessionCommand(command, outcome);
 }
@@ -250,6 +260,13 @@ Status StateMachineExecutor::Execute(const kv::Command& command, ApplyOutcome* o
         }
       },
       command.operation);
+}
+
+void StateMachineExecutor::ChooseSessionMask(WallTime first_command) {
+  session_mask_ = SessionMaskOf(first_command);
+  pending_.SystemPut(storage::SystemSpace::kState, state_keys::SessionMask(),
+                     EncodeSessionMask(session_mask_));
+  meta_dirty_ = true;
 }
 
 Version StateMachineExecutor::TakeVersion() {

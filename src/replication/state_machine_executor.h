@@ -137,6 +137,7 @@ class StateMachineExecutor {
     SessionTable sessions;
     FamilyTable::Map families;
     Version last_drop;
+    std::uint64_t session_mask = 0;
   };
 
   // Versions that captures read. Shared with them: one may outlive the executor.
@@ -198,6 +199,8 @@ class StateMachineExecutor {
   std::optional<FamilyId> BeginWrite(std::string_view column_family, const kv::Command& command,
                                      ApplyOutcome* outcome);
   Version TakeVersion();
+  // At a database's first command: see SessionMaskOf.
+  void ChooseSessionMask(WallTime first_command);
   // Notes which version was current at a time, for VersionAt.
   void TakeSample(WallTime time);
 
@@ -212,6 +215,7 @@ class StateMachineExecutor {
   storage::WriteBatch pending_;
   bool meta_dirty_ = false;
   std::vector<FamilyId> families_to_drop_;
+  std::uint64_t session_mask_ = 0;  // 0: a database that was made without
 
   SessionTable sessions_;  // locks by itself: figures are read from other threads
   FamilyTable families_;   // locks by itself: reads look families up

@@ -122,6 +122,38 @@ TEST_F(ExecutorTest, UnknownSessionsApplyNothing) {
             StatusCode::kSessionExpired);
 }
 
+// A folder was emptied under living clients: what they go on in is no session of the new database,
+// whose sessions are opened by the same versions.
+TEST_F(ExecutorTest, SessionsOfAnotherDatabaseAreUnknown) {
+  const SessionId session(MustApply(kv::OpenSession{}).value());
+  storage::MemoryEngine fresh;
+  auto other = StateMachineExecutor::Open(&fresh);
+  ASSERT_TRUE(other.ok());
+  const auto in_other = (*other)->ApplyOperation(kv::OpenSession{}, {now_.us + 1});
+  ASSERT_TRUE(in_other.ok());
+  EXPECT_NE(SessionId(in_other->version.value()), session);
+  const kv::Command command = InSession(session, 1, 1, kv::Set{"a", "1", ""});
+  EXPECT_TRUE(Apply(command).status.ok());
+  std::vector<ApplyOutcome> outcomes;
+  ASSERT_TRUE((*other)
+                  ->ApplyEntry({Slot(1), Epoch(1), consensus::EntryKind::kCommands,
+                                EntryOf({command}).payload},
+                               &outcomes)
+                  .ok());
+  ASSERT_EQ(outcomes.size(), 1u);
+  EXPECT_EQ(outcomes.front().status.code(), StatusCode::kSessionExpired);
+}
+
+// The database's own mask is kept: two sessions of it differ by their versions alone.
+TEST_F(ExecutorTest, TheMaskOfSessionIdsSurvivesARestart) {
+  const std::uint64_t first = MustApply(kv::OpenSession{}).value();
+  Reopen();
+  const std::uint64_t second = MustApply(kv::OpenSession{}).value();
+  EXPECT_EQ(first ^ second, std::uint64_t{2 ^ 3});
+  EXPECT_GE(first, std::uint64_t{1} << 62);
+  EXPECT_LT(first, std::uint64_t{1} << 63);
+}
+
 TEST_F(ExecutorTest, IdleSessionsExpireByTheTimeOfCommands) {
   const SessionId idle(MustApply(kv::OpenSession{}).value());
   now_.us += 50;
@@ -354,7 +386,7 @@ TEST_F(ExecutorTest, ReplayGoesOnInTheMiddleOfAnEntry) {
   auto opened = StateMachineExecutor::Open(&half);
   ASSERT_TRUE(opened.ok());
   // Room for the first command alone.
-  half.SetCapacity(45);
+  half.SetCapacity(55);
   std::vector<ApplyOutcome> some;
   ASSERT_EQ((*opened)->ApplyEntry(entry, &some).code(), StatusCode::kResourceExhausted);
   ASSERT_EQ(half.Meta().applied_commands, 1u);
