@@ -33,9 +33,8 @@ void Client::Connect() {
       self->ConnectTo(std::move(numeric));
       return;
     }
-    self->core_->resolver.Post([self] {
-      self->core_->engine().Post(
-          [self, found = self->core_->resolve(self->address_, false)] { self->ConnectTo(found); });
+    self->core_->resolver.Lookup(self->address_, [self](NameResolver::Addresses found) {
+      self->core_->engine().Post([self, found = std::move(found)] { self->ConnectTo(found); });
     });
   });
 }
@@ -128,6 +127,14 @@ void Client::SayWhyNotLocally(const Status& why) const {
 }
 
 void Client::ConnectOverUcx(const DoorWelcome& welcome) {
+  // See UcxAddress in server.cc.
+  if (welcome.ucx_port == 0 || server_.storage.ss_family != AF_INET) {
+    welcomed_ = false;
+    GiveUpAddress(
+        UnavailableError("UCX reaches IPv4 addresses only: have the server listen on one, or use "
+                         "shared memory from a process of its host"));
+    return;
+  }
   SocketAddress address = server_;
   address.set_port(welcome.ucx_port);
   auto link = core_->links.Connect(address.get(), address.size, this);

@@ -105,5 +105,42 @@ TEST_F(ClientTest, IfNoneAnswersAllAreNamed) {
             "node:" + std::to_string(node_.port) + ": Connection refused");
 }
 
+bool HasIpv6() {
+  const auto addresses = Resolve({"::1", 0}, true);
+  const auto fd = addresses.ok() ? OpenListeningSocket(addresses->front(), "::1")
+                                 : Result<int>(addresses.status());
+  if (fd.ok()) ::close(*fd);
+  return fd.ok();
+}
+
+// UCX would write beyond the server's memory.
+TEST(ClientIpv6Test, ProcessesOfOneHostMeetAtAnIpv6AddressAndNobodyOverTcp) {
+  if (!HasIpv6()) GTEST_SKIP() << "there is no IPv6 here";
+  const auto transport = std::move(*MakeUcxTransport());
+  TestServer server(transport.get(), {"::1", 0});
+  const auto core = CoreWith({"::1"});
+  const Status status = EchoOver(core.get(), {"node", server.address().port});
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_THAT(status.message(), HasSubstr("IPv4 addresses only"));
+  EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
+}
+
+TEST(ClientIpv6Test, AServerAtEveryAddressIsReachedOverTcpByItsIpv4Ones) {
+  if (!HasIpv6()) GTEST_SKIP() << "there is no IPv6 here";
+  const auto transport = std::move(*MakeUcxTransport());
+  TestServer server(transport.get(), {"::", 0});
+  const auto core = CoreWith({"::1", "127.0.0.1"});
+  EXPECT_TRUE(EchoOver(core.get(), {"node", server.address().port}).ok());
+}
+
+TEST(ClientIpv6Test, AServerThatNobodyCouldReachIsRefused) {
+  if (!HasIpv6()) GTEST_SKIP() << "there is no IPv6 here";
+  UcxOptions options;
+  options.shared_memory = false;
+  const auto transport = std::move(*MakeUcxTransport(options));
+  const TestServer server(transport.get(), {"::1", 0});
+  EXPECT_EQ(server.status().code(), StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace cairn::dram::ucx

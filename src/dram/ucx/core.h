@@ -17,6 +17,7 @@
 #include "src/base/executor.h"
 #include "src/dram/ucx/door.h"
 #include "src/dram/ucx/link.h"
+#include "src/dram/ucx/name_resolver.h"
 #include "src/dram/ucx/place_cache.h"
 #include "src/dram/ucx/shm_link.h"
 
@@ -78,12 +79,12 @@ struct Core {
   PlaceCache places;
   std::list<std::unique_ptr<ConnectionListener>> retired;
   Task none_retired;
-  // Resolve, but in tests. Set before the first client connects.
+  // Resolve, but in tests. Set before the first client connects. Numeric ones are asked for on the
+  // engine, names on the resolver's threads.
   std::function<Result<std::vector<SocketAddress>>(const Endpoint&, bool numeric_only)> resolve =
       Resolve;
-  // Looks names up, which blocks. Ends before the engine that its tasks post to.
-  SystemClock clock;
-  ThreadExecutor resolver{"dram-resolve", &clock};
+  // Ends before the engine that its answers are posted to.
+  NameResolver resolver{[this](const Endpoint& endpoint) { return resolve(endpoint, false); }};
 };
 
 // Finds that a peer has gone silent while something is owed to us. Lives on the engine.

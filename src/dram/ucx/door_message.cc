@@ -94,7 +94,7 @@ Result<DoorWelcome> DecodeDoorWelcome(std::string_view message) {
                                                        : Status(code, std::move(text));
     return welcome;
   }
-  if (port == 0 || port > 65535) return Bad("a welcome names port " + std::to_string(port));
+  if (port > 65535) return Bad("a welcome names port " + std::to_string(port));
   if (welcome.token.size() != kTokenBytes) return Bad("a welcome's token is no token");
   if (welcome.host.size() > kMaxLocalBytes || welcome.local_name.size() > kMaxLocalBytes) {
     return Bad("a welcome's local name is too long");

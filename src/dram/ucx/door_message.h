@@ -30,7 +30,7 @@ struct DoorHello {};
 struct DoorWelcome {
   // Not OK: the server takes no connection from this client, and closes.
   Status status;
-  // Where UCX listens, at the same host.
+  // Where UCX listens, at the same host. 0: nowhere, as UCX reaches no IPv6 address.
   std::uint16_t ucx_port = 0;
   // kTokenBytes that the client's first UCX message repeats.
   std::string token;

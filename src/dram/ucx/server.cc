@@ -1,5 +1,6 @@
 #include "src/dram/ucx/server.h"
 
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -24,6 +25,23 @@ std::string RandomToken() {
   std::string token(kTokenBytes, '\0');
   CAIRN_CHECK(::getrandom(token.data(), token.size(), 0) == static_cast<ssize_t>(kTokenBytes));
   return token;
+}
+
+// Where UCX listens for a server that is bound to `bound`: at the same address and any port. UCX
+// 1.13 knows no IPv6 over TCP (an endpoint's place for its peer's address has room for IPv4, and is
+// written beyond), so that it is left with the IPv4 half of "::", and with nothing of other
+// addresses.
+std::optional<SocketAddress> UcxAddress(SocketAddress bound) {
+  bound.set_port(0);
+  if (bound.storage.ss_family == AF_INET) return bound;
+  const auto* const six = reinterpret_cast<const sockaddr_in6*>(&bound.storage);
+  if (!IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr)) return std::nullopt;
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  SocketAddress four;
+  std::memcpy(&four.storage, &any, sizeof(any));
+  four.size = sizeof(any);
+  return four;
 }
 
 class UcxRequest final : public IncomingRequest {
@@ -103,7 +121,7 @@ void Peer::OnDoorMessage(std::string_view message) {
     return;
   }
   DoorWelcome welcome;
-  welcome.ucx_port = server_->listener_->port();
+  welcome.ucx_port = server_->listener_ == nullptr ? 0 : server_->listener_->port();
   welcome.token = token_;
   if (server_->local_ != nullptr) {
     welcome.host = shm::HostId();
@@ -197,27 +215,26 @@ Server::Server(Core* core, RequestHandler* handler) : core_(core), handler_(hand
 Status Server::Open(const Endpoint& address) {
   CAIRN_ASSIGN_OR_RETURN(const std::vector<SocketAddress> found, Resolve(address, false));
   CAIRN_ASSIGN_OR_RETURN(knock_fd_, OpenListeningSocket(found.front(), address.ToString()));
-  SocketAddress bound = LocalAddress(knock_fd_);
+  const SocketAddress bound = LocalAddress(knock_fd_);
   address_ = {address.host, bound.port()};
-  bound.set_port(0);
   Status status;
   core_->engine().Serve();
   core_->engine().RunAndWait([this, &bound, &status] {
-    auto listener = ConnectionListener::Create(
-        &core_->engine().worker(), bound.get(), bound.size, [this](ucp_conn_request* request) {
-          ++requests_;
-          core_->engine().Post([this, request, listener = listener_.get()] {
-            --requests_;
-            OnEndpoint(listener, request);
-          });
-        });
-    if (!listener.ok()) {
-      status =
-          IoError("can't listen on " + address_.ToString() + ": " + listener.status().message());
+    if (const auto ucx_address = UcxAddress(bound)) {
+      status = OpenUcx(*ucx_address);
+      if (!status.ok()) return;
+      GuardPort();
+    } else if (!core_->use_shared_memory) {
+      status = InvalidArgumentError(
+          "can't listen on " + address_.ToString() +
+          R"(: UCX reaches no IPv6 address, and "shared_memory" is false. Listen on an IPv4 one)");
       return;
+    } else {
+      CAIRN_LOG(kInfo,
+                "dram: {} takes processes of this host only, over shared memory: UCX reaches no "
+                "IPv6 address",
+                address_.ToString());
     }
-    listener_ = std::move(*listener);
-    GuardPort();
     OpenLocally();
     status = core_->engine().AddFd(knock_fd_, EPOLLIN, [this](std::uint32_t) { OnKnock(); });
     if (status.ok()) return;
@@ -227,6 +244,22 @@ Status Server::Open(const Endpoint& address) {
   });
   if (!status.ok()) ::close(knock_fd_);
   return status;
+}
+
+Status Server::OpenUcx(const SocketAddress& address) {
+  auto listener = ConnectionListener::Create(
+      &core_->engine().worker(), address.get(), address.size, [this](ucp_conn_request* request) {
+        ++requests_;
+        core_->engine().Post([this, request, listener = listener_.get()] {
+          --requests_;
+          OnEndpoint(listener, request);
+        });
+      });
+  if (!listener.ok()) {
+    return IoError("can't listen on " + address_.ToString() + ": " + listener.status().message());
+  }
+  listener_ = std::move(*listener);
+  return {};
 }
 
 void Server::GuardPort() {
@@ -379,7 +412,7 @@ void Server::CloseAndWait() {
     }
     const MonotonicTime now = core_->engine().Now();
     if (requests_ > 0) unsettled_until_ = now + kUnsettledTime;
-    if (unsettled_until_ > now) {
+    if (listener_ != nullptr && unsettled_until_ > now) {
       core_->Retire(std::move(listener_), unsettled_until_);
     } else {
       listener_.reset();

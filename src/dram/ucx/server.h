@@ -81,6 +81,8 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   void OnEndpoint(ConnectionListener* listener, ucp_conn_request* request);
   // A link shows a token: it belongs to the peer that was given it.
   void Attach(const std::string& token, const std::shared_ptr<Link>& link);
+  // Where the transport over TCP takes endpoints.
+  Status OpenUcx(const SocketAddress& address);
   void GuardPort();
   void OpenLocally();
   void PauseKnocks(const std::string& why);
