@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(Bugs, ShrinkTest,
                                          Bound{PlantedBug::kApplyBeyondDurable},
                                          // Takes all runs that it may.
                                          Bound{PlantedBug::kReadWithoutBarrier, 4, 60},
-                                         Bound{PlantedBug::kConflictKeyOffByOne}));
+                                         Bound{PlantedBug::kConflictKeyOffByOne, 3}));
 
 TEST(Shrink, TakesNoMoreRunsThanItMay) {
   const SimulationOptions options = With(PlantedBug::kConflictKeyOffByOne);
