@@ -1,6 +1,7 @@
 """RemoteDram as a store of zarr 2: chunks of one read or write travel together."""
 from collections.abc import Mapping
 
+from numcodecs.compat import ensure_contiguous_ndarray
 from zarr.storage import Store
 from zarr.util import normalize_storage_path
 
@@ -51,8 +52,9 @@ class FetchedChunks(Mapping):
 
 
 class DramStore(Store):
-    """What `RemoteDram.zarr()` gives. Values read are memoryviews of pinned memory. It pickles as its
-    RemoteDram does."""
+    """What `RemoteDram.zarr()` gives. Values read are memoryviews of pinned memory. Values written are
+    stored as they lie in memory, as zarr's own stores do: chunks come in Fortran order too, and zarr
+    keeps their order in the array's metadata. It pickles as its RemoteDram does."""
 
     def __init__(self, dram):
         self.dram = dram
@@ -61,7 +63,7 @@ class DramStore(Store):
         return self.dram.buffer(key)
 
     def __setitem__(self, key, value):
-        self.dram[key] = value
+        self.dram[key] = ensure_contiguous_ndarray(value)
 
     def __delitem__(self, key):
         del self.dram[key]
@@ -87,7 +89,7 @@ class DramStore(Store):
 
     def setitems(self, values):
         """Writes chunks."""
-        self.dram.set_many(values)
+        self.dram.set_many({key: ensure_contiguous_ndarray(value) for key, value in values.items()})
 
     def delitems(self, keys):
         """Deletes chunks, those that are there."""

@@ -61,6 +61,26 @@ class ZarrOnTheMapping(PoolTestCase):
             expected[250:260] = numpy.arange(10)
             numpy.testing.assert_array_equal(expected, zarr.open(self.zarr, mode="r")[:])
 
+    def test_stored_bytes_are_those_of_other_stores(self):
+        data = numpy.random.default_rng(3).integers(0, 1 << 30, (10, 6))
+        for order in "CF":
+            for dtype in ("i4", "f8", "M8[s]"):
+                for compressor in (None, "default"):
+                    with self.subTest(order=order, dtype=dtype, compressor=compressor):
+                        self.store.clear()
+                        expected = {}
+                        for store in (expected, self.zarr):
+                            array = zarr.open(store, mode="w", shape=data.shape, chunks=(4, 4),
+                                              dtype=dtype, order=order, compressor=compressor)
+                            array[:] = data.astype(dtype)
+                            array[3:9, 1:3] = data[:6, :2].astype(dtype)
+                            array[0, 0] = data[5, 5].astype(dtype)
+                        self.assertEqual(1 + 6, len(expected))
+                        self.assertEqual({key: bytes(value) for key, value in expected.items()},
+                                         dict(self.store))
+                        again = zarr.open(self.zarr_store(self.client()), mode="r")
+                        numpy.testing.assert_array_equal(array[:], again[:])
+
     def test_partial_writes_across_chunks(self):
         array = zarr.open(self.zarr, mode="w", shape=(100, 100), chunks=(32, 32), dtype="f4")
         expected = numpy.zeros((100, 100), "f4")
