@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -75,9 +76,18 @@ class Value {
 class Held {
  public:
   explicit Held(const py::handle& object) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_C_CONTIGUOUS) == 0) return;
+    // numpy tells no format for dates and times, but lends their bytes all the same.
+    if (Take(object, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) || Take(object, PyBUF_C_CONTIGUOUS)) {
+      if (!HasObjects(object)) return;
+      PyBuffer_Release(&view_);
+      throw py::type_error(
+          "the value is an array of Python objects: its buffer holds their addresses, not what "
+          "they "
+          "are. Give an array of numbers or of text of fixed length (array.astype(...)), or bytes, "
+          "as of pickle.dumps(array)");
+    }
     const py::error_already_set refused;  // takes the interpreter's error
-    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_STRIDES) != 0) {
+    if (!Take(object, PyBUF_STRIDES)) {
       PyErr_Clear();
       throw refused;
     }
@@ -95,6 +105,26 @@ class Held {
   }
 
  private:
+  // False leaves the interpreter's error of the last try.
+  bool Take(const py::handle& object, int flags) {
+    PyErr_Clear();
+    return PyObject_GetBuffer(object.ptr(), &view_, flags) == 0;
+  }
+  // Whether addresses of objects lie in what was taken.
+  [[nodiscard]] bool HasObjects(const py::handle& object) const {
+    if (view_.format == nullptr) {
+      const py::object dtype = py::getattr(object, "dtype", py::none());
+      return py::bool_(py::getattr(dtype, "hasobject", py::bool_(false)));
+    }
+    // Names of fields stand between colons.
+    bool in_name = false;
+    for (const char c : std::string_view(view_.format)) {
+      if (c == ':') in_name = !in_name;
+      if (c == 'O' && !in_name) return true;
+    }
+    return false;
+  }
+
   Py_buffer view_{};
 };
 

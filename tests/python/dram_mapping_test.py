@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """cairn.RemoteDram as a mapping, with numpy, with threads, and when it fails."""
+import ctypes
 import gc
 import os
 import pickle
@@ -56,6 +57,25 @@ class MappingTest(ServerTestCase):
             self.store["k"] = 5
         with self.assertRaises(ValueError):
             self.store[""] = b"v"
+
+    def test_arrays_of_objects_are_refused(self):
+        objects = numpy.array(["one", {"two": 2}, None], dtype=object)
+        fields = numpy.zeros(2, [("Order", "i4"), ("what", "O")])
+        dated = numpy.zeros(2, [("when", "M8[s]"), ("what", "O")])  # numpy tells its format to nobody
+        for array in (objects, memoryview(objects), objects.reshape(3, 1), objects[:0], fields, dated,
+                      (ctypes.py_object * 2)("one", "two")):
+            for write in (lambda: self.store.write("k", array),
+                          lambda: self.store.set_many({"before": b"1", "k": array}),
+                          lambda: self.store.update(k=array)):
+                with self.assertRaisesRegex(TypeError, "array of Python objects.*pickle.dumps"):
+                    write()
+            self.assertEqual([], list(self.store))
+        with self.assertRaises(TypeError):
+            self.store.zarr().setitems({"k": objects})
+        for array in (numpy.array(["2026-11-28", "NaT"], "M8[s]"), numpy.array(["one", "two"]),
+                      numpy.zeros(2, [("O", "i4"), ("OO", "u1")])):
+            self.store["k"] = array
+            self.assertEqual(array.tobytes(), self.store["k"])
 
     def test_arrays_in_and_out(self):
         array = numpy.random.default_rng(1).standard_normal((300, 1000))
