@@ -5,13 +5,19 @@
 // takes it: nothing of this can deadlock with Python. Values go in as any contiguous buffer, which
 // is held, not copied, until the write has ended, and come out as Value, which lends its bytes to
 // numpy and memoryview.
+//
+// A forked child has a copy of all this, but none of the threads, and locks as they were at the
+// fork. So it uses no pool and destroys nothing of one: either could be waited for without end.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,6 +42,45 @@ void Check(const Status& status) {
   if (!status.ok()) throw StatusException{status};
 }
 
+// Deletes in the process that made it, and does nothing in a forked child.
+struct DeleteAtHome {
+  template <class T>
+  void operator()(T* what) const {
+    if (::getpid() == home) delete what;
+  }
+  pid_t home = ::getpid();
+};
+
+// How many pools this process has open; a forked child counts those that it can't use. UCX takes no
+// new ones in a child while there is any.
+std::atomic<int> open_pools{0};
+std::atomic<pid_t> opener{0};
+
+// For as long as a pool is open, and while it opens.
+class Opened {
+ public:
+  Opened() {
+    const pid_t self = ::getpid();
+    if (open_pools == 0) opener = self;
+    if (opener != self) {
+      throw std::runtime_error(
+          "process " + std::to_string(opener) +
+          " had a RemoteDram open when it forked this one, where none can be opened now: start "
+          "processes with multiprocessing's method \"spawn\", or close it before the fork");
+    }
+    ++open_pools;
+  }
+  ~Opened() { --open_pools; }
+  Opened(const Opened&) = delete;
+  Opened& operator=(const Opened&) = delete;
+};
+
+// A pool that is counted.
+struct Pool {
+  Opened opened;
+  std::unique_ptr<RemoteDram> dram;
+};
+
 template <class T>
 Result<T> Wait(Future<T> future) {
   while (!future.ready()) {
@@ -58,18 +103,18 @@ Result<T> Wait(Future<T> future) {
 // A value that was read, pinned while this lives.
 class Value {
  public:
-  explicit Value(dram::Buffer buffer) : buffer_(std::move(buffer)) {}
+  explicit Value(dram::Buffer buffer) : buffer_(new dram::Buffer(std::move(buffer))) {}
   [[nodiscard]] py::buffer_info Lend() const {
     // An empty buffer must have an address all the same.
     static const char nothing = 0;
-    void* const data = const_cast<char*>(buffer_.data() == nullptr ? &nothing : buffer_.data());
-    return py::buffer_info(data, 1, "B", 1, {static_cast<py::ssize_t>(buffer_.size())}, {1},
+    void* const data = const_cast<char*>(buffer_->data() == nullptr ? &nothing : buffer_->data());
+    return py::buffer_info(data, 1, "B", 1, {static_cast<py::ssize_t>(size())}, {1},
                            /*readonly=*/true);
   }
-  [[nodiscard]] std::size_t size() const { return buffer_.size(); }
+  [[nodiscard]] std::size_t size() const { return buffer_->size(); }
 
  private:
-  const dram::Buffer buffer_;
+  std::unique_ptr<const dram::Buffer, DeleteAtHome> buffer_;
 };
 
 // A contiguous buffer of Python, held while this lives.
@@ -159,12 +204,14 @@ py::tuple FromRead(const Result<dram::ReadResult>& read) {
 class Store {
  public:
   explicit Store(const std::string& spec) {
-    Result<std::unique_ptr<RemoteDram>> store = [&] {
+    const std::shared_ptr<Pool> pool(new Pool, DeleteAtHome{});
+    Result<std::unique_ptr<RemoteDram>> dram = [&] {
       const py::gil_scoped_release release;
       return RemoteDram::Open(spec);
     }();
-    Check(store.status());
-    store_ = std::move(*store);
+    Check(dram.status());
+    pool->dram = std::move(*dram);
+    store_ = {pool, pool->dram.get()};
   }
   ~Store() { Close(); }
 
@@ -320,9 +367,17 @@ class Store {
  private:
   // Shared, so that a close by another thread leaves alone what runs.
   std::shared_ptr<RemoteDram> open() const {
+    if (::getpid() != home_) {
+      throw std::runtime_error(
+          "this RemoteDram was opened by process " + std::to_string(home_) +
+          ", of which this one is a forked child, where it can't be used: start processes with "
+          "multiprocessing's method \"spawn\", and give each the spec or the RemoteDram, which "
+          "pickles as its spec");
+    }
     if (store_ == nullptr) throw py::value_error("this RemoteDram was closed");
     return store_;
   }
+  const pid_t home_ = ::getpid();
   std::shared_ptr<RemoteDram> store_;
 };
 

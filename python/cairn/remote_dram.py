@@ -46,8 +46,12 @@ class RemoteDram(MutableMapping):
     Methods with a `timeout` take seconds, in which they end or raise TimedOutError or UnavailableError;
     None, and the mapping's own: the spec's timeout_ms.
 
-    Thread safe. Other threads run while an operation waits. Must not be used in a forked child. A client
-    pickles as its spec: whoever unpickles it opens one of its own.
+    Thread safe. Other threads run while an operation waits. A client pickles as its spec: whoever
+    unpickles it opens one of its own.
+
+    A child that is forked while one is open can neither use it nor open another: both raise RuntimeError.
+    What was read before the fork stays readable there. Start processes with multiprocessing's method
+    "spawn", or close it before the fork.
     """
 
     def __init__(self, spec):

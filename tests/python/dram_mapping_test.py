@@ -2,6 +2,7 @@
 """cairn.RemoteDram as a mapping, with numpy, with threads, and when it fails."""
 import ctypes
 import gc
+import json
 import os
 import pickle
 import re
@@ -17,6 +18,45 @@ import numpy
 import cairn
 from cairn.remote_dram import NO_VALUE
 from dram_support import ROOT, PoolTestCase, ServerTestCase, free_addresses
+
+
+# Opens a RemoteDram, forks a child that tries it, and uses it again. An alarm kills a child that hangs.
+FORKING = """
+import json, os, signal, sys, cairn
+spec = json.loads(sys.argv[1])
+store = cairn.RemoteDram(spec)
+store["k"] = bytes(100_000)
+value = store.buffer("k")
+values = store.zarr().getitems(["k"])
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    for call in (lambda: store["k"], lambda: store.update(k=b"w"), lambda: store.pop("k"),
+                 lambda: "k" in store, lambda: len(store), store.clear, store.stat, store.peers,
+                 lambda: store.route("k"), lambda: store.listen_address, lambda: values["k"],
+                 lambda: store.read("k", timeout=0), lambda: cairn.RemoteDram(spec)):
+        try:
+            call()
+        except RuntimeError as error:
+            assert "fork" in str(error) and "spawn" in str(error), error
+        else:
+            raise AssertionError("the call was let through")
+    assert value == bytes(100_000)
+    if sys.argv[2] == "drop":
+        store.close()
+        del store, value, values
+    sys.exit(7)
+status = os.waitpid(child, 0)[1]
+assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 7, f"the child ended with status {status}"
+assert store["k"] == value
+store.close()
+child = os.fork()
+with cairn.RemoteDram(spec) as store:  # both: there was none open at the fork
+    store[f"k{child}"] = b"v"
+if child == 0:
+    sys.exit(8)
+assert os.waitpid(child, 0)[1] == 8 << 8
+"""
 
 
 class MappingTest(ServerTestCase):
@@ -161,6 +201,15 @@ class MappingTest(ServerTestCase):
 
 
 class FailureTest(ServerTestCase):
+    def test_a_forked_child(self):
+        client = {"remote_addr": self.server.address}
+        for spec in ({**client, "shared_memory": False}, client, {"listen_addr": "127.0.0.1:0"}):
+            for end in ("drop", "keep"):
+                with self.subTest(spec=spec, end=end):
+                    done = subprocess.run([sys.executable, "-c", FORKING, json.dumps(spec), end],
+                                          capture_output=True, text=True, timeout=60, check=False)
+                    self.assertEqual((0, ""), (done.returncode, done.stderr))
+
     def test_a_spec_that_cannot_be(self):
         for spec, advice in [({}, "listen_addr"),
                              ({"remote_addr": "a:1", "replication_factor": 2}, "set it to 1"),
