@@ -216,8 +216,10 @@ class Store {
   ~Store() { Close(); }
 
   void Close() {
+    // Taken under the interpreter's lock, as other threads copy it under that.
+    std::shared_ptr<RemoteDram> last = std::move(store_);
     const py::gil_scoped_release release;
-    const std::shared_ptr<RemoteDram> last = std::move(store_);
+    last.reset();
   }
 
   py::tuple Read(const std::string& key, std::int64_t start, std::int64_t stop,
