@@ -173,7 +173,8 @@ class RemoteDram(MutableMapping):
 
     def zarr(self):
         """This store for zarr, with whole groups of chunks read and written at once. (zarr takes the
-        mapping itself too, and then asks for one chunk at a time.)"""
+        mapping itself too, and then asks for one chunk at a time.) zarr.open with mode="w" deletes all
+        keys below its `path`, which without one are all keys of the pool."""
         from .zarr_store import DramStore  # zarr is needed here alone
         return DramStore(self)
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Debian's zarr over a pool of three nodes: as the plain mapping, and through RemoteDram.zarr()."""
 import multiprocessing
+import re
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import numpy
 import zarr
 
 import cairn
-from dram_support import PoolTestCase
+from dram_support import ROOT, PoolTestCase, ServerTestCase
 
 WRITER = """
 import sys, zarr, cairn
@@ -169,6 +170,41 @@ class ZarrOnDramStore(ZarrOnTheMapping):
         self.assertEqual(800, self.zarr.getsize("x/y") - len(self.store["x/y/.zarray"]))
         self.zarr.rmdir("x")
         self.assertEqual([".zgroup"], list(self.store))
+
+
+class TheWalkThrough(ServerTestCase):
+    """docs/remote-dram.md, typed in by a newcomer."""
+
+    def test_leaves_what_others_have_put(self):
+        document = (ROOT / "docs/remote-dram.md").read_text()
+        address = "127.0.0.1:12345"
+        session = [line.removeprefix("    >>> ").replace(address, self.server.address)
+                   for line in document.splitlines() if line.startswith("    >>> ")]
+        self.assertEqual(5, len(session))
+        self.store["greeting"] = b"hello"
+        names = {}
+        for line in session:
+            exec(line, names)  # pylint: disable=exec-used
+        self.addCleanup(names["store"].close)
+        self.assertEqual(b"hello", self.store["greeting"])
+        chunks = [key for key in self.store if re.search(r"/\d\.\d$", key)]
+        self.assertEqual(9, len(chunks))
+        self.assertAlmostEqual(0.5, eval(session[-1], names), 2)  # pylint: disable=eval-used
+
+    def test_what_it_says_of_modes(self):
+        shape = {"shape": 10, "chunks": 5, "dtype": "i4"}
+        self.store.update({"greeting": b"hello", "noise/other": b"1"})
+        for mode in ("w-", "a"):
+            array = zarr.open(self.store.zarr(), path="noise", mode=mode, **shape)
+            array[:] = 1
+            self.assertEqual({"greeting", "noise/other", ".zgroup", "noise/.zarray", "noise/0", "noise/1"},
+                             set(self.store))
+        with self.assertRaises(zarr.errors.ContainsArrayError):
+            zarr.open(self.store.zarr(), path="noise", mode="w-", **shape)
+        zarr.open(self.store.zarr(), path="noise", mode="w", **shape)
+        self.assertEqual({"greeting", ".zgroup", "noise/.zarray"}, set(self.store))
+        zarr.open(self.store.zarr(), mode="w", **shape)
+        self.assertEqual([".zarray"], list(self.store))
 
 
 class ArraysArePickled(PoolTestCase):
