@@ -484,12 +484,18 @@ struct CreateColumnFamilyRequest {
   1: required string name
   102: optional bool no_forwarding
   103: optional i64 deadline_ms
+  104: optional i64 session_id
+  105: optional i64 session_sequence
+  106: optional i64 session_first_outstanding
 }
 
 struct DropColumnFamilyRequest {
   1: required string name
   102: optional bool no_forwarding
   103: optional i64 deadline_ms
+  104: optional i64 session_id
+  105: optional i64 session_sequence
+  106: optional i64 session_first_outstanding
 }
 
 struct ListColumnFamiliesRequest {

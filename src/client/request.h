@@ -37,23 +37,25 @@ inline bool IsWrite(const Request& request) {
   const auto* operation = std::get_if<kv::KvOperation>(&request);
   return operation != nullptr && kv::requires_consensus(*operation);
 }
-// True for the writes that can carry a session: those that change data.
+// True for the writes that can carry a session: all but those about sessions. A column family that
+// is dropped twice may be two: somebody else made it anew in between.
 inline bool TakesSession(const Request& request) {
   const auto* operation = std::get_if<kv::KvOperation>(&request);
   return operation != nullptr && (std::holds_alternative<kv::Set>(*operation) ||
                                   std::holds_alternative<kv::Delete>(*operation) ||
                                   std::holds_alternative<kv::AtomicCommit>(*operation) ||
                                   std::holds_alternative<kv::SetVersionstampedKey>(*operation) ||
-                                  std::holds_alternative<kv::SetVersionstampedValue>(*operation));
+                                  std::holds_alternative<kv::SetVersionstampedValue>(*operation) ||
+                                  std::holds_alternative<kv::CreateColumnFamily>(*operation) ||
+                                  std::holds_alternative<kv::DropColumnFamily>(*operation));
 }
 
-// True for the writes that do no harm when they are applied twice.
+// True for the writes that do no harm when they are applied twice: a session that nobody knows of
+// expires.
 inline bool MayRepeat(const Request& request) {
   const auto* operation = std::get_if<kv::KvOperation>(&request);
   return operation != nullptr && (std::holds_alternative<kv::OpenSession>(*operation) ||
-                                  std::holds_alternative<kv::CloseSession>(*operation) ||
-                                  std::holds_alternative<kv::CreateColumnFamily>(*operation) ||
-                                  std::holds_alternative<kv::DropColumnFamily>(*operation));
+                                  std::holds_alternative<kv::CloseSession>(*operation));
 }
 
 // What travels beside a request, in one try.

@@ -200,6 +200,20 @@ TEST_P(NodeClientTest, FamiliesAndVersionstamps) {
   EXPECT_GT(client->Ping()->count(), 0);
 }
 
+// So that one whose answer was lost can be sent again.
+TEST_P(NodeClientTest, FamiliesAreMadeAndDroppedUnderASession) {
+  ASSERT_TRUE(Connect()->CreateColumnFamily("f").ok());
+  const auto client = Connect();
+  EXPECT_EQ(node_.sessions(), 0U) << "the first client has ended its own";
+  ASSERT_TRUE(client->DropColumnFamily("f").ok());
+  EXPECT_EQ(node_.sessions(), 1U);
+  ClientOptions without;
+  without.sessions = false;
+  const auto other = Connect(without);
+  ASSERT_TRUE(other->CreateColumnFamily("f").ok());
+  EXPECT_EQ(node_.sessions(), 1U);
+}
+
 TEST_P(NodeClientTest, ClosedClientsSaySo) {
   const auto client = Connect();
   Transaction transaction = client->Begin();

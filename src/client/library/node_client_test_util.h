@@ -59,6 +59,7 @@ class ServedNode {
     Cut();
     Serve(port_);
   }
+  [[nodiscard]] std::size_t sessions() { return node_.service().Sessions(); }
   [[nodiscard]] std::string endpoint() const {
     return (wire_ == Wire::kGrpc ? "grpc://127.0.0.1:" : "127.0.0.1:") + std::to_string(port_);
   }

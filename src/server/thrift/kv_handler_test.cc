@@ -284,6 +284,27 @@ TEST_F(KvHandlerTest, ColumnFamiliesLiveAndDie) {
   EXPECT_TRUE(Contains(gone.error, "tags")) << gone.error;
 }
 
+// A drop that is sent again is answered as before; it does not drop what somebody else has made
+// anew.
+TEST_F(KvHandlerTest, ADropUnderASessionIsAppliedOnce) {
+  thrift_api::CreateColumnFamilyRequest create;
+  create.name = "tags";
+  ASSERT_TRUE(Call(&KvHandler::createColumnFamily, create).success);
+  thrift_api::DropColumnFamilyRequest drop;
+  drop.name = "tags";
+  drop.__set_session_id(Call(&KvHandler::openSession, thrift_api::OpenSessionRequest()).session_id);
+  drop.__set_session_sequence(1);
+  drop.__set_session_first_outstanding(1);
+  const auto dropped = Call(&KvHandler::dropColumnFamily, drop);
+  ASSERT_TRUE(dropped.success);
+  ASSERT_TRUE(Call(&KvHandler::createColumnFamily, create).success);
+  ASSERT_TRUE(Set("a", "new", "tags").success);
+  const auto again = Call(&KvHandler::dropColumnFamily, drop);
+  EXPECT_TRUE(again.success);
+  EXPECT_EQ(again.version, dropped.version);
+  EXPECT_EQ("new", Get("a", "tags").value);
+}
+
 // ---- Failures of the node
 
 TEST_F(KvHandlerTest, AStoppedNodeAnswersInBand) {
