@@ -127,11 +127,12 @@ void NodeService::ExecuteAsync(Wire wire, const replication::RequestContext& con
       });
 }
 
-void NodeService::RecordScan(Wire wire, std::optional<StatusCode> outcome, Duration took) {
+void NodeService::RecordCall(Wire wire, std::size_t operation, std::optional<StatusCode> outcome,
+                             Duration took) {
   if (outcome) {
-    requests_.Record(wire, kScanOperation, *outcome, took);
+    requests_.Record(wire, operation, *outcome, took);
   } else {
-    requests_.RecordStalledScan(wire, took);
+    requests_.RecordStalled(wire, operation, took);
   }
 }
 

@@ -151,7 +151,13 @@ class NodeService {
                     kv::KvOperation operation, replication::OperationCallback done,
                     CountAs as = CountAs::kItself);
   // Counts a whole scan. `outcome`: none for one that was cut off since its client took nothing.
-  void RecordScan(Wire wire, std::optional<StatusCode> outcome, Duration took);
+  void RecordScan(Wire wire, std::optional<StatusCode> outcome, Duration took) {
+    RecordCall(wire, kScanOperation, outcome, took);
+  }
+  // Counts a call that is no operation on data, likewise.
+  void RecordCall(Wire wire, NodeCall call, std::optional<StatusCode> outcome, Duration took) {
+    RecordCall(wire, CountedAs(call), outcome, took);
+  }
 
   // Names of the column families that this node has applied, "default" first.
   [[nodiscard]] std::vector<std::string> ColumnFamilies() const {
@@ -216,6 +222,8 @@ class NodeService {
   };
   Running Begin(Wire wire, const kv::KvOperation& operation, CountAs as, MonotonicTime now);
   void End(const Running& request, StatusCode outcome);
+  void RecordCall(Wire wire, std::size_t operation, std::optional<StatusCode> outcome,
+                  Duration took);
 
   const NodeServiceOptions options_;
   replication::RoutingManager* const routing_;

@@ -29,11 +29,35 @@ constexpr OperationKind KindOf(std::size_t operation) {
   return operation < kKinds.size() ? kKinds[operation] : OperationKind{true, false};
 }
 
+// By the number of the call.
+constexpr std::array<std::string_view, kNodeCalls> kNodeCallNames = {
+    "ping",
+    "list_column_families",
+    "get_cluster_status",
+    "get_node_status",
+    "get_statistics",
+    "list_members",
+    "add_member",
+    "promote_member",
+    "remove_member",
+    "replace_member",
+    "transfer_leadership",
+    "take_snapshot",
+    "upgrade",
+    "prepare_digest",
+    "get_digest",
+    "advance_log",
+    "backup",
+    "set_fault",
+};
+static_assert(!kNodeCallNames.back().empty(), "each call has a name");
+
 }  // namespace
 
 std::string_view CountedName(std::size_t operation) {
   if (operation == kGetKeyOperation) return "get_key";
   if (operation == kScanOperation) return "scan";
+  if (operation >= kFirstNodeCall) return kNodeCallNames[operation - kFirstNodeCall];
   return kv::AllOperationNames()[operation];
 }
 
@@ -73,7 +97,7 @@ void RequestMetrics::RecordAt(Wire wire, std::size_t operation, std::size_t outc
 RequestMetrics::Totals RequestMetrics::Sum() const {
   Totals totals;
   for (const auto& operations : histograms_) {
-    for (std::size_t operation = 0; operation < kCountedOperations; ++operation) {
+    for (std::size_t operation = 0; operation < kFirstNodeCall; ++operation) {
       if (operation == kScanOperation) continue;
       for (std::size_t code = 0; code < kOutcomes; ++code) {
         const metrics::Histogram* histogram =

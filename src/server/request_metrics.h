@@ -25,12 +25,39 @@ enum class Wire : std::uint8_t { kThrift, kGrpc };
 inline constexpr std::size_t kWires = 2;
 std::string_view NameOf(Wire wire);  // "thrift", "grpc"
 
-// What a request is counted as: its operation, by the index of the alternative in kv::KvOperation,
-// or one of these, which are made of range reads.
+// Calls that are no operation on data: the same one has the same name over both wires.
+enum class NodeCall : std::uint8_t {
+  kPing,
+  kListColumnFamilies,
+  kGetClusterStatus,
+  kGetNodeStatus,
+  kGetStatistics,
+  kListMembers,
+  kAddMember,
+  kPromoteMember,
+  kRemoveMember,
+  kReplaceMember,
+  kTransferLeadership,
+  kTakeSnapshot,
+  kUpgrade,
+  kPrepareDigest,
+  kGetDigest,
+  kAdvanceLog,
+  kBackup,
+  kSetFault,
+};
+inline constexpr std::size_t kNodeCalls = static_cast<std::size_t>(NodeCall::kSetFault) + 1;
+
+// What a request is counted as: its operation, by the index of the alternative in kv::KvOperation;
+// or one of these, which are made of range reads; or a NodeCall, from kFirstNodeCall on.
 inline constexpr std::size_t kGetKeyOperation = std::variant_size_v<kv::KvOperation>;
 inline constexpr std::size_t kScanOperation = kGetKeyOperation + 1;
-inline constexpr std::size_t kCountedOperations = kScanOperation + 1;
-// "get", "get_range", "get_key", "scan", ...
+inline constexpr std::size_t kFirstNodeCall = kScanOperation + 1;
+inline constexpr std::size_t kCountedOperations = kFirstNodeCall + kNodeCalls;
+constexpr std::size_t CountedAs(NodeCall call) {
+  return kFirstNodeCall + static_cast<std::size_t>(call);
+}
+// "get", "get_range", "get_key", "scan", "ping", ...
 std::string_view CountedName(std::size_t operation);
 
 class RequestMetrics {
@@ -44,12 +71,12 @@ class RequestMetrics {
   void Record(Wire wire, std::size_t operation, StatusCode outcome, Duration took) {
     RecordAt(wire, operation, static_cast<std::size_t>(outcome), took);
   }
-  // A scan that the node cut off, since its client took nothing for too long: outcome "STALLED".
-  void RecordStalledScan(Wire wire, Duration took) {
-    RecordAt(wire, kScanOperation, kStalled, took);
+  // A stream that the node cut off, since its client took nothing for too long: outcome "STALLED".
+  void RecordStalled(Wire wire, std::size_t operation, Duration took) {
+    RecordAt(wire, operation, kStalled, took);
   }
 
-  // Since start, of all that was recorded but scans, which last as long as their clients like.
+  // Since start, of all operations on data but scans, which last as long as their clients like.
   struct Totals {
     std::uint64_t reads = 0;
     std::uint64_t writes = 0;

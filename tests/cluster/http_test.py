@@ -41,11 +41,20 @@ class OneNode(NodeTestCase):
         self.assertEqual(31, self.count("get"))
         self.assertEqual(1, self.count("get", "INVALID_ARGUMENT"))
         metrics = scrape(self.http)
-        self.assertEqual(82, metrics.total(COUNT))
         # The command line pings twice before it asks.
+        self.assertEqual(2, self.count("ping"))
+        self.assertEqual(84, metrics.total(COUNT))
         self.assertEqual(84, metrics.value("cairn_calls_total", wire="thrift"))
         self.assertLess(0, metrics.value("cairn_request_duration_seconds_sum", wire="thrift",
                                          operation="set", outcome="OK"))
+
+    def test_what_administrators_ask_is_counted(self):
+        cairn("--endpoints", self.served.endpoint, "status")
+        cairn("--endpoints", self.served.endpoint, "cluster", "members")  # of a node by itself
+        self.assertEqual(1, self.count("get_cluster_status"))
+        self.assertEqual(1, self.count("get_statistics"))
+        self.assertLess(0, self.count("get_node_status", wire="grpc"))
+        self.assertEqual(1, self.count("list_members", "FAILED_PRECONDITION", "grpc"))
 
     def test_commits_fsyncs_batches_and_versions(self):
         before = scrape(self.http)

@@ -63,18 +63,18 @@ class AdminService final : public v1::Admin::CallbackService {
 
   Reactor* ListColumnFamilies(Call* call, const v1::ListColumnFamiliesRequest* /*request*/,
                               v1::ListColumnFamiliesResponse* response) override {
-    backend_->CountCall();
+    const NodeCallRun run(backend_, NodeCall::kListColumnFamilies);
     std::size_t bytes = 0;
     for (std::string& name : node().ColumnFamilies()) {
       bytes += name.size();
       response->add_names(std::move(name));
     }
-    return Answered(backend_, call, bytes);
+    return Answered(run, backend_, call, bytes);
   }
 
   Reactor* GetClusterStatus(Call* call, const v1::GetClusterStatusRequest* /*request*/,
                             v1::GetClusterStatusResponse* response) override {
-    backend_->CountCall();
+    const NodeCallRun run(backend_, NodeCall::kGetClusterStatus);
     const ClusterHealth health = node().Health();
     for (const NodeStatus& one : health.nodes) FillNode(one, response->add_nodes());
     response->set_status(health.status);
@@ -83,26 +83,26 @@ class AdminService final : public v1::Admin::CallbackService {
       response->set_leader_id(static_cast<std::uint32_t>(health.leader->node_id));
     }
     response->set_epoch(static_cast<std::uint64_t>(health.epoch));
-    return Answered(call, Status::Ok());
+    return Answered(run, call, Status::Ok());
   }
 
   Reactor* GetNodeStatus(Call* call, const v1::GetNodeStatusRequest* /*request*/,
                          v1::GetNodeStatusResponse* response) override {
-    backend_->CountCall();
+    const NodeCallRun run(backend_, NodeCall::kGetNodeStatus);
     const auto self = node().NodeInfo(std::nullopt);
-    if (!self.ok()) return Answered(call, self.status());
+    if (!self.ok()) return Answered(run, call, self.status());
     FillNode(*self, response->mutable_node());
     const Endpoints endpoints = node().endpoints();
     response->mutable_node()->set_http_endpoint(endpoints.http);
     FillReplica(node(), response->mutable_replica());
     response->set_software_version(backend_->options().software_version);
     response->set_sessions(node().Sessions());
-    return Answered(call, Status::Ok());
+    return Answered(run, call, Status::Ok());
   }
 
   Reactor* GetStatistics(Call* call, const v1::GetStatisticsRequest* /*request*/,
                          v1::GetStatisticsResponse* response) override {
-    backend_->CountCall();
+    const NodeCallRun run(backend_, NodeCall::kGetStatistics);
     const DatabaseStats stats = node().Stats();
     response->set_reads(static_cast<std::uint64_t>(stats.reads));
     response->set_writes(static_cast<std::uint64_t>(stats.writes));
@@ -120,7 +120,7 @@ class AdminService final : public v1::Admin::CallbackService {
     if (figures.compaction_pending_bytes) {
       response->set_compaction_pending_bytes(*figures.compaction_pending_bytes);
     }
-    return Answered(call, Status::Ok());
+    return Answered(run, call, Status::Ok());
   }
 
   Reactor* ListMembers(Call* /*call*/, const v1::ListMembersRequest* /*request*/,
@@ -175,7 +175,7 @@ class AdminService final : public v1::Admin::CallbackService {
 
   Reactor* SetFault(Call* call, const v1::SetFaultRequest* request,
                     v1::SetFaultResponse* /*response*/) override {
-    backend_->CountCall();
+    const NodeCallRun run(backend_, NodeCall::kSetFault);
     replication::FaultRule rule;
     rule.fault_type = request->fault_name();
     // NaN is handed on, and refused.
@@ -184,7 +184,7 @@ class AdminService final : public v1::Admin::CallbackService {
                            : std::clamp(request->probability(), 0.0, 1.0);
     rule.delay = std::chrono::milliseconds(request->delay_ms());
     rule.target_operation = request->target_operation();
-    return Answered(call, node().ConfigureFault(rule));
+    return Answered(run, call, node().ConfigureFault(rule));
   }
 
  private:

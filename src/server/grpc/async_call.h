@@ -11,13 +11,15 @@
 namespace cairn::server {
 
 // Starts a call that `run` answers by calling what it is handed, once, with a Result or a Status.
-// `fill` puts what it brought into the response; it is called only while that exists.
+// `fill` puts what it brought into the response; it is called only while that exists. The call is
+// counted with what it was answered, be the client there or not.
 template <class Value, class Run, class Fill>
-grpc::ServerUnaryReactor* StartAsync(Backend* backend, Run run, Fill fill) {
-  backend->CountCall();
+grpc::ServerUnaryReactor* StartAsync(Backend* backend, NodeCall what, Run run, Fill fill) {
+  const NodeCallRun counted(backend, what);
   backend->Began();
   auto* const call = new UnaryCall(2);
-  run([backend, call, fill = std::move(fill)](Result<Value> result) mutable {
+  run([backend, counted, call, fill = std::move(fill)](Result<Value> result) mutable {
+    counted.End(result.status().code());
     if (call->Claim()) {
       if (result.ok()) fill(*result);
       call->Finish(ToGrpc(backend->Translate(std::move(result).status())));
@@ -32,9 +34,9 @@ struct Nothing {};
 
 // The same of a call that brings nothing.
 template <class Run>
-grpc::ServerUnaryReactor* StartChange(Backend* backend, Run run) {
+grpc::ServerUnaryReactor* StartChange(Backend* backend, NodeCall what, Run run) {
   return StartAsync<Nothing>(
-      backend,
+      backend, what,
       [&](auto answer) {
         run([answer = std::move(answer)](Status status) mutable {
           if (!status.ok()) return answer(std::move(status));

@@ -4,6 +4,16 @@
 
 namespace cairn::server {
 
+NodeCallRun::NodeCallRun(Backend* backend, NodeCall call)
+    : backend_(backend), call_(call), begun_(backend->node().clock().Now()) {
+  backend->CountCall();
+}
+
+void NodeCallRun::End(std::optional<StatusCode> outcome) const {
+  NodeService& node = backend_->node();
+  node.RecordCall(Wire::kGrpc, call_, outcome, node.clock().Now() - begun_);
+}
+
 Backend::Backend(const GrpcServerOptions& options, NodeService* node)
     : options_(options),
       node_(node),

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,21 @@
 #include "src/server/node_service.h"
 
 namespace cairn::server {
+
+class Backend;
+
+// A call that is no operation on data, from here on until it is counted.
+class NodeCallRun {
+ public:
+  NodeCallRun(Backend* backend, NodeCall call);
+  // Counts it. `outcome`: none for a stream that was cut off since its client took nothing.
+  void End(std::optional<StatusCode> outcome) const;
+
+ private:
+  Backend* const backend_;
+  const NodeCall call_;
+  const MonotonicTime begun_;
+};
 
 class Backend {
  public:

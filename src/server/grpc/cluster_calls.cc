@@ -82,12 +82,13 @@ void FillMembers(NodeService& node, const MembersSight& sight, v1::ListMembersRe
 grpc::ServerUnaryReactor* StartListMembers(Backend* backend, v1::ListMembersResponse* response) {
   NodeService& node = backend->node();
   return StartAsync<MembersSight>(
-      backend, [&](auto answer) { node.admin().Members(std::move(answer)); },
+      backend, NodeCall::kListMembers,
+      [&](auto answer) { node.admin().Members(std::move(answer)); },
       [&node, response](const MembersSight& sight) { FillMembers(node, sight, response); });
 }
 
 grpc::ServerUnaryReactor* StartAddMember(Backend* backend, const v1::AddMemberRequest& request) {
-  return StartChange(backend, [&](auto answer) {
+  return StartChange(backend, NodeCall::kAddMember, [&](auto answer) {
     backend->node().admin().Add(NodeId(request.node_id()), request.peer_endpoint(),
                                 std::move(answer));
   });
@@ -95,21 +96,21 @@ grpc::ServerUnaryReactor* StartAddMember(Backend* backend, const v1::AddMemberRe
 
 grpc::ServerUnaryReactor* StartPromoteMember(Backend* backend,
                                              const v1::PromoteMemberRequest& request) {
-  return StartChange(backend, [&](auto answer) {
+  return StartChange(backend, NodeCall::kPromoteMember, [&](auto answer) {
     backend->node().admin().Promote(NodeId(request.node_id()), std::move(answer));
   });
 }
 
 grpc::ServerUnaryReactor* StartRemoveMember(Backend* backend,
                                             const v1::RemoveMemberRequest& request) {
-  return StartChange(backend, [&](auto answer) {
+  return StartChange(backend, NodeCall::kRemoveMember, [&](auto answer) {
     backend->node().admin().Remove(NodeId(request.node_id()), request.force(), std::move(answer));
   });
 }
 
 grpc::ServerUnaryReactor* StartReplaceMember(Backend* backend,
                                              const v1::ReplaceMemberRequest& request) {
-  return StartChange(backend, [&](auto answer) {
+  return StartChange(backend, NodeCall::kReplaceMember, [&](auto answer) {
     backend->node().admin().Replace(NodeId(request.old_node_id()), NodeId(request.node_id()),
                                     request.peer_endpoint(), request.force(), std::move(answer));
   });
@@ -119,7 +120,7 @@ grpc::ServerUnaryReactor* StartTransferLeadership(Backend* backend,
                                                   const v1::TransferLeadershipRequest& request) {
   std::optional<NodeId> to;
   if (request.has_to_node_id()) to = NodeId(request.to_node_id());
-  return StartChange(backend, [&](auto answer) {
+  return StartChange(backend, NodeCall::kTransferLeadership, [&](auto answer) {
     backend->node().admin().TransferLeadership(to, std::move(answer));
   });
 }
@@ -127,7 +128,7 @@ grpc::ServerUnaryReactor* StartTransferLeadership(Backend* backend,
 grpc::ServerUnaryReactor* StartUpgrade(Backend* backend, const v1::UpgradeRequest& request,
                                        v1::UpgradeResponse* response) {
   return StartAsync<FeatureSight>(
-      backend,
+      backend, NodeCall::kUpgrade,
       [&](auto answer) { backend->node().admin().Upgrade(request.check(), std::move(answer)); },
       [response](const FeatureSight& features) {
         response->set_active(features.active);
@@ -139,7 +140,8 @@ grpc::ServerUnaryReactor* StartUpgrade(Backend* backend, const v1::UpgradeReques
 
 grpc::ServerUnaryReactor* StartTakeSnapshot(Backend* backend, v1::TakeSnapshotResponse* response) {
   return StartAsync<Slot>(
-      backend, [&](auto answer) { backend->node().admin().Snapshot(std::move(answer)); },
+      backend, NodeCall::kTakeSnapshot,
+      [&](auto answer) { backend->node().admin().Snapshot(std::move(answer)); },
       [response](Slot slot) { response->set_slot(slot.value()); });
 }
 

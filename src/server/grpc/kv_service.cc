@@ -131,10 +131,10 @@ class KvService final : public v1::KV::CallbackService {
   }
 
   Reactor* Ping(Call* call, const v1::PingRequest* request, v1::PingResponse* response) override {
-    backend_->CountCall();
+    const NodeCallRun run(backend_, NodeCall::kPing);
     response->set_message(Take(request->message()));
     response->set_server_time_us(backend_->node().clock().Wall().us);
-    return Answered(backend_, call, response->message().size());
+    return Answered(run, backend_, call, response->message().size());
   }
 
  private:

@@ -130,12 +130,12 @@ class LegacyService final : public kvstore::KVStore::CallbackService {
 
   Reactor* Ping(Call* call, const kvstore::PingRequest* request,
                 kvstore::PingResponse* response) override {
-    backend_->CountCall();
+    const NodeCallRun run(backend_, NodeCall::kPing);
     response->set_message(request->message().empty() ? std::string("pong")
                                                      : Take(request->message()));
     response->set_timestamp(request->timestamp());
     response->set_server_timestamp(backend_->node().clock().Wall().us);
-    return Answered(backend_, call, response->message().size());
+    return Answered(run, backend_, call, response->message().size());
   }
 
  private:

@@ -1,4 +1,5 @@
 // cairn.v1.Admin, kvstore.KVStore, and the standard services of the gRPC port.
+#include <google/protobuf/descriptor.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
@@ -15,7 +16,71 @@
 namespace cairn::server {
 namespace {
 
-class AdminServiceTest : public GrpcTest {};
+class AdminServiceTest : public GrpcTest {
+ protected:
+  // Sends `method`, which is no stream, an empty request.
+  void Send(const std::string& method) {
+    grpc::GenericStub stub(channel_);
+    grpc::ClientContext context;
+    const grpc::Slice nothing;
+    const grpc::ByteBuffer request(&nothing, 1);
+    grpc::ByteBuffer response;
+    std::promise<void> ended;
+    stub.UnaryCall(&context, method, {}, &request, &response,
+                   [&](const grpc::Status&) { ended.set_value(); });
+    ended.get_future().wait();
+  }
+  // How many requests the node has counted under this name, whatever came of them.
+  [[nodiscard]] int Counted(const std::string& operation) const {
+    metrics::Exposition page;
+    node_->service().requests().Render(&page);
+    const std::string sample =
+        R"(cairn_request_duration_seconds_count{wire="grpc",operation=")" + operation + "\"";
+    int sum = 0;
+    for (std::size_t at = 0; (at = page.text().find(sample, at)) != std::string::npos; ++at) {
+      sum += std::stoi(page.text().substr(page.text().find("} ", at) + 2));
+    }
+    return sum;
+  }
+};
+
+// "GetNodeStatus" as "get_node_status".
+std::string SnakeCase(const std::string& name) {
+  std::string snake;
+  for (const char c : name) {
+    if (c >= 'A' && c <= 'Z' && !snake.empty()) snake += '_';
+    snake += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  }
+  return snake;
+}
+
+TEST_F(AdminServiceTest, EveryCallIsCountedUnderItsName) {
+  const auto* const admin =
+      google::protobuf::DescriptorPool::generated_pool()->FindServiceByName("cairn.v1.Admin");
+  ASSERT_NE(admin, nullptr);
+  for (int i = 0; i < admin->method_count(); ++i) {
+    const std::string name = admin->method(i)->name();
+    EXPECT_EQ(Counted(SnakeCase(name)), 0) << name;
+    if (admin->method(i)->server_streaming()) {
+      ASSERT_EQ(name, "Backup");
+      grpc::ClientContext context;
+      const auto chunks = admin_->Backup(&context, v1::BackupRequest());
+      v1::BackupChunk chunk;
+      while (chunks->Read(&chunk)) {
+      }
+      EXPECT_TRUE(chunks->Finish().ok());
+    } else {
+      Send("/cairn.v1.Admin/" + name);
+    }
+    EXPECT_EQ(Counted(SnakeCase(name)), 1) << name;
+  }
+  Send("/cairn.v1.KV/Ping");
+  EXPECT_EQ(Counted("ping"), 1);
+  Send("/kvstore.KVStore/Ping");
+  EXPECT_EQ(Counted("ping"), 2);
+  const auto statistics = Call(admin_, &v1::Admin::Stub::GetStatistics, v1::GetStatisticsRequest());
+  EXPECT_EQ(statistics.reads(), 0) << "these are no reads of data";
+}
 
 TEST_F(AdminServiceTest, ColumnFamiliesComeAndGo) {
   using Stub = v1::Admin::Stub;

@@ -45,6 +45,7 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
     grpc::CallbackServerContext* call ABSL_GUARDED_BY(mutex) = nullptr;
     std::uint64_t writes ABSL_GUARDED_BY(mutex) = 0;
     bool writing ABSL_GUARDED_BY(mutex) = false;
+    bool stalled ABSL_GUARDED_BY(mutex) = false;
 
     // Looks again and again, as long as the call lives, whether the client takes anything.
     static void Look(const std::shared_ptr<Watch>& watch, SerialExecutor* worker,
@@ -54,7 +55,10 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
         {
           MutexLock lock(&watch->mutex);
           if (watch->call == nullptr) return;
-          if (watch->writing && watch->writes == seen) return watch->call->TryCancel();
+          if (watch->writing && watch->writes == seen) {
+            watch->stalled = true;
+            return watch->call->TryCancel();
+          }
           now_seen = watch->writes;
         }
         Look(watch, worker, clock, now_seen);
@@ -64,7 +68,10 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
 
  public:
   BackupCall(Backend* backend, grpc::CallbackServerContext* call)
-      : backend_(backend), call_(call), watch_(std::make_shared<Watch>()) {
+      : backend_(backend),
+        counted_run_(backend, NodeCall::kBackup),
+        call_(call),
+        watch_(std::make_shared<Watch>()) {
     watch_->call = call;
   }
 
@@ -139,10 +146,17 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
   }
   void End(const Status& status) {
     source_.reset();
+    std::optional<StatusCode> outcome = status.code();
+    {
+      MutexLock lock(&watch_->mutex);
+      if (watch_->stalled) outcome.reset();
+    }
+    counted_run_.End(outcome);
     Finish(ToGrpc(backend_->Translate(status)));
   }
 
   Backend* const backend_;
+  const NodeCallRun counted_run_;
   grpc::CallbackServerContext* const call_;
   const std::shared_ptr<Watch> watch_;
   bool counted_ = false;  // holds one of the places for backups
@@ -157,7 +171,7 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
 
 grpc::ServerUnaryReactor* StartPrepareDigest(Backend* backend,
                                              const v1::PrepareDigestRequest& request) {
-  return StartChange(backend, [&](auto answer) {
+  return StartChange(backend, NodeCall::kPrepareDigest, [&](auto answer) {
     backend->node().states().PrepareDigest(Slot(request.slot()), request.token(),
                                            std::move(answer));
   });
@@ -167,7 +181,7 @@ grpc::ServerUnaryReactor* StartGetDigest(Backend* backend, const v1::GetDigestRe
                                          v1::GetDigestResponse* response) {
   using Shared = std::shared_ptr<const digest::StateDigest>;
   return StartAsync<Shared>(
-      backend,
+      backend, NodeCall::kGetDigest,
       [&](auto answer) { backend->node().states().GetDigest(request.token(), std::move(answer)); },
       [response](const Shared& state) {
         response->set_slot(state->slot);
@@ -182,7 +196,7 @@ grpc::ServerUnaryReactor* StartAdvanceLog(Backend* backend, const grpc::Callback
                                           const v1::AdvanceLogRequest& request) {
   const MonotonicTime now = backend->node().clock().Now();
   const MonotonicTime deadline = std::min(DeadlineOf(call, now), now + kAdvanceBound);
-  return StartChange(backend, [&](auto answer) {
+  return StartChange(backend, NodeCall::kAdvanceLog, [&](auto answer) {
     backend->node().states().AdvanceLog(Slot(request.slot()), deadline, std::move(answer));
   });
 }
@@ -190,7 +204,6 @@ grpc::ServerUnaryReactor* StartAdvanceLog(Backend* backend, const grpc::Callback
 grpc::ServerWriteReactor<v1::BackupChunk>* StartBackup(Backend* backend,
                                                        grpc::CallbackServerContext* call,
                                                        const v1::BackupRequest& request) {
-  backend->CountCall();
   backend->Began();
   auto* const backup = new BackupCall(backend, call);
   backup->Start(request.local());

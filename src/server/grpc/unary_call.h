@@ -74,11 +74,21 @@ inline grpc::ServerUnaryReactor* Answered(grpc::CallbackServerContext* call, con
   return reactor;
 }
 
+inline grpc::ServerUnaryReactor* Answered(const NodeCallRun& run, grpc::CallbackServerContext* call,
+                                          const Status& status) {
+  run.End(status.code());
+  return Answered(call, status);
+}
+
 // The same of one whose answer has `bytes` that the client chose or asked for.
-inline grpc::ServerUnaryReactor* Answered(Backend* backend, grpc::CallbackServerContext* call,
-                                          std::size_t bytes) {
+inline grpc::ServerUnaryReactor* Answered(const NodeCallRun& run, Backend* backend,
+                                          grpc::CallbackServerContext* call, std::size_t bytes) {
   auto* unary = new UnaryCall(&backend->answers(), call, 1);
-  if (unary->Claim()) unary->Finish(ToGrpc(unary->Hold(bytes, backend->node().clock().Now())));
+  // gRPC has not got the call yet: nobody else ends it.
+  (void)unary->Claim();
+  const Status room = unary->Hold(bytes, backend->node().clock().Now());
+  run.End(room.code());
+  unary->Finish(ToGrpc(room));
   return unary;
 }
 

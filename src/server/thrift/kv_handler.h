@@ -96,7 +96,7 @@ class KvHandler final : public thrift_api::TransactionalKVIf {
 
   // Runs `body`, which fills in the response and returns OK, or returns what went wrong.
   template <class Response, class Body>
-  static void InBand(FailedCall call, Response* response, Body body) {
+  static StatusCode InBand(FailedCall call, Response* response, Body body) {
     Status status;
     try {
       status = body();
@@ -106,6 +106,15 @@ class KvHandler final : public thrift_api::TransactionalKVIf {
       status = IoError(e.what());
     }
     if (!status.ok()) FillError(status, call, response);
+    return status.code();
+  }
+
+  // The same for what is no operation on data, counted.
+  template <class Response, class Body>
+  void InBand(NodeCall call, Response* response, Body body) {
+    const MonotonicTime begun = node_->clock().Now();
+    const StatusCode outcome = InBand(FailedCall::kOther, response, std::move(body));
+    node_->RecordCall(Wire::kThrift, call, outcome, node_->clock().Now() - begun);
   }
 
   NodeService* const node_;

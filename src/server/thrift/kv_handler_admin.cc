@@ -94,7 +94,7 @@ void KvHandler::setReadVersion(thrift_api::SetReadVersionResponse& response,
 
 void KvHandler::setFaultInjection(thrift_api::FaultInjectionResponse& response,
                                   const thrift_api::FaultInjectionRequest& request) {
-  InBand(FailedCall::kOther, &response, [&]() -> Status {
+  InBand(NodeCall::kSetFault, &response, [&]() -> Status {
     replication::FaultRule rule;
     rule.fault_type = request.fault_type;
     // On this wire anything above 0 arms, and anything else clears.
@@ -108,7 +108,10 @@ void KvHandler::setFaultInjection(thrift_api::FaultInjectionResponse& response,
 }
 
 void KvHandler::ping(thrift_api::PingResponse& response, const thrift_api::PingRequest& request) {
-  if (Status room = AnswerScope::Hold(request.message.size()); !room.ok()) {
+  const MonotonicTime begun = node_->clock().Now();
+  const Status room = AnswerScope::Hold(request.message.size());
+  node_->RecordCall(Wire::kThrift, NodeCall::kPing, room.code(), node_->clock().Now() - begun);
+  if (!room.ok()) {
     throw apache::thrift::TApplicationException(
         apache::thrift::TApplicationException::INTERNAL_ERROR, room.message());
   }
@@ -123,7 +126,7 @@ void KvHandler::ping(thrift_api::PingResponse& response, const thrift_api::PingR
 
 void KvHandler::getClusterHealth(thrift_api::GetClusterHealthResponse& response,
                                  const thrift_api::GetClusterHealthRequest& /*request*/) {
-  InBand(FailedCall::kOther, &response, [&]() -> Status {
+  InBand(NodeCall::kGetClusterStatus, &response, [&]() -> Status {
     response.__set_cluster_health(ToWire(node_->Health()));
     response.success = true;
     return Status::Ok();
@@ -132,7 +135,7 @@ void KvHandler::getClusterHealth(thrift_api::GetClusterHealthResponse& response,
 
 void KvHandler::getDatabaseStats(thrift_api::GetDatabaseStatsResponse& response,
                                  const thrift_api::GetDatabaseStatsRequest& request) {
-  InBand(FailedCall::kOther, &response, [&]() -> Status {
+  InBand(NodeCall::kGetStatistics, &response, [&]() -> Status {
     response.__set_database_stats(ToWire(node_->Stats(), request.include_detailed_stats));
     response.success = true;
     return Status::Ok();
@@ -141,7 +144,7 @@ void KvHandler::getDatabaseStats(thrift_api::GetDatabaseStatsResponse& response,
 
 void KvHandler::getNodeInfo(thrift_api::GetNodeInfoResponse& response,
                             const thrift_api::GetNodeInfoRequest& request) {
-  InBand(FailedCall::kOther, &response, [&]() -> Status {
+  InBand(NodeCall::kGetNodeStatus, &response, [&]() -> Status {
     std::optional<std::int32_t> node_id;
     if (request.__isset.node_id) node_id = request.node_id;
     CAIRN_ASSIGN_OR_RETURN(const NodeStatus node, node_->NodeInfo(node_id));
@@ -176,7 +179,7 @@ void KvHandler::dropColumnFamily(thrift_api::AdminResponse& response,
 
 void KvHandler::listColumnFamilies(thrift_api::ListColumnFamiliesResponse& response,
                                    const thrift_api::ListColumnFamiliesRequest& /*request*/) {
-  InBand(FailedCall::kOther, &response, [&]() -> Status {
+  InBand(NodeCall::kListColumnFamilies, &response, [&]() -> Status {
     std::vector<std::string> names = node_->ColumnFamilies();
     std::size_t bytes = 0;
     for (const std::string& name : names) bytes += sizeof(name) + name.size();

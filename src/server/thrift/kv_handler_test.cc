@@ -385,6 +385,37 @@ TEST_F(KvHandlerFaultTest, TheFailureComesLater) {
   EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(50));
 }
 
+// ---- Counted like reads and writes
+
+TEST_F(KvHandlerTest, CallsThatAreNoOperationsAreCounted) {
+  Call(&KvHandler::ping, thrift_api::PingRequest());
+  Call(&KvHandler::ping, thrift_api::PingRequest());
+  Call(&KvHandler::getClusterHealth, thrift_api::GetClusterHealthRequest());
+  Call(&KvHandler::getDatabaseStats, thrift_api::GetDatabaseStatsRequest());
+  Call(&KvHandler::getNodeInfo, thrift_api::GetNodeInfoRequest());
+  thrift_api::GetNodeInfoRequest nobody;
+  nobody.__set_node_id(77);
+  Call(&KvHandler::getNodeInfo, nobody);
+  Call(&KvHandler::listColumnFamilies, thrift_api::ListColumnFamiliesRequest());
+  Call(&KvHandler::setFaultInjection, thrift_api::FaultInjectionRequest());
+  metrics::Exposition page;
+  node_.service().requests().Render(&page);
+  const auto counted = [&page](const std::string& operation, const std::string& outcome,
+                               int times) {
+    return Contains(page.text(), R"(_count{wire="thrift",operation=")" + operation +
+                                     R"(",outcome=")" + outcome + "\"} " + std::to_string(times) +
+                                     "\n");
+  };
+  EXPECT_TRUE(counted("ping", "OK", 2)) << page.text();
+  EXPECT_TRUE(counted("get_cluster_status", "OK", 1));
+  EXPECT_TRUE(counted("get_statistics", "OK", 1));
+  EXPECT_TRUE(counted("get_node_status", "OK", 1));
+  EXPECT_TRUE(counted("get_node_status", "NOT_FOUND", 1));
+  EXPECT_TRUE(counted("list_column_families", "OK", 1));
+  EXPECT_TRUE(counted("set_fault", "PERMISSION_DENIED", 1));
+  EXPECT_EQ(0, node_.service().Stats().reads) << "these are no reads of data";
+}
+
 // ---- The table of codes
 
 TEST(WireErrorsTest, BrokenStorageHasTheOldCodes) {
