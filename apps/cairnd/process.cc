@@ -6,7 +6,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -53,15 +55,22 @@ void TerminationSignal::Watch(const std::shared_ptr<State>& state, std::chrono::
     state->signal = first;
     state->arrived.SignalAll();
   }
-  timespec left{};
-  left.tv_sec = bound.count();
-  int second = 0;
-  do {
-    second = sigtimedwait(&set, nullptr, &left);
-  } while (second < 0 && errno == EINTR);
-  EndAtOnce(second < 0 ? "stopping took too long, ended; the journal holds all acknowledged writes"
-                       : "second signal, ended; the journal holds all acknowledged writes",
-            1);
+  const auto until = std::chrono::steady_clock::now() + bound;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+        std::max(until - std::chrono::steady_clock::now(), std::chrono::nanoseconds(0)));
+    timespec wait{};
+    wait.tv_sec = left.count() / 1000;
+    wait.tv_nsec = left.count() % 1000 * 1'000'000;
+    const int next = sigtimedwait(&set, nullptr, &wait);
+    if (next == SIGTERM) {
+      CAIRN_LOG(kInfo, "node: SIGTERM again; it is stopping already (SIGINT would end it at once)");
+    } else if (next == SIGINT) {
+      EndAtOnce("SIGINT while stopping, ended; the journal holds all acknowledged writes", 1);
+    } else if (errno == EAGAIN) {
+      EndAtOnce("stopping took too long, ended; the journal holds all acknowledged writes", 1);
+    }
+  }
 }
 
 void TerminationSignal::Arm() {

@@ -15,8 +15,11 @@ namespace cairn::node {
 
 // Takes SIGTERM and SIGINT, on a thread of its own.
 //   Before Arm: the process ends at once with code 0; it has served nobody yet.
-//   After it:   Wait returns. A second signal, or `bound` after the first, ends the process at once
-//               with code 1: what is acknowledged is in the journal.
+//   After it:   Wait returns. From then on a SIGTERM changes nothing: supervisors and scripts send
+//   it
+//               more than once, and mean one stop. A SIGINT, by a person who does not want to wait,
+//               or `bound` after the first signal, ends the process at once with code 1: what is
+//               acknowledged is in the journal.
 //
 // Make one in main, before any other thread: threads inherit that the signals are blocked. Thread
 // safe.

@@ -246,18 +246,32 @@ class SignalTest(NodeTestCase):
         for client in clients:
             client.close()
 
-    def test_a_second_signal_ends_at_once(self):
-        # A call that waits for a version far away keeps the first stop busy.
+    def test_further_sigterms_do_not_spoil_a_stop(self):
+        node = self.stopping_node()
+        for _ in range(3):
+            node.process.send_signal(signal.SIGTERM)
+            pause(0.01)  # two that wait at a time are one
+        self.assertEqual(0, node.wait(15))
+        self.assertIn("SIGTERM again", node.output)
+        self.assertIn("node: stopped", node.output)
+
+    def test_a_sigint_while_it_stops_ends_it_at_once(self):
+        node = self.stopping_node()
+        node.process.send_signal(signal.SIGTERM)
+        node.process.send_signal(signal.SIGINT)
+        self.assertEqual(1, node.wait(10))
+        self.assertIn("SIGINT while stopping", node.output)
+
+    def stopping_node(self):
+        """A node in the midst of a stop: a call that waits for a version far away keeps it busy."""
         node = self.node().start()
         waiting = threading.Thread(target=self.wait_for_version, args=(node.port,), daemon=True)
         waiting.start()
         self.wait_for_running_call(node)
         node.process.send_signal(signal.SIGTERM)
         wait_until(lambda: "node: stopping" in node.read_output(), "the first signal")
-        node.process.send_signal(signal.SIGTERM)
-        self.assertEqual(1, node.wait(10))
-        self.assertIn("second signal", node.output)
-        waiting.join(10)
+        self.addCleanup(waiting.join, 10)
+        return node
 
     @staticmethod
     def wait_for_version(port):
