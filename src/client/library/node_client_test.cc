@@ -277,12 +277,16 @@ TEST_P(NodeClientTest, ScanLeavesEarlyAndGoesBackwards) {
 }
 
 TEST_P(NodeClientTest, CancelledCallsEndSoon) {
-  const auto client = Connect();
+  ClientOptions one;
+  one.max_connections = 1;
+  const auto client = Connect(one);
   ReadOptions never;
   never.min_version = 1'000'000;
+  never.timeout = std::chrono::hours(1);
   auto waiting = client->GetAsync("k", never);
   waiting.Cancel();
   EXPECT_EQ(waiting.Get().status().code(), StatusCode::kCancelled);
+  EXPECT_TRUE(client->Get("k").ok()) << "the node still works on what was cancelled";
   never.timeout = milliseconds(100);
   const Status late = client->Get("k", never).status();
   // Whichever is first: the end of the time, or the node's word that it lacks the version.

@@ -305,6 +305,8 @@ void FramedConnection::Abandon(const std::shared_ptr<Pending>& pending) {
   Done unwanted;  // destroyed without the lock
   MutexLock lock(&mutex_);
   if (pending->ended_) return;
+  // Later calls would wait behind it: the node goes on with it.
+  usable_.store(false, std::memory_order_release);
   pending->ended_ = true;
   --waiting_;
   load_.store(waiting_, std::memory_order_relaxed);
