@@ -22,10 +22,11 @@
 // Options. A pointer to options may be NULL: the defaults. Of the client's options zero in any
 // field is the default, so that memset(&options, 0, sizeof options) is a start.
 //
-// Thread safety: all functions on one store, client or transaction may be called from any threads
-// at once; closing a store or client ends what is under way there (CAIRN_UNAVAILABLE of a store,
-// CAIRN_CANCELLED of a client), and nothing may begin afterwards. Other objects belong to one
-// thread at a time. Null pointers where an object is required are bugs in the caller, and abort.
+// Thread safety: all functions on one store, client, transaction or canceller may be called from
+// any threads at once; closing a store or client ends what is under way there (CAIRN_UNAVAILABLE of
+// a store, CAIRN_CANCELLED of a client), and nothing may begin afterwards. Other objects belong to
+// one thread at a time. Null pointers where an object is required are bugs in the caller, and
+// abort.
 #ifndef CAIRN_C_H_
 #define CAIRN_C_H_
 

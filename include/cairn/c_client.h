@@ -156,6 +156,18 @@ typedef int (*cairn_pair_callback)(void* argument, const void* key, size_t key_s
 cairn_status* cairn_client_scan(cairn_client* client, const cairn_range* range,
                                 const cairn_kv_read_options* options, cairn_pair_callback each,
                                 void* argument);
+/* The same with what ends it from another thread. */
+typedef struct cairn_scan_canceller cairn_scan_canceller;
+cairn_status* cairn_client_scan_cancellable(cairn_client* client, const cairn_range* range,
+                                            const cairn_kv_read_options* options,
+                                            cairn_pair_callback each, void* argument,
+                                            const cairn_scan_canceller* canceller);
+cairn_scan_canceller* cairn_scan_canceller_new(void);
+/* Ends the scans that were given this one, on whatever threads, with CAIRN_CANCELLED; it goes on so
+ * with all that are begun with it. The pair that a callback is at is its last one. */
+void cairn_scan_canceller_cancel(cairn_scan_canceller* canceller);
+/* After the scans that were given it have returned. */
+void cairn_scan_canceller_free(cairn_scan_canceller* canceller);
 /* The newest commit that the read level allows to see; the newest that the node has applied. */
 cairn_status* cairn_client_read_version(cairn_client* client, const cairn_kv_read_options* options,
                                         uint64_t* version);

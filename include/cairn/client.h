@@ -34,8 +34,9 @@
 namespace cairn {
 
 namespace client {
+class Cancellation;
 class ClientCore;
-}
+}  // namespace client
 
 // How a call that failed is tried again. The wait before try n is random between half and all of
 // min(max_backoff, initial_backoff * 2^(n-1)). (After a conflict, 100 ms bound it, too.)
@@ -129,6 +130,21 @@ struct VersionstampResult {
   std::string generated;      // the template with the stamp in it
 };
 
+// What ends scans from another thread. A copy is the same one.
+class ScanCanceller {
+ public:
+  ScanCanceller();
+
+  // Ends the scans that were given this one, on whatever threads, with kCancelled; it goes on so
+  // with all that are begun with it. What `each` was given stays so: the pair that it is at is the
+  // last one. From any thread, at any time, also when the scans and their client are gone.
+  void Cancel() const;
+
+ private:
+  friend class Client;
+  std::shared_ptr<client::Cancellation> all_;
+};
+
 // What all clients can do.
 //
 // Errors of every call: kTimeout (the deadline passed), kUnavailable (no node could be reached or
@@ -158,6 +174,10 @@ class Client {
   Status Scan(const RangeRequest& range,
               const std::function<bool(const std::string& key, const std::string& value)>& each,
               const ReadOptions& options = {});
+  // The same with what ends it from another thread.
+  Status Scan(const RangeRequest& range,
+              const std::function<bool(const std::string& key, const std::string& value)>& each,
+              const ReadOptions& options, const ScanCanceller& canceller);
 
   // Sets a key; the version of the commit.
   Result<std::uint64_t> Set(std::string_view key, std::string_view value,

@@ -50,6 +50,9 @@ class RangeStream {
   // Waits for the next batch, until `deadline`. Not to be called after the last one or an error.
   // The errors are those of NodeChannel::Start.
   virtual Next Take(MonotonicTime deadline) = 0;
+  // What ends a Take that waits, and every later one, with kCancelled. It may be called at any time
+  // on any thread, also when the stream is gone.
+  [[nodiscard]] virtual std::function<void()> Canceller() const = 0;
 };
 
 // What a stream is asked for.

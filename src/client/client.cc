@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "src/client/cancellation.h"
 #include "src/client/core.h"
 #include "src/client/scan.h"
 #include "src/client/transaction_state.h"
@@ -176,13 +177,24 @@ Future<RangeResult> Client::GetRangeAsync(const RangeRequest& range, const ReadO
 Status Client::Scan(const RangeRequest& range,
                     const std::function<bool(const std::string&, const std::string&)>& each,
                     const ReadOptions& options) {
+  return Scan(range, each, options, ScanCanceller());
+}
+
+Status Client::Scan(const RangeRequest& range,
+                    const std::function<bool(const std::string&, const std::string&)>& each,
+                    const ReadOptions& options, const ScanCanceller& canceller) {
   client::ScanJob job;
   job.range = ToKv(range);
   job.column_family = options.column_family;
   job.at_version = Version(options.at_version);
   job.timeout = options.timeout;
-  return client::RunScan(*core_, std::move(job), ForRead(*core_, options), each);
+  RunOptions run = ForRead(*core_, options);
+  run.cancellation = canceller.all_;
+  return client::RunScan(*core_, std::move(job), run, each);
 }
+
+ScanCanceller::ScanCanceller() : all_(std::make_shared<client::Cancellation>()) {}
+void ScanCanceller::Cancel() const { all_->Cancel(); }
 
 Result<std::uint64_t> Client::GetReadVersion(const ReadOptions& options) {
   CAIRN_ASSIGN_OR_RETURN(Answer answer, core_->Execute(kv::KvOperation(kv::GetReadVersion{}),

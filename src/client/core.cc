@@ -57,13 +57,24 @@ ReadLevel ClientCore::LevelOf(ReadLevel asked) const {
   return asked == ReadLevel::kDefault && leader_only ? ReadLevel::kLeader : asked;
 }
 
-bool ClientCore::SleepUntil(MonotonicTime when, MonotonicTime deadline) {
+bool ClientCore::SleepUntil(MonotonicTime when, MonotonicTime deadline,
+                            Cancellation* cancellation) {
   if (when >= deadline || closing_.load(std::memory_order_acquire)) return false;
-  const auto waited = std::make_shared<std::promise<void>>();
-  std::future<void> due = waited->get_future();
-  scheduler_->AddTimer(when, [waited] { waited->set_value(); });
+  struct Alarm {
+    std::promise<void> rings;
+    std::atomic<bool> rung{false};
+    void Ring() {
+      if (!rung.exchange(true)) rings.set_value();
+    }
+  };
+  const auto alarm = std::make_shared<Alarm>();
+  std::future<void> due = alarm->rings.get_future();
+  const TimerId timer = scheduler_->AddTimer(when, [alarm] { alarm->Ring(); });
+  const Cancellation::Hook hook(cancellation, [alarm] { alarm->Ring(); });
   // The scheduler drops its timers when the client is closed: then the clock alone ends the wait.
   (void)due.wait_for(when - scheduler_->Now());
+  scheduler_->CancelTimer(timer);
+  if (cancellation != nullptr && cancellation->cancelled()) return false;
   return !closing_.load(std::memory_order_acquire);
 }
 

@@ -77,8 +77,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // more.
   [[nodiscard]] ReadLevel LevelOf(ReadLevel asked) const;
   // Waits on this thread. False, at once, if `when` is not before `deadline` or the client is
-  // closed.
-  bool SleepUntil(MonotonicTime when, MonotonicTime deadline);
+  // closed; or once `cancellation`, which may be null, is cancelled.
+  bool SleepUntil(MonotonicTime when, MonotonicTime deadline, Cancellation* cancellation);
 
   // Asks every node who leads, one after the other, until one knows. Its endpoint.
   Result<std::string> DiscoverLeader();

@@ -1,10 +1,13 @@
 #include "src/client/scan.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "src/client/cancellation.h"
 
 namespace cairn::client {
 namespace {
@@ -17,12 +20,13 @@ class Progress {
   Progress(ClientCore& core, ScanJob job, const RunOptions& options, const Each& each)
       : core_(core), job_(std::move(job)), options_(options), each_(each) {}
 
-  // Takes the next pairs. False: the scan is over.
+  // Takes the next pairs. False: the scan is over, or cancelled.
   bool Take(const std::vector<kv::KeyValue>& pairs, Version version, bool more) {
     job_.at_version = version;
     core_.Saw(version);
     const std::string none;
     for (const kv::KeyValue& pair : pairs) {
+      if (cancelled()) return false;
       // Thrift's wire has values all the same.
       if (!each_(pair.key, job_.range.keys_only ? none : pair.value)) return false;
     }
@@ -41,6 +45,10 @@ class Progress {
     return more;
   }
 
+  [[nodiscard]] Cancellation* cancellation() const { return options_.cancellation.get(); }
+  [[nodiscard]] bool cancelled() const {
+    return cancellation() != nullptr && cancellation()->cancelled();
+  }
   [[nodiscard]] ClientCore& core() const { return core_; }
   [[nodiscard]] const ScanJob& job() const { return job_; }
   // Of the next page or batch.
@@ -99,6 +107,7 @@ struct StreamEnd {
 
 StreamEnd RunStream(RangeStream* stream, Progress* progress, MonotonicTime deadline) {
   StreamEnd end;
+  const Cancellation::Hook hook(progress->cancellation(), stream->Canceller());
   for (;;) {
     RangeStream::Next next = stream->Take(deadline);
     if (!next.batch.ok()) {
@@ -147,10 +156,15 @@ Status RunStreams(Progress* progress, NodeSet::Index node, std::unique_ptr<Range
     if (!IsTransient(end.status) || (most != 0 && tries >= most)) return end.status;
     stream.reset();
     avoid.push_back(node);
-    if (!core.SleepUntil(now + core.Backoff(tries), deadline)) return end.status;
+    if (!core.SleepUntil(now + core.Backoff(tries), deadline, progress->cancellation())) {
+      return end.status;
+    }
     std::optional<NodeSet::Index> other;
     while (!(other = nodes.ChooseForRead(core.scheduler().Now(), avoid))) {
-      if (!core.SleepUntil(nodes.NextProbe(core.scheduler().Now()), deadline)) return end.status;
+      if (!core.SleepUntil(nodes.NextProbe(core.scheduler().Now()), deadline,
+                           progress->cancellation())) {
+        return end.status;
+      }
     }
     node = *other;
     const ScanJob& job = progress->job();
@@ -159,20 +173,29 @@ Status RunStreams(Progress* progress, NodeSet::Index node, std::unique_ptr<Range
   }
 }
 
+Status Run(Progress* progress) {
+  ClientCore& core = progress->core();
+  NodeSet& nodes = core.nodes();
+  const auto node = nodes.ChooseForRead(core.scheduler().Now(), {});
+  if (!node) return RunPages(progress);  // which waits for a node
+  const ScanJob& all = progress->job();
+  auto stream = nodes.channel(*node)->OpenStream({all.range, all.column_family, all.at_version, {}},
+                                                 StreamContext(core, progress->Options()));
+  if (stream) return RunStreams(progress, *node, std::move(stream));
+  nodes.OnCancelled(*node);
+  return RunPages(progress);
+}
+
 }  // namespace
 
 Status RunScan(ClientCore& core, ScanJob job, const RunOptions& options, const Each& each) {
   if (core.closed()) return CancelledError("the client is closed");
   Progress progress(core, std::move(job), options, each);
-  NodeSet& nodes = core.nodes();
-  const auto node = nodes.ChooseForRead(core.scheduler().Now(), {});
-  if (!node) return RunPages(&progress);  // which waits for a node
-  const ScanJob& all = progress.job();
-  auto stream = nodes.channel(*node)->OpenStream({all.range, all.column_family, all.at_version, {}},
-                                                 StreamContext(core, options));
-  if (stream) return RunStreams(&progress, *node, std::move(stream));
-  nodes.OnCancelled(*node);
-  return RunPages(&progress);
+  if (progress.cancelled()) return CancelledError("cancelled");
+  Status status = Run(&progress);
+  // What it would have come to without that is nobody's concern.
+  if (progress.cancelled() && !core.closed()) return CancelledError("cancelled");
+  return status;
 }
 
 }  // namespace cairn::client

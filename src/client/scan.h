@@ -25,7 +25,8 @@ struct ScanJob {
   std::chrono::milliseconds timeout{};  // of each page or batch; 0: the client's own
 };
 
-// Ends early, with OK, when `each` returns false.
+// Ends early, with OK, when `each` returns false, and with kCancelled when options.cancellation is
+// cancelled.
 Status RunScan(ClientCore& core, ScanJob job, const RunOptions& options,
                const std::function<bool(const std::string& key, const std::string& value)>& each);
 

@@ -138,14 +138,26 @@ cairn_status* cairn_client_range(cairn_client* client, const cairn_range* range,
 cairn_status* cairn_client_scan(cairn_client* client, const cairn_range* range,
                                 const cairn_kv_read_options* options, cairn_pair_callback each,
                                 void* argument) {
+  const cairn_scan_canceller nobodys;
+  return cairn_client_scan_cancellable(client, range, options, each, argument, &nobodys);
+}
+cairn_status* cairn_client_scan_cancellable(cairn_client* client, const cairn_range* range,
+                                            const cairn_kv_read_options* options,
+                                            cairn_pair_callback each, void* argument,
+                                            const cairn_scan_canceller* canceller) {
   Need(each);
   return Give(Of(client).Scan(
       From(Need(range)),
       [each, argument](const std::string& key, const std::string& value) {
         return each(argument, key.data(), key.size(), value.data(), value.size()) != 0;
       },
-      From(options)));
+      From(options), Need(canceller).canceller));
 }
+cairn_scan_canceller* cairn_scan_canceller_new(void) { return new cairn_scan_canceller; }
+void cairn_scan_canceller_cancel(cairn_scan_canceller* canceller) {
+  Need(canceller).canceller.Cancel();
+}
+void cairn_scan_canceller_free(cairn_scan_canceller* canceller) { delete canceller; }
 cairn_status* cairn_client_read_version(cairn_client* client, const cairn_kv_read_options* options,
                                         uint64_t* version) {
   return GiveVersion(Of(client).GetReadVersion(From(options)), version);

@@ -123,6 +123,36 @@ static void ranges_follow_selectors(const char* endpoint) {
   cairn_client_close(client);
 }
 
+/* Cancels the scan that calls it. */
+static int cancelling(void* argument, const void* key, size_t key_size, const void* value,
+                      size_t value_size) {
+  (void)key, (void)key_size, (void)value, (void)value_size;
+  cairn_scan_canceller_cancel((cairn_scan_canceller*)argument);
+  return 1;
+}
+
+static void scans_are_cancelled(const char* endpoint) {
+  cairn_client* client = cairn_c_open(endpoint);
+  set(client, "a", "x");
+  set(client, "b", "x");
+  cairn_range range = cairn_range_all();
+  cairn_scan_canceller* canceller = cairn_scan_canceller_new();
+  char text[32] = "";
+  CHECK_OK(cairn_client_scan_cancellable(client, &range, NULL, until_c, text, canceller));
+  CHECK(strcmp(text, "axbx") == 0);
+  CHECK_CODE(CAIRN_CANCELLED,
+             cairn_client_scan_cancellable(client, &range, NULL, cancelling, canceller, canceller));
+  text[0] = '\0';
+  CHECK_CODE(CAIRN_CANCELLED,
+             cairn_client_scan_cancellable(client, &range, NULL, until_c, text, canceller));
+  CHECK(text[0] == '\0');
+  cairn_scan_canceller_free(canceller);
+  cairn_scan_canceller_free(NULL);
+  CHECK_OK(cairn_client_scan(client, &range, NULL, until_c, text));
+  CHECK(strcmp(text, "axbx") == 0);
+  cairn_client_close(client);
+}
+
 static void writes_versionstamps(const char* endpoint) {
   cairn_client* client = cairn_c_open(endpoint);
   unsigned char stamp[10];
@@ -382,6 +412,7 @@ static void calls_end_when_told_to(const char* endpoint) {
 const cairn_c_test cairn_c_client_tests[] = {
     {"ReadsWhatItWrote", reads_what_it_wrote},
     {"RangesFollowSelectors", ranges_follow_selectors},
+    {"ScansAreCancelled", scans_are_cancelled},
     {"WritesVersionstamps", writes_versionstamps},
     {"ColumnFamiliesComeAndGo", column_families_come_and_go},
     {"TellsOfNodes", tells_of_nodes},

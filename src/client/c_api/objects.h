@@ -34,6 +34,9 @@ struct cairn_value {
 struct cairn_pairs {
   cairn::RangeResult result;
 };
+struct cairn_scan_canceller {
+  cairn::ScanCanceller canceller;
+};
 struct cairn_names {
   std::vector<std::string> names;
 };

@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
+#include <functional>
 #include <utility>
 
 #include "api/cairn.grpc.pb.h"
@@ -49,10 +50,21 @@ class Reader final : public grpc::ClientReadReactor<v1::ScanResponse>,
     LetGo();
   }
 
+  // Whoever takes leaves soon, which ends the call.
+  void Cancel() {
+    MutexLock lock(&mutex_);
+    cancelled_ = true;
+    changed_.SignalAll();
+  }
+
   RangeStream::Next Take(MonotonicTime deadline) {
     mutex_.Lock();
-    while (!ready_ && !done_) {
+    while (!ready_ && !done_ && !cancelled_) {
       if (!WaitUntil(deadline)) break;
+    }
+    if (cancelled_) {
+      mutex_.Unlock();
+      return {CancelledError("cancelled"), false};
     }
     if (ready_) {
       RangeStream::Batch batch = client::Take(&message_);
@@ -133,6 +145,7 @@ class Reader final : public grpc::ClientReadReactor<v1::ScanResponse>,
   v1::ScanResponse message_;
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
   bool let_go_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::Status status_ ABSL_GUARDED_BY(mutex_);
 };
@@ -142,6 +155,11 @@ class GrpcStream final : public RangeStream {
   explicit GrpcStream(std::shared_ptr<Reader> reader) : reader_(std::move(reader)) {}
   ~GrpcStream() override { reader_->Leave(); }
   Next Take(MonotonicTime deadline) override { return reader_->Take(deadline); }
+  [[nodiscard]] std::function<void()> Canceller() const override {
+    return [weak = std::weak_ptr<Reader>(reader_)] {
+      if (const std::shared_ptr<Reader> reader = weak.lock()) reader->Cancel();
+    };
+  }
 
  private:
   const std::shared_ptr<Reader> reader_;
@@ -151,6 +169,9 @@ class BrokenStream final : public RangeStream {
  public:
   explicit BrokenStream(Status status) : status_(std::move(status)) {}
   Next Take(MonotonicTime) override { return {status_, true}; }
+  [[nodiscard]] std::function<void()> Canceller() const override {
+    return [] {};
+  }
 
  private:
   const Status status_;

@@ -276,6 +276,69 @@ TEST_P(NodeClientTest, ScanLeavesEarlyAndGoesBackwards) {
             StatusCode::kNotFound);
 }
 
+// Waits that only a cancellation ends.
+ClientOptions Patient() {
+  ClientOptions options;
+  options.timeout = std::chrono::hours(3);
+  options.retry.initial_backoff = options.retry.max_backoff = std::chrono::hours(1);
+  return options;
+}
+
+TEST_P(NodeClientTest, AScanIsCancelledFromAnotherThread) {
+  const auto client = Connect(Patient());
+  for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(client->Set(key, "value").ok());
+  const auto all = [](const auto&, const auto&) { return true; };
+  {
+    // Between two pairs of one answer.
+    const ScanCanceller canceller;
+    int seen = 0;
+    const auto each = [&](const auto&, const auto&) {
+      ++seen;
+      std::thread([&] { canceller.Cancel(); }).join();
+      return true;
+    };
+    const Status status = client->Scan(RangeRequest(), each, {}, canceller);
+    EXPECT_EQ(status.code(), StatusCode::kCancelled) << status.ToString();
+    EXPECT_EQ(seen, 1);
+    EXPECT_EQ(client->Scan(RangeRequest(), all, {}, canceller).code(), StatusCode::kCancelled)
+        << "it stays cancelled";
+  }
+  EXPECT_TRUE(client->Scan(RangeRequest(), all, {}, ScanCanceller()).ok());
+  // While it waits for an answer: the node has no such version. Two scans have the one canceller.
+  ReadOptions never;
+  never.min_version = 1'000'000;
+  const ScanCanceller canceller;
+  Status ended[2];
+  std::thread first([&] { ended[0] = client->Scan(RangeRequest(), all, never, canceller); });
+  std::thread second([&] { ended[1] = client->Scan(RangeRequest(), all, never, canceller); });
+  canceller.Cancel();
+  first.join();
+  second.join();
+  for (const Status& status : ended) EXPECT_EQ(status.code(), StatusCode::kCancelled);
+  EXPECT_TRUE(client->Scan(RangeRequest(), all, {}, ScanCanceller()).ok())
+      << "what was given up is in nobody's way";
+}
+
+TEST_P(NodeClientTest, AScanThatWaitsForItsNextTryIsCancelled) {
+  const auto client = Connect(Patient());
+  // More than is on its way when the node goes.
+  const std::string value(64 << 10, 'v');
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(client->Set(std::to_string(i), value).ok());
+  RangeRequest range;
+  range.max_bytes = 64 << 10;
+  const ScanCanceller canceller;
+  std::thread other;
+  const auto each = [&](const auto&, const auto&) {
+    if (other.joinable()) return true;
+    node_.Cut();
+    other = std::thread([own = canceller] { own.Cancel(); });
+    return true;
+  };
+  const Status status = client->Scan(range, each, {}, canceller);
+  other.join();
+  EXPECT_EQ(status.code(), StatusCode::kCancelled) << status.ToString();
+}
+
 TEST_P(NodeClientTest, CancelledCallsEndSoon) {
   ClientOptions one;
   one.max_connections = 1;
