@@ -240,7 +240,10 @@ ExitCode RunLoad(Context& context, const Invocation& in) {
   const std::string path = in.Required("FILE");
   std::ifstream file;
   if (path == "-") {
-    if (const auto failure = context.NeedStandardInput()) return context.Fail(*failure);
+    if (const auto failure =
+            context.BeginStandardInput("keys and values (cairn load FILE reads a file)")) {
+      return context.Fail(*failure);
+    }
   } else {
     file.open(path, std::ios::binary);
   }

@@ -1,5 +1,7 @@
 #include "apps/cairn/context.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <iostream>
 #include <utility>
@@ -22,6 +24,13 @@ Result<std::vector<client::Address>> SplitEndpoints(const std::string& text) {
     while (part.ends_with(' ')) part.remove_suffix(1);
     auto endpoint = client::ParseAddress(part);
     if (!endpoint.ok()) return InvalidArgumentError("--endpoints: " + endpoint.status().message());
+    // A node names the leader by its address on the wire that it is asked on.
+    if (!endpoints.empty() && endpoint->wire != endpoints.front().wire) {
+      return InvalidArgumentError("--endpoints: '" + endpoints.front().ToString() + "' and '" +
+                                  endpoint->ToString() +
+                                  "' are of different wires; give all endpoints with grpc:// or "
+                                  "all without");
+    }
     if (std::find(endpoints.begin(), endpoints.end(), *endpoint) == endpoints.end()) {
       endpoints.push_back(*std::move(endpoint));
     }
@@ -196,6 +205,15 @@ MaybeFailure Context::Call(const std::function<void(client::ThriftClient&)>& cal
   const bool timed_out = status.code() == StatusCode::kTimeout;
   return Failure{timed_out ? kTimedOut : kUnreachable, std::string(StatusCodeName(status.code())),
                  status.message()};
+}
+
+MaybeFailure Context::BeginStandardInput(std::string_view wanted) const {
+  if (auto failure = NeedStandardInput()) return failure;
+  if (::isatty(STDIN_FILENO) != 0) {
+    std::cerr << "cairn: reading " << wanted
+              << " from the terminal; Ctrl-D on an empty line ends it" << std::endl;
+  }
+  return std::nullopt;
 }
 
 ordered_json ErrorDocument(const Failure& failure) {

@@ -109,6 +109,9 @@ class Context {
         "'-' stands for standard input, from which the shell reads commands; name a file, or "
         "write \\x2d for the character");
   }
+  // The same for whoever reads all of it now. At a terminal it says so, with what is wanted ("keys
+  // and values"): else nothing shows that the command waits for somebody to type.
+  [[nodiscard]] MaybeFailure BeginStandardInput(std::string_view wanted) const;
 
   // Fills in what every request of a kind has in common: family, read level, deadline.
   template <class Request>

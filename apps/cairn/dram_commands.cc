@@ -109,7 +109,7 @@ ExitCode RunPut(Context& context, const Invocation& in) {
   const std::string given = in.Required("VALUE");
   Result<std::string> value = std::string();
   if (given == "-") {
-    if (const auto failure = context.NeedStandardInput()) return context.Fail(*failure);
+    if (const auto failure = context.BeginStandardInput("the value")) return context.Fail(*failure);
     value = std::string{std::istreambuf_iterator<char>(std::cin), {}};
   } else {
     value = context.Bytes(given, "VALUE");

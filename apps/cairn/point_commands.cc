@@ -20,7 +20,7 @@ ExitCode ReportWrite(const Context& context, const Result<std::uint64_t>& versio
 // read as such, without the newline that ends it.
 Result<std::string> ReadValue(const Context& context, const std::string& given) {
   if (given != "-") return context.Bytes(given, "VALUE");
-  if (const auto failure = context.NeedStandardInput()) {
+  if (const auto failure = context.BeginStandardInput("the value")) {
     return InvalidArgumentError(failure->message);
   }
   std::string bytes{std::istreambuf_iterator<char>(std::cin), {}};

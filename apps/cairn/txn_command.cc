@@ -147,7 +147,10 @@ ExitCode RunTxn(Context& context, const Invocation& in) {
   const std::string path = in.Required("SCRIPT");
   std::ifstream file;
   if (path == "-") {
-    if (const auto failure = context.NeedStandardInput()) return context.Fail(*failure);
+    if (const auto failure = context.BeginStandardInput(
+            "the steps of a transaction (cairn txn SCRIPT reads a file)")) {
+      return context.Fail(*failure);
+    }
   } else {
     file.open(path);
   }

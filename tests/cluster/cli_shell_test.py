@@ -278,6 +278,21 @@ class TerminalTest(NodeTestCase):
             with self.server.client() as client:
                 self.assertEqual(left, client.value(b"k1"))
 
+    def test_what_waits_for_lines_at_a_terminal_says_so(self):
+        for command, wanted, typed, done in (
+                (("load",), r"keys and values \(cairn load FILE reads a file\)", "k\tv\n",
+                 "loaded 1 keys"),
+                (("txn",), "the steps of a transaction", "set l w\n", "committed at version"),
+                (("put", "m", "-"), "the value", "x\n", "")):
+            screen = Screen(home=self.home, endpoint=self.server.endpoint, command=command)
+            screen.expect(f"cairn: reading {wanted}.* from the terminal; Ctrl-D")
+            screen.type(typed + "\x04")
+            screen.expect(done)
+            self.assertEqual(DONE, screen.end())
+        with self.server.client() as client:
+            self.assertEqual(b"v", client.value(b"k"))
+            self.assertEqual(b"x\n", client.value(b"m"))
+
     def test_history_is_kept(self):
         screen = self.screen()
         screen.prompt()

@@ -342,7 +342,7 @@ class ExitCodeTest(CommandTestCase):
         for endpoint in (node.grpc_endpoint, node.http_endpoint):
             result = cairn("get", "k", endpoints=endpoint)
             self.assertEqual(UNREACHABLE, result.returncode, result)
-            self.assertIn(b"is it the node's gRPC or HTTP port?", result.stderr)
+            self.assertIn(b"is it the node's gRPC port (grpc://HOST:PORT) or its HTTP port?", result.stderr)
 
     def test_no_node_can_be_reached(self):
         self.server.stop()

@@ -96,6 +96,25 @@ class EndpointsTest(WireTestCase):
             result = cairn("get", "k", endpoints=endpoints)
             self.assertEqual(expect, result.returncode, result)
             self.assertIn(words, result.stderr)
+        for command in (("status",), ("cluster", "members"), ("bench", "--seconds", "1"), ("load",),
+                        ("backup", self.scratch / "backup")):
+            result = cairn(*command, endpoints=mixed)
+            self.assertEqual(USAGE, result.returncode, result)
+            self.assertIn(b"all endpoints with grpc://", result.stderr)
+
+    def test_the_port_of_another_wire_is_told_from_a_node_that_is_away(self):
+        thrift, grpc = self.endpoint("thrift"), self.endpoint("grpc").removeprefix("grpc://")
+        http = self.server.http_endpoint
+        for endpoint, words in ((f"grpc://{thrift}", b"Thrift port (HOST:PORT without grpc://)"),
+                                (f"grpc://{http}", b"or its HTTP port"),
+                                (grpc, b"gRPC port (grpc://HOST:PORT)")):
+            for command in (("get", "k"), ("put", "k", "v"), ("range",), ("status",),
+                            ("cluster", "members"), ("family", "list"), ("dump", "--retry", "0"),
+                            ("bench", "--seconds", "1")):
+                # An error, well within the time of the command.
+                result = cairn(*command, endpoints=endpoint, seconds=20)
+                self.assertEqual(UNREACHABLE, result.returncode, f"{command}: {result}")
+                self.assertIn(words, result.stderr, command)
 
 
 class LostAnswerTest(WireTestCase):

@@ -72,6 +72,19 @@ bool NeverLeft(const grpc::Status& status) {
           message.rfind("DNS resolution failed", 0) == 0);
 }
 
+// What may be wrong with an address at which something accepts connections and then ends them, or
+// answers in another protocol.
+const char* Hint(const grpc::Status& status) {
+  if (!NeverLeft(status)) return "";
+  for (const char* words : {"Socket closed", "Connection reset", "http1.x"}) {
+    if (status.error_message().find(words) != std::string::npos) {
+      return "; nothing that speaks gRPC has answered there: is it the node's Thrift port "
+             "(HOST:PORT without grpc://) or its HTTP port?";
+    }
+  }
+  return "";
+}
+
 // A code as the other side wrote it, which may be none of gRPC's: the enum holds only these.
 grpc::StatusCode CodeOf(const v1::RpcStatus& error) {
   const bool known =
@@ -86,7 +99,7 @@ CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string&
   if (const auto detail = DetailOf(status)) {
     return {FromDetail(*detail, status.error_message()), true};
   }
-  const std::string message = node + ": " + status.error_message();
+  const std::string message = node + ": " + status.error_message() + Hint(status);
   if (const auto code = OfRequest(status)) return {Status(*code, message), true};
   StatusCode code = StatusCode::kUnavailable;
   if (closed && status.error_code() == grpc::StatusCode::CANCELLED) code = StatusCode::kCancelled;

@@ -51,6 +51,22 @@ TEST(GrpcErrors, OnlyAConnectionThatWasNeverThereClearsAWriteOfDoubt) {
   EXPECT_TRUE(FromGrpc(cut, /*is_write=*/true, "node").status.maybe_applied());
 }
 
+TEST(GrpcErrors, SomethingElseThanGrpcIsToldFromNobody) {
+  const auto message = [](const std::string& last) {
+    const grpc::Status status(grpc::StatusCode::UNAVAILABLE,
+                              "failed to connect to all addresses; last error: " + last);
+    return FromGrpc(status, /*is_write=*/true, "node").status.message();
+  };
+  const std::string hint = "is it the node's Thrift port (HOST:PORT without grpc://)";
+  for (const char* other : {"UNAVAILABLE: ipv4:127.0.0.1:9090: Socket closed",
+                            "INTERNAL: ipv4:127.0.0.1:8090: Trying to connect an http1.x server"}) {
+    EXPECT_NE(message(other).find(hint), std::string::npos) << message(other);
+  }
+  const std::string nobody =
+      message("UNKNOWN: ipv4:127.0.0.1:1: connect: Connection refused (111)");
+  EXPECT_EQ(nobody.find(hint), std::string::npos) << nobody;
+}
+
 TEST(GrpcErrors, ACancelledCallWasCutByTheNodeUnlessThisClientIsClosed) {
   const grpc::Status cancelled(grpc::StatusCode::CANCELLED, "");
   EXPECT_EQ(FromGrpc(cancelled, false, "node", /*closed=*/false).status.code(),

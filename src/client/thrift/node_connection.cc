@@ -27,7 +27,8 @@ int Milliseconds(std::chrono::milliseconds timeout) {
 
 // Of a connection on which no answer has come yet.
 constexpr const char* kNoThrift =
-    "; nothing that speaks Thrift has answered there: is it the node's gRPC or HTTP port?";
+    "; nothing that speaks Thrift has answered there: is it the node's gRPC port "
+    "(grpc://HOST:PORT) or its HTTP port?";
 
 Status BrokenCall(const Endpoint& endpoint, const TException& error, bool answered) {
   const auto* const transport = dynamic_cast<const TTransportException*>(&error);
