@@ -25,6 +25,7 @@ struct Sight {
   std::string http_endpoint;
   std::string software_version;
   std::optional<std::uint64_t> applied_version;
+  std::string problem;  // why writes do not get through there
 };
 
 // Asks each node by its gRPC service. One that does not answer stays as it is seen.
@@ -45,6 +46,7 @@ std::vector<Sight> Look(Context* context, const thrift_api::ClusterHealth& clust
     sight.http_endpoint = ReachableAt(own.node().http_endpoint(), *thrift);
     sight.software_version = own.software_version();
     sight.applied_version = own.replica().applied_version();
+    sight.problem = own.replica().problem();
   }
   return sights;
 }
@@ -60,6 +62,7 @@ ordered_json ToJson(const Sight& sight) {
   if (!sight.http_endpoint.empty()) document["http_endpoint"] = sight.http_endpoint;
   if (!sight.software_version.empty()) document["software_version"] = sight.software_version;
   if (sight.applied_version) document["applied_version"] = *sight.applied_version;
+  if (!sight.problem.empty()) document["problem"] = sight.problem;
   return document;
 }
 
@@ -168,6 +171,11 @@ void PrintNodes(const ordered_json& nodes) {
                              uptime == node.end() ? "-" : DurationText(uptime->get<std::int64_t>()),
                              UtcText(node["last_seen_timestamp"].get<std::int64_t>()));
   }
+  for (const ordered_json& node : nodes) {
+    if (node.contains("problem")) {
+      std::cout << "  node " << node["node_id"] << ": " << FieldText(node, "problem") << "\n";
+    }
+  }
 }
 
 void PrintStatus(const ordered_json& document) {
@@ -202,7 +210,10 @@ CommandDef StatusDef() {
   return {.name = "status",
           .summary = "Shows the health and figures of the node and its cluster",
           .description = {"Each node is asked for the version that it has applied and for its "
-                          "endpoints; '-': it did not say. Times are in UTC, by the clock of the "
+                          "endpoints; '-': it did not say. A node is degraded if it takes no "
+                          "writes, or leads and those it took have waited for 5 seconds with none "
+                          "applied; below the nodes it says why. A cluster is degraded also while "
+                          "nobody leads. Times are in UTC, by the clock of the "
                           "node that answers; with --json in seconds since the epoch."},
           .common = kNodeOptions,
           .examples = {{"cairn status", "Is the node well?"},

@@ -34,7 +34,8 @@ struct NodeReport {
   Slot applied_slot;
   Version applied_version;
   Duration uptime{0};
-  std::string problem;               // why it takes no writes, or not yet; empty: it is well
+  // Why it takes no writes, or not yet, or why those that it took wait; empty: it is well.
+  std::string problem;
   std::uint64_t known_features = 0;  // that its version of Cairn knows (kv::kKnownFeatures)
   friend bool operator==(const NodeReport&, const NodeReport&) = default;
 };

@@ -248,6 +248,9 @@ ReplicaStatus Replica::status() const {
   {
     MutexLock lock(&status_mutex_);
     status = status_;
+    if (status.leadership.role == consensus::Role::kLeader) {
+      status.stalled_for = stall_.For(env_.clock->Now());
+    }
   }
   status.outstanding = waiters_.outstanding_writes();
   status.applied_version = executor_->applied_version();

@@ -63,6 +63,7 @@
 #include "src/replication/replica_options.h"
 #include "src/replication/snapshot_receiver.h"
 #include "src/replication/snapshot_sender.h"
+#include "src/replication/stall.h"
 #include "src/replication/state_machine_executor.h"
 #include "src/replication/waiters.h"
 #include "src/storage/engine.h"
@@ -460,6 +461,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
 
   mutable Mutex status_mutex_;
   ReplicaStatus status_ ABSL_GUARDED_BY(status_mutex_);
+  StallWatch stall_ ABSL_GUARDED_BY(status_mutex_);
   bool alone_ ABSL_GUARDED_BY(status_mutex_) = true;
   // Commits that are not applied yet, with the time at which they became known: how stale the only
   // voter of a group is.

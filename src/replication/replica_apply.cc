@@ -112,6 +112,7 @@ void Replica::AfterApply(LogEntry& applied) {
   {
     MutexLock lock(&status_mutex_);
     status_.applied_slot = applied.entry.slot;
+    stall_.Note(status_.last_slot, status_.applied_slot, /*moved=*/true, *env_.clock);
     while (!unapplied_.empty() && unapplied_.front().first <= applied.entry.slot) {
       unapplied_.pop_front();
     }

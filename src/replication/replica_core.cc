@@ -64,7 +64,10 @@ void Replica::HandleLeadership(const consensus::Effects& effects) {
     MutexLock lock(&status_mutex_);
     const bool led = status_.leadership.role == consensus::Role::kLeader &&
                      status_.leadership.epoch == leadership_.epoch;
-    if (leads() && !led) led_from_ = status_.last_slot;
+    if (leads() && !led) {
+      led_from_ = status_.last_slot;
+      stall_.Note(status_.last_slot, status_.applied_slot, /*moved=*/true, *env_.clock);
+    }
     status_.leadership = leadership_;
   }
   {
@@ -104,6 +107,7 @@ void Replica::HandlePersist(consensus::Persist persist) {
   if (persist.truncate_from || !persist.entries.empty()) {
     MutexLock lock(&status_mutex_);
     status_.last_slot = log_.empty() ? handed_over_ : log_.rbegin()->first;
+    stall_.Note(status_.last_slot, status_.applied_slot, /*moved=*/false, *env_.clock);
   }
   bool run = false;
   {

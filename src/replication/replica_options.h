@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "cairn/status.h"
@@ -122,9 +123,12 @@ struct ReplicaStatus {
   Version watermark;
   std::uint64_t outstanding = 0;  // proposals that wait for their answer
   Status health;                  // not OK while proposals are refused
-  bool recovered = false;         // replayed to the last commit known at start
-  bool removed = false;           // this node was removed from the group, for good
-  std::uint64_t features = 0;     // switched on in the state, as bits
+  // Of a leader: how long entries of its log have waited with none applied (stall.h); nothing while
+  // none waits.
+  std::optional<Duration> stalled_for;
+  bool recovered = false;      // replayed to the last commit known at start
+  bool removed = false;        // this node was removed from the group, for good
+  std::uint64_t features = 0;  // switched on in the state, as bits
   std::uint64_t snapshots_installed = 0;
   std::uint64_t forwarded = 0;   // writes that other nodes sent here
   std::uint64_t bad_frames = 0;  // from peers: damaged, or of another group or cluster

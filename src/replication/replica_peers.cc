@@ -162,7 +162,7 @@ void Replica::SendReport() {
   report.applied_slot = now.applied_slot;
   report.applied_version = now.applied_version;
   report.uptime = env_.clock->Now() - started_;
-  if (!now.health.ok()) report.problem = now.health.ToString();
+  if (const Status why = WhyWritesWait(now); !why.ok()) report.problem = why.ToString();
   if (!now.recovered) report.problem = "it replays its journal";
   report.known_features = executor_->known_features();
   const std::string body = Encode(report);

@@ -202,6 +202,7 @@ void Replica::FinishInstall() {
     MutexLock lock(&status_mutex_);
     status_.last_slot = status_.durable_slot = status_.applied_slot = slot;
     status_.committed_slot = committed_slot_;
+    stall_.Note(slot, slot, /*moved=*/true, *env_.clock);
     ++status_.snapshots_installed;
     while (!unapplied_.empty() && unapplied_.front().first <= slot) unapplied_.pop_front();
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/consensus/core/quorum.h"
+#include "src/replication/stall.h"
 
 namespace cairn::server {
 namespace {
@@ -161,7 +162,7 @@ std::vector<ReadinessCheck> NodeService::Readiness() const {
                         : UnavailableError("no leader is known: an election is under way, or a "
                                            "majority of the members is out of reach"),
                     true});
-  checks.push_back({"writes", status.health, false});
+  checks.push_back({"writes", replication::WhyWritesWait(status), false});
   if (const auto snapshot = replica_->incoming_snapshot()) {
     checks.push_back(
         {"snapshot",
@@ -211,9 +212,11 @@ NodeStatus NodeService::Self(const replication::ReplicaStatus& status) const {
   self.grpc_endpoint = endpoints().grpc;
   self.is_learner = status.leadership.role == consensus::Role::kLearner;
   // A node that still replays its journal cannot tell yet, and one that was removed is nobody's
-  // member; one that refuses proposals (a full disk) still serves reads.
+  // member; one that refuses proposals (a full disk), or whose proposals wait, still serves reads.
   const bool known = status.recovered && !status.removed;
-  self.status = !known ? "unknown" : status.health.ok() ? "healthy" : "degraded";
+  self.status = !known                                    ? "unknown"
+                : replication::WhyWritesWait(status).ok() ? "healthy"
+                                                          : "degraded";
   self.is_leader = status.leadership.role == consensus::Role::kLeader;
   self.last_seen_s = Seconds(clock_->Wall());
   self.epoch = static_cast<std::int64_t>(status.leadership.epoch.value());
@@ -271,6 +274,8 @@ ClusterHealth NodeService::Health() const {
     if (node.is_leader) health.leader = node;
   }
   health.status = ClusterStatus(health.nodes, status.membership);
+  // All may be well, and nothing gets through until somebody leads.
+  if (health.status == "healthy" && !health.leader) health.status = "degraded";
   health.epoch = static_cast<std::int64_t>(status.leadership.epoch.value());
   return health;
 }

@@ -49,7 +49,7 @@ struct ClusterHealth {
   std::vector<NodeStatus> nodes;
   std::int32_t healthy_nodes = 0;
   std::optional<NodeStatus> leader;
-  std::string status;  // see ClusterStatus
+  std::string status;  // see ClusterStatus; "degraded" too if all are healthy and none leads
   std::int64_t epoch = 0;
 };
 

@@ -11,10 +11,11 @@ import unittest
 import grpc
 
 import small_disk
-from cairn_process import NodeTestCase, ttypes, wait_until  # and the path of the modules below
+from cairn_process import NodeTestCase, cairn, ttypes, wait_until  # and the modules' path below
 import cairn_pb2 as pb
 import cairn_pb2_grpc as rpc
 from cluster import ClusterTestCase
+from exposition import fetch, scrape
 
 MEGABYTE = 1 << 20
 DISK_MEGABYTES = 256
@@ -195,6 +196,44 @@ class FullDiskInAClusterTest(ClusterTestCase):
         wait_until(lambda: not cluster.members()[2].get("problem"), "the room is not found", 60)
         with cluster.nodes[0].client() as client:
             client.set(b"k", b"v")
+
+    def test_a_leader_whose_followers_take_nothing_says_so(self):
+        cluster = self.cluster(config=small_disk.CONFIG)
+        disks = [cluster.folder(1), cluster.folder(2)]
+        for disk in disks:
+            disk.mkdir(parents=True)
+            small_disk.mount_or_skip(self, disk, DISK_MEGABYTES)
+            self.addCleanup(lambda disk=disk: (cluster.kill(), small_disk.unmount(disk)))
+        cluster.start()
+        wait_until(lambda: cluster.status(0)["cluster"]["status"] == "healthy",
+                   "the cluster is not healthy")
+        cluster.run("transfer-leader", 0)
+        self.assertEqual(0, cluster.leader())
+        ballast = [fill_up(disk) for disk in disks]
+        leader = cluster.nodes[0]
+        # Until their segments are full, too; then one is left that waits for minutes.
+        with leader.client() as client:
+            def waits():
+                answer = client.setKey(ttypes.SetRequest(key=b"k", value=b"v" * 100_000,
+                                                         deadline_ms=1000))
+                return answer.error_code == "TIMEOUT"
+            wait_until(waits, "the followers go on", 120)
+
+        def told():
+            node = cluster.status(0)["cluster"]["nodes"][0]
+            return node["status"] == "degraded" and node.get("problem")
+        self.assertRegex(wait_until(told, "nobody is told that nothing gets through"),
+                         "^UNAVAILABLE: writes wait, and none got through for .* s: too few of the "
+                         "other voters acknowledge")
+        shown = cairn("status", endpoints=leader.endpoint).stdout.decode()
+        self.assertRegex(shown, r"\n  node 0: UNAVAILABLE: writes wait")
+        self.assertRegex(fetch(leader.http_endpoint, "/readyz").text,
+                         "writes: .*none got through")
+        self.assertLessEqual(5, scrape(leader.http_endpoint).value("cairn_replica_stalled_seconds"))
+        for path in ballast:
+            path.unlink()
+        wait_until(lambda: cluster.status(0)["cluster"]["status"] == "healthy",
+                   "what waited does not get through", 60)
 
 
 if __name__ == "__main__":

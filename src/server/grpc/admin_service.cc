@@ -44,6 +44,9 @@ void FillReplica(const NodeService& node, v1::ReplicaStatus* to) {
   to->set_batches(batches.total);
   to->set_commands(batches.sum);
   if (!status.health.ok()) to->set_refusal(status.health.ToString());
+  if (const Status why = replication::WhyWritesWait(status); !why.ok()) {
+    to->set_problem(why.ToString());
+  }
   to->set_recovered(status.recovered);
 }
 

@@ -56,7 +56,9 @@ void FillSelf(NodeService& node, v1::Member* to) {
   to->set_applied_slot(status.applied_slot.value());
   to->set_applied_version(status.applied_version.value());
   to->set_report_age_ms(0);
-  if (!status.health.ok()) to->set_problem(status.health.ToString());
+  if (const Status why = replication::WhyWritesWait(status); !why.ok()) {
+    to->set_problem(why.ToString());
+  }
   to->set_known_features(node.known_features());
 }
 

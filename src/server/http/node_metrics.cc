@@ -91,6 +91,13 @@ void Queues(const replication::ReplicaStatus& status, const replication::Replica
             Exposition* page) {
   page->Gauge("cairn_replica_outstanding_proposals", "Writes that wait for their answer.",
               status.outstanding);
+  page->Family(
+      "cairn_replica_stalled_seconds", Kind::kGauge,
+      "Of a leader: how long entries of its log have waited with none applied; 0 while none "
+      "waits.");
+  if (status.leadership.role == consensus::Role::kLeader) {
+    page->Sample({}, Seconds(status.stalled_for.value_or(Duration::zero())));
+  }
   page->Family("cairn_replica_queue_entries", Kind::kGauge,
                "What waits between the replica's threads: proposals for the core, batches for the "
                "journal, committed entries for the engine.");

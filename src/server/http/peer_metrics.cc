@@ -48,7 +48,7 @@ void Reports(const std::vector<PeerSight>& peers, Slot committed, Exposition* pa
     page->Sample({{"peer", node}}, std::uint64_t{peer.report->role == consensus::Role::kLeader});
   });
   page->Family("cairn_peer_accepts_writes", Kind::kGauge,
-               "1 if the peer had room for writes in its last report, else 0.");
+               "1 if the peer had no trouble with writes in its last report, else 0.");
   each([&](const PeerSight& peer, const std::string& node) {
     page->Sample({{"peer", node}}, std::uint64_t{peer.report->problem.empty()});
   });

@@ -51,6 +51,8 @@ Json ReplicaJson(const replication::Replica& replica) {
   json["recovered"] = status.recovered;
   json["removed"] = status.removed;
   json["refuses_writes"] = status.health.ok() ? "" : status.health.ToString();
+  const Status why = replication::WhyWritesWait(status);
+  json["writes_wait"] = why.ok() ? "" : why.ToString();
   return json;
 }
 
