@@ -13,7 +13,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -93,15 +92,6 @@ inline Result<std::chrono::milliseconds> UntilWritten(RemoteDram& store,
     if (written.ok()) return taken;
     if (taken > limit) return written.status();
   }
-}
-
-inline std::size_t OpenDescriptors() {
-  std::size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    (void)entry;
-    ++count;
-  }
-  return count - 1;  // that of the listing itself
 }
 
 // A process with a RemoteDram of its own, which serves, or writes or reads a large value over and

@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -18,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "src/base/testing/process_usage.h"
 #include "src/dram/library/child_test_util.h"
 
 namespace cairn::dram {
@@ -101,14 +101,6 @@ TEST_P(RemoteDramFaultTest, AServerKilledWithOperationsInFlightAndItsReturn) {
   const auto taken = UntilWritten(*client, seconds(20));
   ASSERT_TRUE(taken.ok()) << taken.status().ToString();
   EXPECT_LT(*taken, milliseconds(kSanitized ? 20'000 : 1'000));
-}
-
-std::uint64_t ResidentBytes() {
-  std::ifstream file("/proc/self/statm");
-  std::uint64_t total = 0;
-  std::uint64_t resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 // A client over shared memory and one over TCP.

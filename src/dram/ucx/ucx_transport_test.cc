@@ -8,12 +8,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <vector>
 
 #include "src/base/sanitizers.h"
+#include "src/base/testing/process_usage.h"
 #include "src/dram/testing/transport_conformance.h"
 #include "src/dram/testing/transport_test_kit.h"
 #include "src/dram/ucx/raw_peer_test_util.h"
@@ -206,23 +205,6 @@ TEST(UcxTransportTest, AWrongTokenIsCutOff) {
   EXPECT_TRUE(ucx::RawPeer("x", std::string(ucx::kTokenBytes, 't')).Run(server.address()));
   EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
   EXPECT_TRUE(server.Headers() == std::vector<std::string>{"echo"});
-}
-
-std::size_t OpenDescriptors() {
-  std::size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    (void)entry;
-    ++count;
-  }
-  return count;
-}
-
-std::uint64_t ResidentBytes() {
-  std::ifstream file("/proc/self/statm");
-  std::uint64_t total = 0;
-  std::uint64_t resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 // Over shared memory, or over TCP.

@@ -1,7 +1,6 @@
 #include "src/server/thrift/thrift_server.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -11,7 +10,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <fstream>
 #include <functional>
 #include <future>
 #include <string>
@@ -19,6 +17,7 @@
 #include <vector>
 
 #include "src/base/mutex.h"
+#include "src/base/testing/process_usage.h"
 #include "src/server/listener.h"
 #include "src/server/thrift/wire_testing.h"
 
@@ -127,24 +126,6 @@ bool Eventually(const std::function<bool()>& condition) {
   return true;
 }
 
-int ThreadCount() {
-  int count = 0;
-  DIR* tasks = opendir("/proc/self/task");
-  while (const dirent* entry = readdir(tasks)) count += entry->d_name[0] != '.' ? 1 : 0;
-  closedir(tasks);
-  return count;
-}
-
-// The first or the second number of /proc/self/statm, in bytes.
-std::size_t MemoryFigure(int index) {
-  std::ifstream statm("/proc/self/statm");
-  std::size_t pages = 0;
-  for (int i = 0; i <= index; ++i) statm >> pages;
-  return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-std::size_t MappedBytes() { return MemoryFigure(0); }
-std::size_t ResidentBytes() { return MemoryFigure(1); }
-
 class ThriftServerTest : public ::testing::Test {
  protected:
   ThriftServerTest() {
@@ -250,7 +231,7 @@ TEST_F(ThriftServerTest, AThousandIdleConnectionsCostLittleAndBlockNobody) {
 
 TEST_F(ThriftServerTest, EndedConnectionsLeaveNoThreadsAndNoStacks) {
   Start();
-  const int threads_before = ThreadCount();
+  const std::size_t threads_before = ThreadCount();
   const auto serve = [&](int connections) {
     for (int i = 0; i < connections; ++i) {
       Client client = Connect();
@@ -373,7 +354,7 @@ TEST_F(ThriftServerTest, AClientThatTakesNoAnswersIsCut) {
 // ---- Stopping
 
 TEST_F(ThriftServerTest, StopWakesIdleConnectionsAndEndsEveryThread) {
-  const int before = ThreadCount();
+  const std::size_t before = ThreadCount();
   Start();
   std::vector<Client> idle;
   for (int i = 0; i < 50; ++i) {
