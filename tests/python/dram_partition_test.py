@@ -21,15 +21,30 @@ sys.path.insert(0, str(ROOT / "tests/cluster"))
 from dram_process import BIN  # noqa: E402  pylint: disable=wrong-import-position
 
 PORT = 12345
-TIMEOUT_MS = 1000
+TIMEOUT = 1.0
+# What the network still holds of a value when its time is over is taken back within this time: 200 ms
+# (kReleaseGrace of src/dram/transport.h), and the way from thread to thread.
+GRACE = 0.35
+# A connection in the making is given up after 5 s and begun anew within 0.4 s; the kernel repeats what was
+# lost once a second or faster.
+HEALED_WITHIN = 8
 ADDRESSES = [f"10.77.0.{node}:{PORT}" for node in (1, 2, 3)]
 
-# Node 1: writes to a key of each other node, over and over, and says how it went.
+# Node 1: writes and reads a key of each other node, over and over, and says how it went, how long it took, and
+# how late a thread that just waits was at worst meanwhile: what the machine does to everybody.
 NODE_1 = """
-import json, sys, time, cairn
+import json, sys, threading, time, cairn
+late = [0.0]
+def watch():
+    never = threading.Event()
+    while True:
+        due = time.monotonic() + 0.02
+        never.wait(0.02)
+        late[0] = max(late[0], time.monotonic() - due)
+threading.Thread(target=watch, daemon=True).start()
 addresses = json.loads(sys.argv[1])
 store = cairn.RemoteDram({"listen_addr": addresses[0], "remote_addrs": addresses[1:],
-                          "capacity_bytes": "64MiB", "timeout_ms": int(sys.argv[2])})
+                          "capacity_bytes": "64MiB", "timeout_ms": int(1000 * float(sys.argv[2]))})
 keys = {}
 n = 0
 while len(keys) < 2:
@@ -38,17 +53,24 @@ while len(keys) < 2:
         keys.setdefault(server, f"k{n}")
     n += 1
 value = bytes(100_000)
+n = 0
 while True:
     line = {}
     for server, key in sorted(keys.items()):
+        late[0] = 0.0
         begin = time.monotonic()
         try:
-            store[key] = value
+            if n % 2 == 0:
+                store[key] = value
+            elif store[key] != value:
+                raise SystemExit("not what was written")
             result = "OK"
         except cairn.DramError as error:
             result = error.code
-        line[server] = [result, time.monotonic() - begin]
+        line[server] = [result, time.monotonic() - begin, late[0]]
     print(json.dumps(line), flush=True)
+    # A read finds what a write has put there: the first must have worked.
+    n += 1 if n > 0 or all(one[0] == "OK" for one in line.values()) else 0
 """
 
 
@@ -89,8 +111,9 @@ class PartitionTest(unittest.TestCase):
             others = ",".join(a for a in ADDRESSES if a != ADDRESSES[node - 1])
             self.spawn(node, str(BIN / "cairn"), "dram", "serve", "--listen", ADDRESSES[node - 1],
                        "--remote", others, "--capacity", "64MiB")
+        self.slowest = 0.0
         self.node1 = self.spawn(1, sys.executable, "-c", NODE_1, json.dumps(ADDRESSES),
-                                str(TIMEOUT_MS))
+                                str(TIMEOUT))
 
     def spawn(self, node, *command):
         process = subprocess.Popen(["ip", "netns", "exec", self.spaces[node - 1], *command],
@@ -118,16 +141,19 @@ class PartitionTest(unittest.TestCase):
         readable, _, _ = select.select([self.node1.stdout], [], [], 60)
         self.assertTrue(readable, "node 1 says nothing")
         line = json.loads(self.node1.stdout.readline())
-        for server, (result, seconds) in line.items():
-            self.assertLess(seconds, TIMEOUT_MS / 1000 + 2, f"{server}: {result}")
+        for server, (result, seconds, late) in line.items():
+            self.assertLess(seconds, TIMEOUT + GRACE + 2 * late, f"{server}: {result}")
+            self.slowest = max(self.slowest, seconds)
         return [line[server][0] for server in ADDRESSES[1:]]
 
     def await_results(self, accept, what, seconds=60):
+        """How long it took until results were accepted."""
+        begun = time.monotonic()
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
             results = self.next_line()
             if accept(results):
-                return
+                return time.monotonic() - begun
         self.fail(f"not within {seconds} s: {what}; last: {results}")
 
     def figures(self, node):
@@ -158,7 +184,9 @@ class PartitionTest(unittest.TestCase):
                 self.assertEqual("OK", three, "node 3 is not concerned")
             self.assertLessEqual(codes, {"TIMEOUT", "UNAVAILABLE"})
             self.heal()
-            self.await_results(lambda results: results == ["OK", "OK"], "it heals by itself", 20)
+            seconds = self.await_results(lambda results: results == ["OK", "OK"], "it heals by itself",
+                                         HEALED_WITHIN)
+            print(f"slowest operation {self.slowest:.2f} s, healed after {seconds:.2f} s")
 
 
 if __name__ == "__main__":

@@ -121,6 +121,7 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   [[nodiscard]] const std::string& address() const { return address_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
   // Processor time of all its threads so far.
   [[nodiscard]] std::chrono::nanoseconds CpuTime() const {
     clockid_t clock{};

@@ -146,7 +146,13 @@ bool LocalListener::Greet(Guest* guest) {
   guest->parts.server = true;
   guest->parts.peer_bell = fds[1];
   guest->parts.own_bell = fds[2];
-  if (fds[0] < 0) return false;
+  if (fds[0] < 0) {
+    // One that hangs up says nothing wrong.
+    if (!message.empty()) {
+      CAIRN_LOG(kInfo, "dram: no shared memory with a client: it greets without descriptors");
+    }
+    return false;
+  }
   if (!IsBell(fds[1]) || !IsBell(fds[2])) {
     ::close(fds[0]);
     CAIRN_LOG(kInfo, "dram: no shared memory with a client: its bells are no eventfds");

@@ -18,14 +18,16 @@
 
 #include "src/dram/ucx/core.h"
 #include "src/dram/ucx/door_message.h"
+#include "src/dram/ucx/local_door.h"
 
 namespace cairn::dram::ucx {
 
-// Comes in by the door, attaches with the token it was given (or `token`), sends `frame` in place
-// of a frame, and waits until it is cut off.
+// Comes in by the door, attaches over TCP or shared memory with the token it was given (or
+// `token`), sends `frame` in place of a frame, and waits until it is cut off.
 class RawPeer final : public DoorUser, public LinkUser {
  public:
-  RawPeer(std::string frame, std::string token) : frame_(std::move(frame)), token_(token) {}
+  RawPeer(std::string frame, std::string token, bool shared_memory = false)
+      : frame_(std::move(frame)), token_(std::move(token)), shared_memory_(shared_memory) {}
 
   // True if the listener ended the connection within a generous time.
   bool Run(const Endpoint& address) {
@@ -33,7 +35,7 @@ class RawPeer final : public DoorUser, public LinkUser {
     if (!context.ok()) return false;
     auto engine = Engine::Create(*context, false);
     if (!engine.ok()) return false;
-    Core core(*context, std::move(*engine), 1000, false);
+    Core core(*context, std::move(*engine), 1000, shared_memory_);
     core_ = &core;
     std::future<void> cut = cut_.get_future();
     core.engine().RunAndWait([&] {
@@ -48,6 +50,7 @@ class RawPeer final : public DoorUser, public LinkUser {
         link_->Break(UnavailableError("the test ends"));
       }
       link_ = nullptr;
+      dialer_ = nullptr;
       door_ = nullptr;
     });
     return ended;
@@ -56,6 +59,15 @@ class RawPeer final : public DoorUser, public LinkUser {
   void OnDoorMessage(std::string_view message) override {
     const auto welcome = DecodeDoorWelcome(message);
     if (!welcome.ok()) return;
+    if (shared_memory_) {
+      const std::string& token = token_.empty() ? welcome->token : token_;
+      auto dialer = LocalDialer::Dial(core_, welcome->local_name, token, this,
+                                      [this](Result<std::shared_ptr<Link>> link) {
+                                        if (link.ok()) link_ = std::move(*link);
+                                      });
+      if (dialer.ok()) dialer_ = std::move(*dialer);
+      return;
+    }
     server_.set_port(welcome->ucx_port);
     link_ = *core_->links.Connect(server_.get(), server_.size, this);
     link_->SendAttach(token_.empty() ? welcome->token : token_);
@@ -73,9 +85,11 @@ class RawPeer final : public DoorUser, public LinkUser {
 
   const std::string frame_;
   const std::string token_;
+  const bool shared_memory_;
   Core* core_ = nullptr;
   SocketAddress server_;
   std::unique_ptr<Door> door_;
+  std::shared_ptr<LocalDialer> dialer_;
   std::shared_ptr<Link> link_;
   std::promise<void> cut_;
   bool was_cut_ = false;
@@ -96,28 +110,52 @@ inline std::string KnockWith(const Endpoint& address, const std::string& bytes) 
   return heard;
 }
 
-// The port at which UCX listens for this listener, as it says at its door; 0 if it doesn't.
-inline std::uint16_t UcxPortOf(const Endpoint& address) {
-  const SocketAddress server = Resolve(address, true)->front();
-  const int fd = ::socket(server.storage.ss_family, SOCK_STREAM, 0);
-  std::uint16_t port = 0;
-  if (::connect(fd, server.get(), server.size) == 0) {
+// Says hello at the door and stays there, a plain socket.
+class DoorKnock {
+ public:
+  explicit DoorKnock(const Endpoint& address) {
+    const SocketAddress server = Resolve(address, true)->front();
+    fd_ = ::socket(server.storage.ss_family, SOCK_STREAM, 0);
+    const timeval patience{30, 0};
+    (void)::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    if (::connect(fd_, server.get(), server.size) != 0) return;
     const std::string hello = EncodeDoorMessage(DoorHello{});
-    (void)!::send(fd, hello.data(), hello.size(), MSG_NOSIGNAL);
+    (void)!::send(fd_, hello.data(), hello.size(), MSG_NOSIGNAL);
     std::string heard;
     char buffer[256];
-    for (ssize_t n = 0; (n = ::recv(fd, buffer, sizeof(buffer), 0)) > 0;) {
+    for (ssize_t n = 0; (n = ::recv(fd_, buffer, sizeof(buffer), 0)) > 0;) {
       heard.append(buffer, static_cast<std::size_t>(n));
       const auto size = DoorMessageSize(heard);
-      if (!size.ok()) break;
+      if (!size.ok()) return;
       if (!size->has_value() || heard.size() < **size) continue;
       const auto welcome = DecodeDoorWelcome(heard.substr(0, **size));
-      if (welcome.ok()) port = welcome->ucx_port;
-      break;
+      if (welcome.ok()) welcome_ = *welcome;
+      return;
     }
   }
-  ::close(fd);
-  return port;
+  ~DoorKnock() { ::close(fd_); }
+  DoorKnock(const DoorKnock&) = delete;
+  DoorKnock& operator=(const DoorKnock&) = delete;
+
+  // What the listener answered; without port and token if it did not.
+  [[nodiscard]] const DoorWelcome& welcome() const { return welcome_; }
+  // True if the listener hangs up within 30 s. What it says until then is passed over.
+  [[nodiscard]] bool IsHungUpOn() const {
+    char buffer[256];
+    ssize_t n = 0;
+    while ((n = ::recv(fd_, buffer, sizeof(buffer), 0)) > 0) {
+    }
+    return n == 0 || errno == ECONNRESET;
+  }
+
+ private:
+  int fd_ = -1;
+  DoorWelcome welcome_;
+};
+
+// The port at which UCX listens for this listener, as it says at its door; 0 if it doesn't.
+inline std::uint16_t UcxPortOf(const Endpoint& address) {
+  return DoorKnock(address).welcome().ucx_port;
 }
 
 // Sends bytes to UCX's own port, in pieces, one a segment. A connection of its own, whose other end

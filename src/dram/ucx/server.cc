@@ -153,7 +153,7 @@ void Peer::GiveUp(const Status& why) {
   Break(why);
 }
 
-void Peer::OnAttach(Link*, std::string_view) { Break(UnavailableError("attached twice")); }
+void Peer::OnAttach(Link*, std::string_view) { GiveUp(UnavailableError("it attached twice")); }
 
 void Peer::Attach(std::shared_ptr<Link> link) {
   link_ = std::move(link);
