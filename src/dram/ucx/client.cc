@@ -66,7 +66,7 @@ void Client::TryNextAddress() {
   address_timer_ =
       core_->engine().RunAt(core_->engine().Now() + kAddressLimit, [self = shared_from_this()] {
         self->address_timer_.reset();
-        self->GiveUpAddress(UnavailableError("no answer within 1 s"));
+        self->GiveUpAddress(UnavailableError("no answer within 1.5 s"));
       });
 }
 

@@ -3,11 +3,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <fstream>
 #include <future>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "src/dram/testing/transport_test_kit.h"
@@ -63,9 +70,52 @@ class SilentSocket {
   ~SilentSocket() { ::close(fd_); }
   SilentSocket(const SilentSocket&) = delete;
   SilentSocket& operator=(const SilentSocket&) = delete;
+  [[nodiscard]] int fd() const { return fd_; }
 
  private:
   int fd_ = -1;
+};
+
+// How many connections the kernel has turned away for want of room in an accept queue.
+std::uint64_t ListenOverflows() {
+  std::ifstream file("/proc/net/netstat");
+  // A line of names and one of numbers, both behind "TcpExt:".
+  for (std::string names, numbers; std::getline(file, names) && std::getline(file, numbers);) {
+    std::istringstream name_words(names);
+    std::istringstream number_words(numbers);
+    std::string name;
+    std::string number;
+    while (name_words >> name && number_words >> number) {
+      if (name == "ListenOverflows") return std::stoull(number);
+    }
+  }
+  ADD_FAILURE() << "/proc/net/netstat has no ListenOverflows";
+  return 0;
+}
+
+// A listening socket whose queue is full, so that the kernel drops the SYN of whoever comes next.
+class FullSocket {
+ public:
+  explicit FullSocket(const Endpoint& at) : address_(Resolve(at, true)->front()), listening_(at) {
+    // The queue takes one more than this.
+    EXPECT_EQ(::listen(listening_.fd(), 0), 0);
+    filler_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(::connect(filler_, address_.get(), address_.size), 0);
+  }
+  ~FullSocket() { ::close(filler_); }
+  FullSocket(const FullSocket&) = delete;
+  FullSocket& operator=(const FullSocket&) = delete;
+
+  // Takes who is next in the queue. -1 if there is nobody within 30 s.
+  [[nodiscard]] int Accept() const {
+    pollfd waits{listening_.fd(), POLLIN, 0};
+    return ::poll(&waits, 1, 30'000) == 1 ? ::accept(listening_.fd(), nullptr, nullptr) : -1;
+  }
+
+ private:
+  const SocketAddress address_;
+  const SilentSocket listening_;
+  int filler_ = -1;
 };
 
 class ClientTest : public ::testing::Test {
@@ -90,6 +140,22 @@ TEST_F(ClientTest, AnAddressThatSaysNothingIsPassedOver) {
   const auto core = CoreWith({"127.0.0.2", "127.0.0.1"});
   const SilentSocket silent({"127.0.0.2", node_.port});
   EXPECT_TRUE(EchoOver(core.get(), node_).ok());
+}
+
+TEST_F(ClientTest, ASynThatIsLostOnceIsWaitedFor) {
+  const auto core = CoreWith({"127.0.0.2", "127.0.0.1"});
+  const FullSocket busy({"127.0.0.2", node_.port});
+  const std::uint64_t before = ListenOverflows();
+  auto echo = std::async(std::launch::async, [&] { return EchoOver(core.get(), node_); });
+  while (ListenOverflows() == before) std::this_thread::yield();
+  ::close(busy.Accept());
+  // The SYN that comes a second later finds room, and the client has not gone elsewhere.
+  const int client = busy.Accept();
+  ASSERT_GE(client, 0);
+  char hello = 0;
+  EXPECT_EQ(::recv(client, &hello, 1, 0), 1);
+  ::close(client);
+  EXPECT_TRUE(echo.get().ok());
 }
 
 TEST_F(ClientTest, IfNoneAnswersAllAreNamed) {

@@ -25,8 +25,11 @@ namespace cairn::dram::ucx {
 
 // From the beginning of a connection until its first UCX message.
 inline constexpr std::chrono::seconds kHandshakeLimit{5};
-// Of these, an address of a name that has others may take so long until the next one is tried.
-inline constexpr std::chrono::seconds kAddressLimit{1};
+// Of these, an address of a name that has others may take so long until the next one is tried. More
+// than a second, after which the kernel repeats a SYN that was lost: a server that is there must
+// not be passed over just then. Less than the two seconds that an operation waits for a connection
+// (ServerLink), so that behind one dead address the next one still serves it.
+inline constexpr std::chrono::milliseconds kAddressLimit{1500};
 // A peer that owes something and says nothing is asked once a tick, and is dead after some.
 inline constexpr std::chrono::milliseconds kWatchTick{500};
 inline constexpr int kSilentTicks = 6;
