@@ -18,6 +18,10 @@ const void* cairn_buffer_data(const cairn_buffer* buffer);
 size_t cairn_buffer_size(const cairn_buffer* buffer);
 void cairn_buffer_free(cairn_buffer* buffer);
 
+/* Bounds that every server keeps. A request beyond one of them is CAIRN_INVALID_ARGUMENT. */
+#define CAIRN_DRAM_MAX_KEY_BYTES 4096
+#define CAIRN_DRAM_MAX_VALUE_BYTES UINT64_C(4294967296)
+
 /* Which write made a value; never the same twice for a key. */
 typedef struct cairn_generation {
   uint64_t boot_id; /* random, of the server's process */
@@ -108,6 +112,10 @@ cairn_operation* cairn_dram_delete_async(cairn_dram* store, const void* key, siz
 /* Keys from `min` up to, but without, `max`; an empty `max` is no bound. Over all servers. */
 cairn_status* cairn_dram_delete_range(cairn_dram* store, const void* min, size_t min_size,
                                       const void* max, size_t max_size, uint64_t* deleted);
+
+/* Writes to `end`, which has room for `prefix_size` bytes, the `max` behind all keys that start
+ * with the prefix, which is their `min`; its size, 0 if there is no bound. */
+size_t cairn_dram_prefix_end(const void* prefix, size_t prefix_size, void* end);
 
 /* Keys that were listed. */
 typedef struct cairn_list cairn_list;
@@ -261,6 +269,28 @@ int cairn_dram_peer_list_connected(const cairn_dram_peer_list* list, size_t i);
 /* Why it is not connected; NULL if it never failed. */
 const cairn_status* cairn_dram_peer_list_last_error(const cairn_dram_peer_list* list, size_t i);
 void cairn_dram_peer_list_free(cairn_dram_peer_list* list);
+
+/* ---- The memory plane: a server and a client of each of its peers ---- */
+
+/* For programs that say themselves on which node a value lives; a store with `key_routing` decides
+ * that by itself. */
+typedef struct cairn_dram_node cairn_dram_node;
+/* Serves `capacity_bytes` (0: 1 GiB) at `listen_addr`, and begins to connect to the peers; they
+ * need not run yet. CAIRN_INVALID_ARGUMENT for an address that is none, CAIRN_IO_ERROR: it can't
+ * listen. */
+cairn_status* cairn_dram_node_open(const char* listen_addr, const char* const* peer_addrs,
+                                   size_t peer_count, uint64_t capacity_bytes,
+                                   cairn_dram_node** node);
+/* As cairn_dram_close, for all of its stores. */
+void cairn_dram_node_close(cairn_dram_node* node);
+/* Where it serves, "host:port". Valid until the close. */
+const char* cairn_dram_node_listen_address(const cairn_dram_node* node);
+/* The values of one of the peers, named as in the open, or of this node, by NULL or its listen
+ * address; NULL for any other. The store is the node's: it is valid until the node's close, and not
+ * to be closed by itself. */
+cairn_dram* cairn_dram_node_store(cairn_dram_node* node, const char* server_addr);
+/* The peers, in the order of the open. */
+cairn_dram_peer_list* cairn_dram_node_peers(const cairn_dram_node* node);
 
 #ifdef __cplusplus
 } /* extern "C" */

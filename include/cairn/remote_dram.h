@@ -354,6 +354,10 @@ class DistributedServerNode {
 
   // The values of this node. Aborts before Initialize.
   RemoteDram& GetServerStore();
+  // The values of one of the peers, named as in Initialize, or of this node, by its listen address,
+  // with all that a store can do: conditions, deadlines, deletes, lists. Null for any other. It is
+  // the node's, and lives as long.
+  [[nodiscard]] RemoteDram* FindStore(const std::string& server_addr) const;
 
   // On one of the peers, named as in Initialize, or on this node, by its listen address. kNotFound
   // for any other.
@@ -367,8 +371,6 @@ class DistributedServerNode {
   [[nodiscard]] std::string listen_address() const;
 
  private:
-  RemoteDram* Find(const std::string& server_addr) const;
-
   std::unique_ptr<RemoteDram> server_;
   std::vector<std::pair<std::string, std::unique_ptr<RemoteDram>>> peers_;
 };

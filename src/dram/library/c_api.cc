@@ -5,6 +5,9 @@
 
 #include "src/dram/library/c_objects.h"
 
+static_assert(CAIRN_DRAM_MAX_KEY_BYTES == cairn::dram::kMaxKeyBytes);
+static_assert(CAIRN_DRAM_MAX_VALUE_BYTES == cairn::dram::kMaxValueBytes);
+
 namespace {
 
 using cairn::Future;
@@ -46,12 +49,13 @@ cairn_status* cairn_dram_open(const char* spec, cairn_dram** store) {
   if (spec == nullptr || store == nullptr) std::abort();  // A bug in the caller.
   auto opened = cairn::RemoteDram::Open(spec);
   if (!opened.ok()) return Give(opened.status());
-  std::string address = (*opened)->listen_address();
-  std::string table = (*opened)->RoutingTable();
-  *store = new cairn_dram{*std::move(opened), std::move(address), std::move(table)};
+  *store = new cairn_dram(*std::move(opened));
   return nullptr;
 }
-void cairn_dram_close(cairn_dram* store) { delete store; }
+void cairn_dram_close(cairn_dram* store) {
+  if (store != nullptr && store->owned == nullptr) std::abort();  // It is a node's.
+  delete store;
+}
 const char* cairn_dram_listen_address(const cairn_dram* store) {
   return store->listen_address.c_str();
 }

@@ -321,6 +321,70 @@ static void specs_are_checked(cairn_dram* server, cairn_dram* client) {
   CHECK_CODE(CAIRN_INVALID_ARGUMENT, cairn_dram_check_spec("{}"));
 }
 
+static void prefixes(cairn_dram* server, cairn_dram* client) {
+  (void)server;
+  put(client, "a", "");
+  put(client, "a/1", "");
+  put(client, "a/\xFF", "");
+  put(client, "b", "");
+  char end[2];
+  const size_t size = cairn_dram_prefix_end("a/", 2, end);
+  CHECK(size == 2 && memcmp(end, "a0", 2) == 0);
+  uint64_t deleted = 0;
+  CHECK_OK(cairn_dram_delete_range(client, "a/", 2, end, size, &deleted));
+  CHECK(deleted == 2);
+  CHECK(cairn_dram_prefix_end("a\xFF", 2, end) == 1 && end[0] == 'b');
+  CHECK(cairn_dram_prefix_end("\xFF\xFF", 2, end) == 0);
+  CHECK(cairn_dram_prefix_end("", 0, end) == 0);
+}
+
+static void nodes_and_their_peers(cairn_dram* server, cairn_dram* client) {
+  (void)client;
+  cairn_dram_node* one = NULL;
+  CHECK_OK(cairn_dram_node_open("127.0.0.1:0", NULL, 0, 1 << 20, &one));
+  if (one == NULL) abort();
+  const char* peers[2];
+  peers[0] = cairn_dram_node_listen_address(one);
+  peers[1] = "127.0.0.1:1"; /* nobody is there */
+  cairn_dram_node* two = NULL;
+  CHECK_OK(cairn_dram_node_open("127.0.0.1:0", peers, 2, 1 << 20, &two));
+  if (two == NULL) abort();
+
+  cairn_dram* to_one = cairn_dram_node_store(two, peers[0]);
+  put(to_one, "k", "value");
+  cairn_read_result read;
+  CHECK_OK(cairn_dram_read(cairn_dram_node_store(one, NULL), "k", 1, NULL, &read));
+  CHECK(read.state == CAIRN_READ_VALUE && cairn_buffer_size(read.value) == 5);
+  cairn_buffer_free(read.value);
+  CHECK_OK(cairn_dram_read(cairn_dram_node_store(two, NULL), "k", 1, NULL, &read));
+  CHECK(read.state == CAIRN_READ_MISSING);
+  cairn_write_options soon = CAIRN_WRITE_OPTIONS_INIT;
+  soon.timeout_ms = 20;
+  CHECK_CODE(CAIRN_UNAVAILABLE,
+             cairn_dram_write(cairn_dram_node_store(two, peers[1]), "k", 1, "v", 1, &soon, NULL));
+
+  const char* own = cairn_dram_node_listen_address(two);
+  CHECK(cairn_dram_node_store(two, own) == cairn_dram_node_store(two, NULL));
+  CHECK(strcmp(cairn_dram_listen_address(cairn_dram_node_store(two, NULL)), own) == 0);
+  CHECK(cairn_dram_node_store(two, "elsewhere:1") == NULL);
+  cairn_dram_peer_list* status = cairn_dram_node_peers(two);
+  CHECK(cairn_dram_peer_list_size(status) == 2);
+  CHECK(strcmp(cairn_dram_peer_list_address(status, 0), peers[0]) == 0);
+  CHECK(cairn_dram_peer_list_connected(status, 0) == 1);
+  CHECK(cairn_dram_peer_list_connected(status, 1) == 0);
+  cairn_dram_peer_list_free(status);
+
+  cairn_dram_node* none = NULL;
+  CHECK_CODE(CAIRN_IO_ERROR,
+             cairn_dram_node_open(cairn_dram_listen_address(server), NULL, 0, 0, &none));
+  peers[1] = "nonsense";
+  CHECK_CODE(CAIRN_INVALID_ARGUMENT, cairn_dram_node_open("127.0.0.1:0", peers, 2, 0, &none));
+  CHECK(none == NULL);
+  cairn_dram_node_close(two);
+  cairn_dram_node_close(one);
+  cairn_dram_node_close(NULL);
+}
+
 const cairn_c_dram_test cairn_c_dram_tests[] = {
     {"RangesWithoutWaiting", ranges_without_waiting},
     {"RangesEndByTheirDeadlineOrCancelled", ranges_end_by_their_deadline_or_cancelled},
@@ -329,4 +393,6 @@ const cairn_c_dram_test cairn_c_dram_tests[] = {
     {"Figures", figures},
     {"RoutesAndPeers", routes_and_peers},
     {"SpecsAreChecked", specs_are_checked},
+    {"Prefixes", prefixes},
+    {"NodesAndTheirPeers", nodes_and_their_peers},
     {NULL, NULL}};

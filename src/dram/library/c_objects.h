@@ -21,12 +21,33 @@ struct cairn_buffer {
   cairn::dram::Buffer buffer;
 };
 struct cairn_dram {
-  std::unique_ptr<cairn::RemoteDram> store;
-  std::string listen_address;
-  std::string routing_table;
+  explicit cairn_dram(cairn::RemoteDram* of)
+      : store(of), listen_address(of->listen_address()), routing_table(of->RoutingTable()) {}
+  explicit cairn_dram(std::unique_ptr<cairn::RemoteDram> opened) : cairn_dram(opened.get()) {
+    owned = std::move(opened);
+  }
+  cairn::RemoteDram* const store;
+  const std::string listen_address;
+  const std::string routing_table;
+  // Null for a store that belongs to a node.
+  std::unique_ptr<cairn::RemoteDram> owned;
 };
 struct cairn_list {
   std::vector<cairn::dram::ListEntry> entries;
+};
+// With the statuses in the form in which they are given out.
+struct cairn_dram_peer_list {
+  explicit cairn_dram_peer_list(std::vector<cairn::dram::PeerStatus> found) {
+    for (auto& peer : found) {
+      cairn_status error{peer.last_error};
+      peers.push_back({std::move(peer), std::move(error)});
+    }
+  }
+  struct Peer {
+    cairn::dram::PeerStatus status;
+    cairn_status last_error;
+  };
+  std::vector<Peer> peers;
 };
 
 namespace cairn::c_api {

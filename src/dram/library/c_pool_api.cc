@@ -14,13 +14,6 @@ struct cairn_dram_stat_list {
 struct cairn_dram_way {
   cairn::dram::Route route;
 };
-struct cairn_dram_peer_list {
-  struct Peer {
-    cairn::dram::PeerStatus status;
-    cairn_status last_error;
-  };
-  std::vector<Peer> peers;
-};
 
 namespace {
 
@@ -127,12 +120,7 @@ const char* cairn_dram_way_reason(const cairn_dram_way* way) { return way->route
 void cairn_dram_way_free(cairn_dram_way* way) { delete way; }
 
 cairn_dram_peer_list* cairn_dram_peers(const cairn_dram* store) {
-  auto* const list = new cairn_dram_peer_list;
-  for (auto& peer : StoreOf(store).Peers()) {
-    cairn_status error{peer.last_error};
-    list->peers.push_back({std::move(peer), std::move(error)});
-  }
-  return list;
+  return new cairn_dram_peer_list(StoreOf(store).Peers());
 }
 size_t cairn_dram_peer_list_size(const cairn_dram_peer_list* list) { return list->peers.size(); }
 const char* cairn_dram_peer_list_address(const cairn_dram_peer_list* list, size_t i) {

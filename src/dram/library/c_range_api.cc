@@ -1,5 +1,6 @@
 // The memory plane for C: ranges of keys, and batches.
 #include <atomic>
+#include <cstring>
 #include <functional>
 
 #include "src/dram/library/c_objects.h"
@@ -96,6 +97,13 @@ cairn_operation* StartBatch(cairn_dram* store, Item* items, std::size_t count,
 }  // namespace
 
 extern "C" {
+
+size_t cairn_dram_prefix_end(const void* prefix, size_t prefix_size, void* end) {
+  const auto range = cairn::dram::KeyRange::Prefix(std::string(View(prefix, prefix_size)));
+  const std::string& found = range.exclusive_max;
+  if (!found.empty()) std::memcpy(end, found.data(), found.size());
+  return found.size();
+}
 
 cairn_status* cairn_dram_delete_range(cairn_dram* store, const void* min, size_t min_size,
                                       const void* max, size_t max_size, uint64_t* deleted) {

@@ -50,7 +50,7 @@ RemoteDram& DistributedServerNode::GetServerStore() {
   return *server_;
 }
 
-RemoteDram* DistributedServerNode::Find(const std::string& server_addr) const {
+RemoteDram* DistributedServerNode::FindStore(const std::string& server_addr) const {
   for (const auto& [address, client] : peers_) {
     if (address == server_addr) return client.get();
   }
@@ -61,14 +61,14 @@ RemoteDram* DistributedServerNode::Find(const std::string& server_addr) const {
 Future<dram::WriteResult> DistributedServerNode::WriteToServer(const std::string& server_addr,
                                                                std::string_view key,
                                                                dram::Buffer value) {
-  RemoteDram* const store = Find(server_addr);
+  RemoteDram* const store = FindStore(server_addr);
   if (store == nullptr) return Failed<dram::WriteResult>(Unknown(server_addr));
   return store->Write(key, std::move(value));
 }
 
 Future<dram::ReadResult> DistributedServerNode::ReadFromServer(const std::string& server_addr,
                                                                std::string_view key) {
-  RemoteDram* const store = Find(server_addr);
+  RemoteDram* const store = FindStore(server_addr);
   if (store == nullptr) return Failed<dram::ReadResult>(Unknown(server_addr));
   return store->Read(key);
 }

@@ -53,6 +53,20 @@ TEST_F(ThreeNodes, PeersAreNamedAndTheirStateKnown) {
             StatusCode::kNotFound);
 }
 
+TEST_F(ThreeNodes, APeersStoreDoesAllThatAStoreCan) {
+  RemoteDram* const two = three_.FindStore(two_.listen_address());
+  ASSERT_NE(two, nullptr);
+  const auto written =
+      two->Write("k", Buffer::Copy("v"), {dram::Generation::NoValue(), {}}).Get().value();
+  EXPECT_FALSE(written.generation.IsUnknown());
+  EXPECT_EQ(dram::Value(two_.GetServerStore(), "k"), "v");
+  ASSERT_TRUE(two->Delete("k", {written.generation, {}}).Get().ok());
+  EXPECT_EQ(two->List({}).Get().value().size(), 0U);
+  EXPECT_EQ(three_.FindStore(three_.listen_address()), &three_.GetServerStore());
+  EXPECT_EQ(three_.FindStore("elsewhere:1"), nullptr);
+  EXPECT_EQ(DistributedServerNode().FindStore(""), nullptr);
+}
+
 TEST_F(ThreeNodes, InitializeIsCalledOnce) {
   const Status again = one_.Initialize("127.0.0.1:0", {});
   EXPECT_EQ(again.code(), StatusCode::kFailedPrecondition);
