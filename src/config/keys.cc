@@ -304,7 +304,8 @@ const KeySpec kKeys[] = {
     CAIRN_INTEGER_(limits, column_families, 1, 100'000, "Column families of the node."),
 
     CAIRN_TEXT_(dram, listen_addr, true,
-                "Where memory is served, \"host:port\"; port 0 chooses a free one. Empty: nowhere. "
+                "Where memory is served, \"host:port\"; of a name all its addresses; port 0 "
+                "chooses a free one. Empty: nowhere. "
                 "There is no authentication: a network that strangers don't reach."),
     CAIRN_TEXT_(dram, advertise_addr, true,
                 "How the other nodes of the pool call this one. Empty: listen_addr, with the "

@@ -139,7 +139,7 @@ void Client::ConnectOverUcx(const DoorWelcome& welcome) {
   address.set_port(welcome.ucx_port);
   auto link = core_->links.Connect(address.get(), address.size, this);
   if (!link.ok()) {
-    Break(Unavailable(link.status()));
+    OnBroken(link.status());
     return;
   }
   link_ = std::move(*link);
@@ -156,12 +156,27 @@ void Client::OnAttach(Link*, std::string_view) {
 
 void Client::OnDoorClosed(const Status& why) {
   if (welcomed_) {
-    Break(Unavailable(why));
+    OnBroken(why);
   } else {
     GiveUpAddress(why);
   }
 }
-void Client::OnBroken(const Status& why) { Break(Unavailable(why)); }
+
+// UCX can't connect to every address at which a door answers (docs/adr/0011-ucx.md).
+void Client::OnBroken(const Status& why) {
+  if (ready_ || next_address_ == addresses_.size()) {
+    Break(Unavailable(why));
+    return;
+  }
+  if (link_ != nullptr) {
+    link_->SetUser(nullptr);
+    link_->Break(why);
+  }
+  link_ = nullptr;
+  dialer_ = nullptr;
+  welcomed_ = false;
+  GiveUpAddress(why);
+}
 
 CallId Client::Start(Call call) {
   const CallId id = next_id_.fetch_add(1);

@@ -1,5 +1,5 @@
 // The client's side of a connection: door, attachment, calls. Of a name with several addresses, all
-// are tried in turn until a server answers at one.
+// are tried in turn until there is a connection with one.
 #ifndef CAIRN_SRC_DRAM_UCX_CLIENT_H_
 #define CAIRN_SRC_DRAM_UCX_CLIENT_H_
 

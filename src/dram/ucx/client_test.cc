@@ -15,9 +15,9 @@
 #include <sstream>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "src/dram/testing/transport_test_kit.h"
+#include "src/dram/ucx/names_test_util.h"
 #include "src/dram/ucx/ucx_transport.h"
 
 namespace cairn::dram::ucx {
@@ -25,56 +25,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-// A core whose resolver gives these hosts, in this order, for the name "node".
-std::unique_ptr<Core> CoreWith(const std::vector<std::string>& hosts) {
-  auto context = Context::Create(NetworkConfig("tcp"));
-  EXPECT_TRUE(context.ok()) << context.status().ToString();
-  auto engine = Engine::Create(*context, false);
-  EXPECT_TRUE(engine.ok()) << engine.status().ToString();
-  auto core = std::make_unique<Core>(*context, std::move(*engine), 1000, false);
-  core->resolve = [hosts](const Endpoint& endpoint,
-                          bool numeric_only) -> Result<std::vector<SocketAddress>> {
-    if (numeric_only) return UnavailableError("a name");
-    std::vector<SocketAddress> addresses;
-    for (const std::string& host : hosts) {
-      addresses.push_back(Resolve({host, endpoint.port}, true)->front());
-    }
-    return addresses;
-  };
-  return core;
-}
-
-// What became of an echo over a connection of its own.
-Status EchoOver(Core* core, const Endpoint& address) {
-  const auto client = std::make_shared<Client>(core, address, nullptr);
-  client->Connect();
-  std::promise<Status> ended;
-  Call call;
-  call.header = "echo";
-  call.done = [&ended](const Result<Answer>& answer) { ended.set_value(answer.status()); };
-  (void)client->Start(std::move(call));
-  const Status status = ended.get_future().get();
-  client->CloseAndWait();
-  return status;
-}
-
-// A socket where connections are made and nobody says anything.
-class SilentSocket {
- public:
-  explicit SilentSocket(const Endpoint& at) {
-    const auto fd = OpenListeningSocket(Resolve(at, true)->front(), at.ToString());
-    EXPECT_TRUE(fd.ok()) << fd.status().ToString();
-    fd_ = fd.ok() ? *fd : -1;
-  }
-  ~SilentSocket() { ::close(fd_); }
-  SilentSocket(const SilentSocket&) = delete;
-  SilentSocket& operator=(const SilentSocket&) = delete;
-  [[nodiscard]] int fd() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 // How many connections the kernel has turned away for want of room in an accept queue.
 std::uint64_t ListenOverflows() {

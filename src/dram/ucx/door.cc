@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -75,6 +76,10 @@ Result<std::vector<SocketAddress>> Resolve(const Endpoint& endpoint, bool numeri
     addresses.push_back(address);
   }
   ::freeaddrinfo(found);
+  // UCX carries data over IPv4 wherever an interface has it.
+  std::stable_partition(addresses.begin(), addresses.end(), [](const SocketAddress& address) {
+    return address.storage.ss_family == AF_INET;
+  });
   return addresses;
 }
 
@@ -85,7 +90,9 @@ Result<int> OpenListeningSocket(const SocketAddress& address, const std::string&
       ::bind(fd, address.get(), address.size) != 0 || ::listen(fd, 1024) != 0) {
     const int error = errno;
     if (fd >= 0) ::close(fd);
-    return IoError("can't listen on " + name + ": " + ErrnoText(error));
+    const std::string what = "can't listen on " + name + ": " + ErrnoText(error);
+    const bool foreign = error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
+    return foreign ? NotFoundError(what) : IoError(what);
   }
   return fd;
 }

@@ -38,7 +38,8 @@ struct SocketAddress {
 // kUnavailable with the resolver's words.
 Result<std::vector<SocketAddress>> Resolve(const Endpoint& endpoint, bool numeric_only);
 
-// A listening socket. kIoError with the address and the reason.
+// A listening socket. kIoError with the address and the reason; kNotFound if the address is not one
+// of this host's.
 Result<int> OpenListeningSocket(const SocketAddress& address, const std::string& name);
 // Whether accept failed for want of descriptors or memory: it would at once fail again, so the
 // listening socket is left alone for kKnockPause.

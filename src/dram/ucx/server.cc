@@ -28,9 +28,8 @@ std::string RandomToken() {
 }
 
 // Where UCX listens for a server that is bound to `bound`: at the same address and any port. UCX
-// 1.13 knows no IPv6 over TCP (an endpoint's place for its peer's address has room for IPv4, and is
-// written beyond), so that it is left with the IPv4 half of "::", and with nothing of other
-// addresses.
+// 1.13 knows no IPv6 over TCP (docs/adr/0011-ucx.md), so that it is left with the IPv4 half of
+// "::", and with nothing of other addresses.
 std::optional<SocketAddress> UcxAddress(SocketAddress bound) {
   bound.set_port(0);
   if (bound.storage.ss_family == AF_INET) return bound;
@@ -97,11 +96,12 @@ class UcxRequest final : public IncomingRequest {
 
 }  // namespace
 
-Peer::Peer(Server* server, ConnectionId id, std::string token)
+Peer::Peer(Server* server, ConnectionId id, std::string token, std::uint16_t ucx_port)
     : server_(server),
       engine_(server->core_->engine()),
       id_(id),
       token_(std::move(token)),
+      ucx_port_(ucx_port),
       watch_(&engine_, {[this] { return link_->outstanding() != 0; },
                         [this] { return std::max(door_->last_heard(), link_->last_heard()); },
                         [this] { door_->Ping(); },
@@ -121,7 +121,7 @@ void Peer::OnDoorMessage(std::string_view message) {
     return;
   }
   DoorWelcome welcome;
-  welcome.ucx_port = server_->listener_ == nullptr ? 0 : server_->listener_->port();
+  welcome.ucx_port = ucx_port_;
   welcome.token = token_;
   if (server_->local_ != nullptr) {
     welcome.host = shm::HostId();
@@ -212,45 +212,48 @@ void Peer::Break(const Status& why) {
 
 Server::Server(Core* core, RequestHandler* handler) : core_(core), handler_(handler) {}
 
-Status Server::Open(const Endpoint& address) {
-  CAIRN_ASSIGN_OR_RETURN(const std::vector<SocketAddress> found, Resolve(address, false));
-  CAIRN_ASSIGN_OR_RETURN(knock_fd_, OpenListeningSocket(found.front(), address.ToString()));
-  const SocketAddress bound = LocalAddress(knock_fd_);
-  address_ = {address.host, bound.port()};
-  Status status;
-  core_->engine().Serve();
-  core_->engine().RunAndWait([this, &bound, &status] {
-    if (const auto ucx_address = UcxAddress(bound)) {
-      status = OpenUcx(*ucx_address);
-      if (!status.ok()) return;
-      GuardPort();
-    } else if (!core_->use_shared_memory) {
-      status = InvalidArgumentError(
-          "can't listen on " + address_.ToString() +
-          R"(: UCX reaches no IPv6 address, and "shared_memory" is false. Listen on an IPv4 one)");
-      return;
-    } else {
-      CAIRN_LOG(kInfo,
-                "dram: {} takes processes of this host only, over shared memory: UCX reaches no "
-                "IPv6 address",
-                address_.ToString());
+Status Server::OpenSockets(const Endpoint& address) {
+  CAIRN_ASSIGN_OR_RETURN(std::vector<SocketAddress> found, core_->resolve(address, false));
+  std::uint16_t port = address.port;
+  std::string failed;
+  std::vector<std::string> hosts;
+  for (SocketAddress& one : found) {
+    // /etc/hosts may name an address twice.
+    if (std::find(hosts.begin(), hosts.end(), one.host()) != hosts.end()) continue;
+    hosts.push_back(one.host());
+    one.set_port(port);
+    std::string name = address.ToString();
+    if (one.host() != address.host) name += " (" + one.host() + ")";
+    const auto fd = OpenListeningSocket(one, name);
+    if (!fd.ok() && fd.status().code() != StatusCode::kNotFound) return fd.status();
+    if (!fd.ok()) {
+      failed = fd.status().message();
+      continue;
     }
-    OpenLocally();
-    status = core_->engine().AddFd(knock_fd_, EPOLLIN, [this](std::uint32_t) { OnKnock(); });
-    if (status.ok()) return;
-    local_ = nullptr;
-    guard_ = nullptr;
-    listener_ = nullptr;
-  });
-  if (!status.ok()) ::close(knock_fd_);
-  return status;
+    places_.push_back(std::make_unique<Place>(*fd));
+    // Port 0 takes one that is free, and the same one at the other addresses.
+    port = LocalAddress(*fd).port();
+  }
+  if (places_.empty()) return IoError(failed);
+  address_ = {address.host, port};
+  return {};
 }
 
-Status Server::OpenUcx(const SocketAddress& address) {
+Status Server::OpenPlace(Place* place) {
+  if (const auto address = UcxAddress(LocalAddress(place->knock_fd))) {
+    CAIRN_RETURN_IF_ERROR(OpenUcx(place, *address));
+    GuardPort(place);
+  }
+  return core_->engine().AddFd(place->knock_fd, EPOLLIN,
+                               [this, place](std::uint32_t) { OnKnock(*place); });
+}
+
+Status Server::OpenUcx(Place* place, const SocketAddress& address) {
   auto listener = ConnectionListener::Create(
-      &core_->engine().worker(), address.get(), address.size, [this](ucp_conn_request* request) {
+      &core_->engine().worker(), address.get(), address.size,
+      [this, place](ucp_conn_request* request) {
         ++requests_;
-        core_->engine().Post([this, request, listener = listener_.get()] {
+        core_->engine().Post([this, request, listener = place->listener.get()] {
           --requests_;
           OnEndpoint(listener, request);
         });
@@ -258,18 +261,83 @@ Status Server::OpenUcx(const SocketAddress& address) {
   if (!listener.ok()) {
     return IoError("can't listen on " + address_.ToString() + ": " + listener.status().message());
   }
-  listener_ = std::move(*listener);
+  place->listener = std::move(*listener);
   return {};
 }
 
-void Server::GuardPort() {
-  auto guard = PortGuard::Create(&core_->engine(), listener_->port(), address_.ToString());
+// A server without IPv4 is reached from its own host alone.
+Status Server::CheckReachable() const {
+  for (const auto& place : places_) {
+    if (place->listener != nullptr) return {};
+  }
+  if (!core_->use_shared_memory) {
+    return InvalidArgumentError(
+        "can't listen on " + address_.ToString() +
+        R"(: UCX reaches no IPv6 address, and "shared_memory" is false. Listen on an IPv4 one)");
+  }
+  CAIRN_LOG(kInfo,
+            "dram: {} takes processes of this host only, over shared memory: UCX reaches no IPv6 "
+            "address",
+            address_.ToString());
+  return {};
+}
+
+void Server::ClosePlaces() {
+  for (const auto& place : places_) {
+    core_->engine().RemoveFd(place->knock_fd);
+    ::close(place->knock_fd);
+    place->guard = nullptr;
+  }
+}
+
+// A name is looked up by each host for itself: what it means here need not be what clients find.
+void Server::SayWhere() const {
+  if (core_->resolve(address_, true).ok()) return;
+  std::string hosts;
+  bool loopback = true;
+  for (const auto& place : places_) {
+    const std::string host = LocalAddress(place->knock_fd).host();
+    loopback = loopback && (host == "::1" || host.starts_with("127."));
+    hosts += (hosts.empty() ? "" : ", ") + host;
+  }
+  if (loopback && address_.host != "localhost") {
+    CAIRN_LOG(kWarn,
+              "dram: {} listens at {}, which other hosts can't reach (see /etc/hosts; 0.0.0.0 is "
+              "every IPv4 address)",
+              address_.ToString(), hosts);
+  } else {
+    CAIRN_LOG(kInfo, "dram: {} listens at {}", address_.ToString(), hosts);
+  }
+}
+
+Status Server::Open(const Endpoint& address) {
+  Status status = OpenSockets(address);
+  core_->engine().Serve();
+  core_->engine().RunAndWait([this, &status] {
+    for (const auto& place : places_) {
+      if (status.ok()) status = OpenPlace(place.get());
+    }
+    if (status.ok()) status = CheckReachable();
+    if (status.ok()) {
+      OpenLocally();
+    } else {
+      ClosePlaces();
+      places_.clear();
+    }
+  });
+  if (status.ok()) SayWhere();
+  return status;
+}
+
+void Server::GuardPort(Place* place) {
+  const std::uint16_t port = place->listener->port();
+  auto guard = PortGuard::Create(&core_->engine(), port, address_.ToString());
   if (guard.ok()) {
-    guard_ = std::move(*guard);
+    place->guard = std::move(*guard);
   } else {
     CAIRN_LOG(kWarn,
               "dram: {} leaves UCX's port {} open to strangers, who can end this process: {}",
-              address_.ToString(), listener_->port(), guard.status().message());
+              address_.ToString(), port, guard.status().message());
   }
 }
 
@@ -294,15 +362,15 @@ void Server::OpenLocally() {
   }
 }
 
-void Server::OnKnock() {
+void Server::OnKnock(const Place& place) {
   while (true) {
     if (!descriptors_.Take(expected_.size() + strangers_.size(), core_->engine().Now())) {
-      PauseKnocks("too few descriptors are left (raise the limit of open files, ulimit -n)");
+      PauseKnocks(place, "too few descriptors are left (raise the limit of open files, ulimit -n)");
       return;
     }
-    const int fd = ::accept4(knock_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = ::accept4(place.knock_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-      if (OutOfDescriptors(errno)) PauseKnocks(std::strerror(errno));
+      if (OutOfDescriptors(errno)) PauseKnocks(place, std::strerror(errno));
       return;
     }
     if (expected_.size() >= kMaxStrangers) {
@@ -312,7 +380,8 @@ void Server::OnKnock() {
       continue;
     }
     short_of_descriptors_ = false;
-    auto peer = std::make_shared<Peer>(this, next_id_++, RandomToken());
+    auto peer = std::make_shared<Peer>(this, next_id_++, RandomToken(),
+                                       place.listener == nullptr ? 0 : place.listener->port());
     peers_.emplace(peer->id(), peer);
     expected_.emplace(peer->token(), peer.get());
     peer->Open(fd);
@@ -320,11 +389,11 @@ void Server::OnKnock() {
 }
 
 // Those who knock meanwhile wait in the kernel.
-void Server::PauseKnocks(const std::string& why) {
+void Server::PauseKnocks(const Place& place, const std::string& why) {
   if (!std::exchange(short_of_descriptors_, true)) {
     CAIRN_LOG(kWarn, "dram: {} takes no connections for now: {}", address_.ToString(), why);
   }
-  core_->engine().PauseFd(knock_fd_, EPOLLIN, kKnockPause);
+  core_->engine().PauseFd(place.knock_fd, EPOLLIN, kKnockPause);
 }
 
 void Server::OnEndpoint(ConnectionListener* listener, ucp_conn_request* request) {
@@ -398,9 +467,7 @@ void Server::Forget(Peer* peer, bool attached, bool had_requests) {
 void Server::CloseAndWait() {
   core_->engine().RunAndWait([this] {
     closed_ = true;
-    core_->engine().RemoveFd(knock_fd_);
-    ::close(knock_fd_);
-    guard_ = nullptr;
+    ClosePlaces();
     local_ = nullptr;
     std::vector<std::shared_ptr<Peer>> peers;
     for (const auto& [id, peer] : peers_) peers.push_back(peer);
@@ -412,10 +479,12 @@ void Server::CloseAndWait() {
     }
     const MonotonicTime now = core_->engine().Now();
     if (requests_ > 0) unsettled_until_ = now + kUnsettledTime;
-    if (listener_ != nullptr && unsettled_until_ > now) {
-      core_->Retire(std::move(listener_), unsettled_until_);
-    } else {
-      listener_.reset();
+    for (const auto& place : places_) {
+      if (place->listener != nullptr && unsettled_until_ > now) {
+        core_->Retire(std::move(place->listener), unsettled_until_);
+      } else {
+        place->listener.reset();
+      }
     }
   });
 }

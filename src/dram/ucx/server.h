@@ -1,4 +1,4 @@
-// The server's side: a listener, its door, and a Peer for each connection.
+// The server's side: a listener, a door at each of its addresses, and a Peer for each connection.
 //
 // Thread safety: everything lives on the engine, but what is marked (any thread).
 #ifndef CAIRN_SRC_DRAM_UCX_SERVER_H_
@@ -9,6 +9,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "src/dram/ucx/core.h"
 #include "src/dram/ucx/descriptor_budget.h"
@@ -19,10 +20,20 @@ namespace cairn::dram::ucx {
 
 class Server;
 
+// One of the addresses at which a server listens.
+struct Place {
+  explicit Place(int fd) : knock_fd(fd) {}
+  const int knock_fd;
+  std::unique_ptr<ConnectionListener> listener;  // null: UCX does not reach this address
+  // Of the listener's port; null where the kernel refuses it, which the log says.
+  std::unique_ptr<PortGuard> guard;
+};
+
 // One connection, from the knock at the door on.
 class Peer final : public std::enable_shared_from_this<Peer>, public DoorUser, public LinkUser {
  public:
-  Peer(Server* server, ConnectionId id, std::string token);
+  // `ucx_port`: where the client is to come with its endpoint, at the address of its door.
+  Peer(Server* server, ConnectionId id, std::string token, std::uint16_t ucx_port);
   void Open(int fd);
 
   [[nodiscard]] ConnectionId id() const { return id_; }
@@ -50,6 +61,7 @@ class Peer final : public std::enable_shared_from_this<Peer>, public DoorUser, p
   Engine& engine_;
   const ConnectionId id_;
   const std::string token_;
+  const std::uint16_t ucx_port_;
   std::unique_ptr<Door> door_;
   std::shared_ptr<Link> link_;
   std::size_t unanswered_ = 0;
@@ -62,6 +74,8 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
  public:
   Server(Core* core, RequestHandler* handler);
   // (any thread)
+  // Listens at all addresses of a name that are this host's. kIoError if there is none, or one of
+  // them is taken.
   Status Open(const Endpoint& address);
   // (any thread)
   void CloseAndWait();
@@ -77,27 +91,30 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
 
  private:
   friend class Peer;
-  void OnKnock();
+  Status OpenSockets(const Endpoint& address);
+  // On the engine.
+  Status OpenPlace(Place* place);
+  Status OpenUcx(Place* place, const SocketAddress& address);
+  [[nodiscard]] Status CheckReachable() const;
+  void ClosePlaces();
+  void SayWhere() const;
+  void OnKnock(const Place& place);
   void OnEndpoint(ConnectionListener* listener, ucp_conn_request* request);
   // A link shows a token: it belongs to the peer that was given it.
   void Attach(const std::string& token, const std::shared_ptr<Link>& link);
-  // Where the transport over TCP takes endpoints.
-  Status OpenUcx(const SocketAddress& address);
-  void GuardPort();
+  void GuardPort(Place* place);
   void OpenLocally();
-  void PauseKnocks(const std::string& why);
+  void PauseKnocks(const Place& place, const std::string& why);
   void Forget(Peer* peer, bool attached, bool had_requests);
 
   Core* const core_;
   RequestHandler* const handler_;
   Endpoint address_;
-  int knock_fd_ = -1;
+  // In the order in which the addresses were found.
+  std::vector<std::unique_ptr<Place>> places_;
   DescriptorBudget descriptors_;
   // Nobody has been let in since the log said so.
   bool short_of_descriptors_ = false;
-  std::unique_ptr<ConnectionListener> listener_;
-  // Of the listener's port; null where the kernel refuses it, which the log says.
-  std::unique_ptr<PortGuard> guard_;
   // For clients on the same host; null if there is none.
   std::unique_ptr<LocalListener> local_;
   ConnectionId next_id_ = 1;
