@@ -84,6 +84,8 @@ TEST_P(RemoteDramFaultTest, AServerKilledWithOperationsInFlightAndItsReturn) {
   auto write = client->Write("large", Buffer::Borrow(lent), {{}, In(seconds(20))});
   auto read = client->Read("k", {{}, {}, {}, In(seconds(20))});
   auto list = client->List({{}, 0, In(seconds(20))});
+  auto deletion = client->Delete("k", {{}, In(seconds(20))});
+  auto range = client->DeleteRange({}, In(seconds(20)));
   EXPECT_FALSE(read.WaitFor(milliseconds(50)));
   const auto killed = steady_clock::now();
   server.Kill();
@@ -94,6 +96,8 @@ TEST_P(RemoteDramFaultTest, AServerKilledWithOperationsInFlightAndItsReturn) {
   lent.assign(lent.size(), 'x');
   EXPECT_EQ(read.Get().status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(list.Get().status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(deletion.Get().status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(range.Get().status().code(), StatusCode::kUnavailable);
   EXPECT_LT(steady_clock::now() - killed, seconds(kSanitized ? 20 : 5));
 
   const Child again(ServerSpec(address));

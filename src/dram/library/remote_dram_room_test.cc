@@ -9,6 +9,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "src/dram/library/child_test_util.h"
@@ -52,6 +53,45 @@ TEST_P(RemoteDramRoomTest, EvictionUnderMixedSizesWithReaders) {
   for (const ListEntry& entry : listed) {
     EXPECT_TRUE(Value(*client, entry.key) == written[entry.key]) << entry.key;
   }
+}
+
+// Four clients at once, each until it is refused: every value that was taken is there afterwards,
+// also where a write in its place was refused.
+TEST_P(RemoteDramRoomTest, AFullServerRefusesAndLosesNothing) {
+  const auto server = Open(ServerSpec("127.0.0.1:0", 16 << 20));
+  constexpr std::uint64_t kClients = 4;
+  std::vector<std::map<std::string, std::string>> written(kClients);
+  std::vector<std::thread> threads;
+  for (std::uint64_t i = 0; i < kClients; ++i) {
+    threads.emplace_back([&, i] {
+      const auto client = Open(ClientSpec(server->listen_address(), GetParam()));
+      std::mt19937_64 random(i);
+      for (int refused = 0; refused < 20;) {
+        const std::string key = std::to_string(i) + "/" + std::to_string(random() % 40);
+        const std::string value = Bytes(1000 << (random() % 10), random());
+        const Status status = Put(*client, key, value).status();
+        if (status.ok()) {
+          written[i][key] = value;
+        } else {
+          ASSERT_EQ(status.code(), StatusCode::kResourceExhausted) << status.ToString();
+          ++refused;
+        }
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_GE(Figure(*server, "refused_for_room"), 20 * kClients);
+  const auto client = Open(ClientSpec(server->listen_address(), GetParam()));
+  std::size_t keys = 0;
+  for (const auto& of_one : written) {
+    keys += of_one.size();
+    for (const auto& [key, value] : of_one) EXPECT_TRUE(Value(*client, key) == value) << key;
+  }
+  EXPECT_EQ(client->List({}).Get().value().size(), keys);
+  // What goes makes room.
+  const std::string first = client->List({}).Get().value().front().key;
+  ASSERT_TRUE(client->Delete(first).Get().ok());
+  EXPECT_TRUE(Put(*client, first, "v").ok());
 }
 
 // What readers hold in the server's process is not evicted: it would be lost and give no room.
