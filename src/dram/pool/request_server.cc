@@ -209,13 +209,19 @@ void RequestServer::Serve(Incoming request, const ReadRequest& read) {
 }
 
 void RequestServer::Serve(Incoming request, const WriteRequest& write) {
-  auto pending = store_->Prepare(write.key, request->payload_size());
-  if (!pending.ok()) {
-    Fail(request, pending.status());
+  auto prepared = store_->Prepare(write.key, request->payload_size(), write.if_equal);
+  if (!prepared.ok()) {
+    Fail(request, prepared.status());
+    return;
+  }
+  // Its payload need not come.
+  std::optional<PendingValue>& pending = *prepared;
+  if (!pending.has_value()) {
+    Succeed(request, WriteAnswer{Generation::Unknown()});
     return;
   }
   if (request->payload_size() == 0) {
-    Succeed(request, WriteAnswer{store_->Commit(std::move(*pending), write.if_equal)});
+    Succeed(request, WriteAnswer{store_->Commit(*std::move(pending), write.if_equal)});
     return;
   }
   const MutableBuffer place = pending->place();

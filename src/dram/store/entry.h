@@ -28,6 +28,15 @@ struct Entry {
   Entry* newer = nullptr;  // in the shard's LRU list
   Entry* older = nullptr;
 
+  // Large values start at a cache line, so that users may treat them as arrays.
+  static std::size_t ValueOffset(std::size_t key_bytes, std::uint64_t value_bytes) {
+    const std::size_t alignment = value_bytes >= 4096 ? 64 : 1;
+    return (sizeof(Entry) + key_bytes + alignment - 1) / alignment * alignment;
+  }
+  // What an entry takes of the store's memory, but for the rounding of the allocator.
+  static std::uint64_t BlockBytes(std::size_t key_bytes, std::uint64_t value_bytes) {
+    return ValueOffset(key_bytes, value_bytes) + value_bytes;
+  }
   [[nodiscard]] char* bytes() { return reinterpret_cast<char*>(this); }
   [[nodiscard]] std::string_view key() const {
     return {reinterpret_cast<const char*>(this) + sizeof(Entry), key_bytes};
@@ -44,10 +53,8 @@ class StoreMemory {
 
   // Null if there is no room.
   Entry* Allocate(std::string_view key, std::uint64_t value_bytes) {
-    // Large values start at a cache line, so that users may treat them as arrays.
-    const std::size_t alignment = value_bytes >= 4096 ? 64 : 1;
-    const std::size_t offset = (sizeof(Entry) + key.size() + alignment - 1) / alignment * alignment;
-    const std::uint64_t block = allocator_.Allocate(offset + value_bytes);
+    const std::size_t offset = Entry::ValueOffset(key.size(), value_bytes);
+    const std::uint64_t block = allocator_.Allocate(Entry::BlockBytes(key.size(), value_bytes));
     if (block == BlockAllocator::kNone) return nullptr;
     auto* entry = new (region_.data() + block) Entry;
     entry->key_bytes = static_cast<std::uint16_t>(key.size());

@@ -72,7 +72,20 @@ Result<LocalStore::Found> LocalStore::Read(const ReadRequest& request) {
   return found;
 }
 
-Result<PendingValue> LocalStore::Prepare(std::string_view key, std::uint64_t value_bytes) {
+bool LocalStore::HoldIfEqual(const HashedKey& key, Generation if_equal,
+                             std::shared_ptr<void>* hold) {
+  if (if_equal.IsUnknown()) return true;
+  LockedShard& locked = ShardOf(key);
+  MutexLock lock(&locked.mutex);
+  Entry* const entry = locked.shard.Find(key);
+  if (!Matches(entry, if_equal)) return false;
+  if (entry != nullptr) *hold = PinEntry(memory_, entry);
+  return true;
+}
+
+Result<std::optional<PendingValue>> LocalStore::Prepare(std::string_view key,
+                                                        std::uint64_t value_bytes,
+                                                        Generation if_equal) {
   if (key.empty() || key.size() > kMaxKeyBytes) {
     return InvalidArgumentError("a key of " + std::to_string(key.size()) + " bytes: 1 to " +
                                 std::to_string(kMaxKeyBytes));
@@ -81,23 +94,27 @@ Result<PendingValue> LocalStore::Prepare(std::string_view key, std::uint64_t val
     return InvalidArgumentError("a value of " + std::to_string(value_bytes) + " bytes: at most " +
                                 std::to_string(kMaxValueBytes));
   }
+  const HashedKey hashed = Hashed(key);
+  std::shared_ptr<void> hold;
+  if (!HoldIfEqual(hashed, if_equal, &hold)) return std::optional<PendingValue>();
+  const bool may_fit = Entry::BlockBytes(key.size(), value_bytes) <= memory_->region().size();
   for (;;) {
     if (Entry* entry = memory_->Allocate(key, value_bytes)) {
-      entry->hash = Hashed(key).hash;
-      return PendingValue(memory_, entry);
+      entry->hash = hashed.hash;
+      return std::optional<PendingValue>(PendingValue(memory_, entry));
     }
-    const bool may_fit = value_bytes + key.size() + sizeof(Entry) <= memory_->region().size();
     if (!options_.evict_lru || !may_fit || !EvictOne()) break;
   }
   refused_.fetch_add(1, std::memory_order_relaxed);
   const BlockAllocator::Usage usage = memory_->usage();
-  return Status(StatusCode::kResourceExhausted,
-                "no room for a value of " + std::to_string(value_bytes) +
-                    " bytes: " + std::to_string(usage.page_bytes) + " of " +
-                    std::to_string(memory_->region().size()) +
-                    " bytes are in use, the largest free piece is " +
-                    std::to_string(usage.largest_free_bytes) +
-                    "; delete keys, raise capacity_bytes or set eviction to lru");
+  return Status(
+      StatusCode::kResourceExhausted,
+      "no room for a value of " + std::to_string(value_bytes) + " bytes: " +
+          std::to_string(usage.page_bytes) + " of " + std::to_string(memory_->region().size()) +
+          " bytes are in use, the largest free piece is " +
+          std::to_string(usage.largest_free_bytes) +
+          (options_.evict_lru ? "; nothing more can be evicted for it: raise capacity_bytes"
+                              : "; delete keys, raise capacity_bytes or set eviction to lru"));
 }
 
 Generation LocalStore::Commit(PendingValue value, Generation if_equal) {
@@ -122,9 +139,14 @@ Generation LocalStore::Commit(PendingValue value, Generation if_equal) {
 }
 
 Result<Generation> LocalStore::Write(const WriteRequest& request, std::string_view value) {
-  CAIRN_ASSIGN_OR_RETURN(PendingValue pending, Prepare(request.key, value.size()));
-  value.copy(pending.entry_->value(), value.size());
-  return Commit(std::move(pending), request.if_equal);
+  CAIRN_ASSIGN_OR_RETURN(std::optional<PendingValue> pending,
+                         Prepare(request.key, value.size(), request.if_equal));
+  if (!pending.has_value()) {
+    writes_.fetch_add(1, std::memory_order_relaxed);
+    return Generation::Unknown();
+  }
+  value.copy(pending->entry_->value(), value.size());
+  return Commit(*std::move(pending), request.if_equal);
 }
 
 Generation LocalStore::Delete(const DeleteRequest& request) {

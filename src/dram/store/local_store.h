@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -72,8 +73,11 @@ class LocalStore {
   // whatever the conditions.
   Result<Found> Read(const ReadRequest& request);
 
-  // Room for a value. kInvalidArgument for a key or value beyond the bounds, kResourceExhausted.
-  Result<PendingValue> Prepare(std::string_view key, std::uint64_t value_bytes);
+  // Room for a value. Nothing, and nothing was evicted for it, if the condition does not hold,
+  // which Commit looks at again. kInvalidArgument for a key or value beyond the bounds,
+  // kResourceExhausted.
+  Result<std::optional<PendingValue>> Prepare(std::string_view key, std::uint64_t value_bytes,
+                                              Generation if_equal);
   // Makes the value visible. The generation of the write; unknown if the condition did not hold.
   Generation Commit(PendingValue value, Generation if_equal);
   // Prepare, copy, Commit.
@@ -118,6 +122,9 @@ class LocalStore {
   Entry* OldestUnheld(Shard* shard);
   // Makes room by the least recently used value that no reader holds. False if there is none.
   bool EvictOne();
+  // Whether the condition holds; then with a hold of the value that it is about, if there is one,
+  // which keeps it from eviction.
+  bool HoldIfEqual(const HashedKey& key, Generation if_equal, std::shared_ptr<void>* hold);
   [[nodiscard]] bool Matches(const Entry* entry, Generation if_equal) const;
 
   const Options options_;

@@ -132,6 +132,50 @@ std::uint64_t Figure(const LocalStore& store, std::string_view figure) {
   return 0;
 }
 
+// A condition that does not hold changes nothing, the room of others included.
+TEST(LocalStoreTest, AFailedConditionEvictsNothing) {
+  const auto store = Make(1 << 20, /*lru=*/true);
+  const std::string value(200'000, 'v');
+  for (const char* const key : {"a", "b", "c", "d", "e"}) {
+    ASSERT_TRUE(store->Write({key, {}}, value).ok());
+  }
+  const std::string large(900'000, 'w');
+  for (const char* const key : {"a", "new"}) {
+    const auto written = store->Write({key, Generation{1, 1}}, large);
+    ASSERT_TRUE(written.ok()) << written.status().ToString();
+    EXPECT_TRUE(written->IsUnknown());
+  }
+  for (const char* const key : {"a", "b", "c", "d", "e"}) {
+    EXPECT_EQ(store->Read({key, {}, {}, {}})->value_bytes, value.size()) << key;
+  }
+}
+
+// Room is made by other values, also if the own one is the oldest.
+TEST(LocalStoreTest, AConditionalWriteDoesNotEvictItsOwnKey) {
+  const auto store = Make(1 << 20, /*lru=*/true);
+  const std::string value(400'000, 'v');
+  const auto first = store->Write({"counter", {}}, value);
+  ASSERT_TRUE(first.ok());
+  ASSERT_TRUE(store->Write({"other", {}}, value).ok());
+  const auto second = store->Write({"counter", *first}, value);
+  ASSERT_TRUE(second.ok()) << second.status().ToString();
+  EXPECT_FALSE(second->IsUnknown());
+  EXPECT_EQ(store->Read({"counter", {}, {}, {}})->generation, *second);
+  // Where there is no other one, the write fails and the value stays.
+  const auto third = store->Write({"counter", *second}, std::string(900'000, 'w'));
+  EXPECT_EQ(third.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(store->Read({"counter", {}, {}, {}})->generation, *second);
+}
+
+TEST(LocalStoreTest, AValueThatCanNeverFitEvictsNothing) {
+  const auto store = Make(1 << 20, /*lru=*/true);
+  ASSERT_TRUE(store->Write({"small", {}}, "v").ok());
+  // Less than the capacity, but a large value begins at a cache line behind its key.
+  const auto written = store->Write({"big", {}}, std::string((1 << 20) - 51, 'w'));
+  EXPECT_EQ(written.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(store->Read({"small", {}, {}, {}})->value_bytes, 1U);
+}
+
 // Evicting what a reader holds would lose it and free nothing.
 TEST(LocalStoreTest, EvictionPassesOverWhatReadersHold) {
   const auto store = Make(1 << 20, /*lru=*/true);
