@@ -188,5 +188,25 @@ TEST(RemoteDramWaysTest, AProcessOfAnotherProcessNamespace) {
   EXPECT_EQ(UseAndCount(*Open(ClientOf(server.address()))), 0u);
 }
 
+// A pin is dropped where its owner's code may call the store.
+TEST(RemoteDramWaysTest, PinsAreDroppedOutsideOfLocks) {
+  const auto server = Open(kServer);
+  for (const char* const way : {"", R"(, "shared_memory": false)"}) {
+    const auto client = Open(ClientOf(server->listen_address(), way));
+    for (const std::size_t size : {100, 10'000, 32 << 10, 100'000}) {
+      const std::string bytes = Bytes(size, 2);
+      std::size_t peers = 0;
+      auto written = client->Write(
+          "pinned", Buffer(bytes.data(), bytes.size(),
+                           std::shared_ptr<const void>(bytes.data(), [&](const void*) {
+                             peers = client->Peers().size();
+                           })));
+      ASSERT_TRUE(written.Get().ok());
+      EXPECT_EQ(peers, 1u) << size;
+      EXPECT_TRUE(Value(*client, "pinned") == bytes);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cairn::dram

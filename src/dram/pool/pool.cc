@@ -192,9 +192,12 @@ Future<WriteResult> Pool::WriteRemote(std::size_t server, std::string header, Bu
   Call call;
   call.header = std::move(header);
   call.deadline = deadline;
-  if (value.pin() != nullptr || value.size() <= kCopyBorrowedBytes) {
-    call.payload =
-        value.pin() != nullptr || value.empty() ? std::move(value) : Buffer::Copy(value.view());
+  const bool small = value.size() <= kCopyBorrowedBytes;
+  if (value.pin() != nullptr || small) {
+    // A transport drops what is small while it takes it, under its locks and the link's; a pin may
+    // be anybody's code, and is dropped here.
+    call.payload = small && !value.empty() ? Buffer::Copy(value.view()) : std::move(value);
+    value = Buffer();
     call.done = [promise, time](const Result<Answer>& answer) {
       promise.Fulfil(ToWriteResult(answer, time));
     };
