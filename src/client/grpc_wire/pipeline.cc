@@ -119,6 +119,11 @@ class PipelineStream final
     if (found == waiting_.end()) return;
     unwanted = std::move(found->second.done);
     waiting_.erase(found);
+    if (id <= sent_) return;
+    const auto queued =
+        std::lower_bound(queue_.begin(), queue_.end(), id,
+                         [](const auto& one, std::uint64_t wanted) { return one.id() < wanted; });
+    if (queued != queue_.end() && queued->id() == id) queue_.erase(queued);
   }
 
   void OnReadDone(bool ok) override {
@@ -237,6 +242,8 @@ class PipelineStream final
     const MonotonicTime now = std::max(scheduler_->Now(), when);
     std::vector<std::pair<Waiting, bool>> late;  // and whether the node may have it
     MonotonicTime next = MonotonicTime::Max();
+    bool unsent = false;
+    std::deque<v1::PipelinedOperation> kept;
     mutex_.Lock();
     for (auto at = waiting_.begin(); at != waiting_.end();) {
       const auto one = at++;
@@ -244,8 +251,17 @@ class PipelineStream final
         next = std::min(next, one->second.deadline);
         continue;
       }
-      late.emplace_back(std::move(one->second), one->first <= sent_);
+      const bool sent = one->first <= sent_;
+      unsent |= !sent;
+      late.emplace_back(std::move(one->second), sent);
       waiting_.erase(one);
+    }
+    // What is told to be not applied must not be sent later.
+    if (unsent) {
+      for (v1::PipelinedOperation& one : queue_) {
+        if (waiting_.contains(one.id())) kept.push_back(std::move(one));
+      }
+      queue_.swap(kept);
     }
     // Another timer was set for an earlier deadline meanwhile: it looks after the rest.
     const bool arm = armed_ == when && next != MonotonicTime::Max();
@@ -279,7 +295,8 @@ class PipelineStream final
   std::uint64_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   std::uint64_t sent_ ABSL_GUARDED_BY(mutex_) = 0;                      // up to this id
   MonotonicTime armed_ ABSL_GUARDED_BY(mutex_) = MonotonicTime::Max();  // when the timer runs
-  std::deque<v1::PipelinedOperation> queue_ ABSL_GUARDED_BY(mutex_);    // by id
+  // Not yet given to gRPC, by id. Somebody waits for each.
+  std::deque<v1::PipelinedOperation> queue_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::uint64_t, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -100,6 +101,9 @@ class PipelineClientTest : public ::testing::Test {
   void Serve() {
     grpc::ServerBuilder builder;
     int port = 0;
+    // A small window that does not grow: a server that does not read soon stops the client.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 16);
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(&kv_);
     server_ = builder.BuildAndStart();
@@ -185,6 +189,48 @@ TEST_F(PipelineClientTest, ACancelledOperationIsForgotten) {
   auto open = client_->GetAsync("k");
   client_->Close();
   EXPECT_EQ(open.Get().status().code(), StatusCode::kCancelled);
+}
+
+// What waits behind the operations of a node that does not read is not sent when nobody waits for
+// it any more: its error says that it was not applied.
+TEST_F(PipelineClientTest, WhatEndsInTheClientsQueueIsNeverSent) {
+  std::promise<void> go_on;
+  const std::shared_future<void> gate = go_on.get_future().share();
+  std::atomic<int> wanted{0};
+  std::atomic<int> unwanted{0};
+  kv_.script = [&](const v1::PipelinedOperation& operation) {
+    if (operation.has_set()) {
+      gate.wait();
+      ++(operation.set().key() == "wanted" ? wanted : unwanted);
+    }
+    return Usual(operation);
+  };
+  Serve();
+  AwaitPipeline();
+  WriteOptions patient;
+  patient.timeout = std::chrono::minutes(1);
+  std::vector<Future<std::uint64_t>> sets;
+  // Far more than the window takes.
+  for (int i = 0; i < 20; ++i) {
+    sets.push_back(client_->SetAsync("wanted", std::string(60'000, 'v'), patient));
+  }
+  auto cancelled = client_->SetAsync("unwanted", "v", patient);
+  WriteOptions hurried;
+  hurried.timeout = milliseconds(50);
+  auto late = client_->SetAsync("unwanted", "v", hurried);
+  sets.push_back(client_->SetAsync("wanted", "v", patient));
+  cancelled.Cancel();
+  EXPECT_EQ(cancelled.Get().status().code(), StatusCode::kCancelled);
+  const Status status = late.Get().status();
+  EXPECT_EQ(status.code(), StatusCode::kTimeout) << status.ToString();
+  EXPECT_FALSE(status.maybe_applied());
+  go_on.set_value();
+  for (auto& set : sets) {
+    const auto version = set.Get();
+    EXPECT_TRUE(version.ok()) << version.status().ToString();
+  }
+  EXPECT_EQ(wanted, 21);
+  EXPECT_EQ(unwanted, 0);
 }
 
 // The node's own end says that what has no answer was not begun; it is sent again.
