@@ -21,7 +21,8 @@ std::string Frame(const std::string& text) {
   return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + text;
 }
 
-// Echoes bytes, so frames; a mute one only listens.
+// Echoes bytes, so frames; a mute one only listens. A paused one keeps its connections and reads
+// nothing.
 class EchoServer {
  public:
   explicit EchoServer(bool mute = false) : listener_(socket(AF_INET, SOCK_STREAM, 0)), mute_(mute) {
@@ -34,43 +35,55 @@ class EchoServer {
     EXPECT_EQ(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
     port_ = ntohs(address.sin_port);
     EXPECT_EQ(pipe(stop_), 0);
-    thread_ = std::thread([this] { Run(); });
+    fds_ = {{stop_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
+    GoOn();
   }
   ~EchoServer() {
-    EXPECT_EQ(write(stop_[1], "x", 1), 1);
-    thread_.join();
+    if (thread_.joinable()) Pause();
+    for (std::size_t i = 2; i < fds_.size(); ++i) {
+      if (fds_[i].fd >= 0) close(fds_[i].fd);
+    }
     for (const int fd : {listener_, stop_[0], stop_[1]}) close(fd);
   }
+  void Pause() {
+    EXPECT_EQ(write(stop_[1], "x", 1), 1);
+    thread_.join();
+    char stop = 0;
+    EXPECT_EQ(read(stop_[0], &stop, 1), 1);
+  }
+  void GoOn() {
+    thread_ = std::thread([this] { Run(); });
+  }
   [[nodiscard]] Endpoint endpoint() const { return {"127.0.0.1", port_}; }
+  [[nodiscard]] std::size_t received() const { return received_; }
 
  private:
   void Run() {
-    std::vector<pollfd> fds = {{stop_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
     std::string buffer(1 << 16, '\0');
     for (;;) {
-      (void)poll(fds.data(), fds.size(), -1);
-      if (fds[0].revents != 0) break;
-      for (std::size_t i = 2; i < fds.size(); ++i) {
-        if (fds[i].revents == 0) continue;
-        const ssize_t got = recv(fds[i].fd, buffer.data(), buffer.size(), 0);
+      (void)poll(fds_.data(), fds_.size(), -1);
+      if (fds_[0].revents != 0) break;
+      for (std::size_t i = 2; i < fds_.size(); ++i) {
+        if (fds_[i].revents == 0) continue;
+        const ssize_t got = recv(fds_[i].fd, buffer.data(), buffer.size(), 0);
+        if (got > 0) received_ += static_cast<std::size_t>(got);
         if (got <= 0) {
-          close(fds[i].fd);
-          fds[i].fd = -1;
+          close(fds_[i].fd);
+          fds_[i].fd = -1;
         } else if (!mute_) {
-          (void)send(fds[i].fd, buffer.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL);
+          (void)send(fds_[i].fd, buffer.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL);
         }
       }
-      if (fds[1].revents != 0) fds.push_back({accept(listener_, nullptr, nullptr), POLLIN, 0});
-    }
-    for (std::size_t i = 2; i < fds.size(); ++i) {
-      if (fds[i].fd >= 0) close(fds[i].fd);
+      if (fds_[1].revents != 0) fds_.push_back({accept(listener_, nullptr, nullptr), POLLIN, 0});
     }
   }
 
   const int listener_;
   const bool mute_;
+  std::atomic<std::size_t> received_{0};
   std::uint16_t port_ = 0;
   int stop_[2] = {-1, -1};
+  std::vector<pollfd> fds_;
   std::thread thread_;
 };
 
@@ -112,6 +125,10 @@ class PoolTest : public ::testing::Test {
 
 constexpr std::chrono::seconds kLong(20);
 
+std::string Value(const Result<std::string>& got) {
+  return got.ok() ? *got : got.status().ToString();
+}
+
 TEST_F(PoolTest, AnswersComeToWhoAskedWhoeverReads) {
   const EchoServer server;
   Make(server.endpoint(), 2);
@@ -151,6 +168,46 @@ TEST_F(PoolTest, NoAnswerIsATimeoutThatMayHaveBeenApplied) {
   const auto background = Background("b", std::chrono::milliseconds(50)).get();
   EXPECT_EQ(background.status().code(), StatusCode::kTimeout);
   EXPECT_TRUE(background.status().maybe_applied());
+}
+
+// Calls that end while their frames wait behind a long one are not sent, as their results say; the
+// answers of the others come to whom they belong.
+TEST_F(PoolTest, WhatEndsBeforeItIsBegunIsNeverSent) {
+  EchoServer server;
+  Make(server.endpoint(), 1);
+  EXPECT_EQ(Value(Driven("up", kLong)), "up");
+  server.Pause();
+  const std::string text(32 << 20, 'x');  // more than the sockets take
+  auto first = Background(text, kLong);
+  const auto abandoned = pool_->Submit(Frame("abandoned"), In(kLong), /*driven=*/false,
+                                       [](const Result<std::string>& /*got*/) { FAIL(); });
+  auto late = Background("late", std::chrono::milliseconds(100));
+  auto last = Background("last", kLong);
+  abandoned->Abandon();
+  const Status timeout = late.get().status();
+  EXPECT_EQ(timeout.code(), StatusCode::kTimeout) << timeout.ToString();
+  EXPECT_FALSE(timeout.maybe_applied());
+  server.GoOn();
+  const auto got = first.get();
+  ASSERT_TRUE(got.ok()) << got.status().ToString();
+  EXPECT_TRUE(*got == text);
+  EXPECT_EQ(Value(last.get()), "last");
+  EXPECT_EQ(server.received(), Frame("up").size() + Frame(text).size() + Frame("last").size());
+}
+
+// What is begun goes on: else the peer would take the next frame for the rest of this one.
+TEST_F(PoolTest, WhatEndsHalfSentIsSentToItsEnd) {
+  EchoServer server;
+  Make(server.endpoint(), 1);
+  EXPECT_EQ(Value(Driven("up", kLong)), "up");
+  server.Pause();
+  auto begun = Background(std::string(32 << 20, 'x'), std::chrono::milliseconds(100));
+  auto last = Background("last", kLong);
+  const Status timeout = begun.get().status();
+  EXPECT_EQ(timeout.code(), StatusCode::kTimeout) << timeout.ToString();
+  EXPECT_TRUE(timeout.maybe_applied());
+  server.GoOn();
+  EXPECT_EQ(Value(last.get()), "last");
 }
 
 TEST_F(PoolTest, ABrokenConnectionFailsItsCallsAndIsMadeAgain) {

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::size_t kFirstBuffer = 16 << 10;
+constexpr std::size_t kPieces = 64;  // that one system call sends
 constexpr std::uint32_t kAlways = EPOLLRDHUP | EPOLLET;
 
 std::uint32_t ReadLength(const char* bytes) {
@@ -63,18 +65,33 @@ std::shared_ptr<FramedConnection> FramedConnection::Make(int fd, std::string pee
 // ---- Out
 
 Status FramedConnection::Flush() {
-  while (out_done_ < out_.size()) {
-    const ssize_t sent = send(fd_, out_.data() + out_done_, out_.size() - out_done_, MSG_NOSIGNAL);
+  while (!out_.empty()) {
+    std::array<iovec, kPieces> pieces;
+    const std::size_t count = std::min(out_.size(), pieces.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      Pending& pending = *out_[i];
+      pieces[i] = {pending.frame_.data() + pending.sent_, pending.frame_.size() - pending.sent_};
+    }
+    msghdr message{};
+    message.msg_iov = pieces.data();
+    message.msg_iovlen = count;
+    const ssize_t sent = sendmsg(fd_, &message, MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return Status::Ok();
       return UnavailableError(peer_ + ": " + std::strerror(errno));
     }
-    out_done_ += static_cast<std::size_t>(sent);
-    sent_bytes_ += static_cast<std::uint64_t>(sent);
+    auto left = static_cast<std::size_t>(sent);
+    while (left > 0) {
+      Pending& first = *out_.front();
+      const std::size_t taken = std::min(left, first.frame_.size() - first.sent_);
+      first.sent_ += taken;
+      left -= taken;
+      if (first.sent_ < first.frame_.size()) break;
+      first.frame_ = std::string();
+      out_.pop_front();
+    }
   }
-  out_.clear();
-  out_done_ = 0;
   return Status::Ok();
 }
 
@@ -83,14 +100,8 @@ std::shared_ptr<FramedConnection::Pending> FramedConnection::Send(std::string* f
                                                                   bool driven, Done* done) {
   MutexLock lock(&mutex_);
   if (broken_ || !usable()) return nullptr;
-  auto pending = std::make_shared<Pending>(deadline, driven, std::move(*done));
-  pending->sent_after_ = enqueued_bytes_;
-  enqueued_bytes_ += frame->size();
-  if (out_.empty()) {
-    out_ = std::move(*frame);
-  } else {
-    out_ += *frame;
-  }
+  auto pending = std::make_shared<Pending>(std::move(*frame), deadline, driven, std::move(*done));
+  out_.push_back(pending);
   queue_.push_back(pending);
   ++waiting_;
   load_.store(waiting_, std::memory_order_relaxed);
@@ -135,7 +146,9 @@ Status FramedConnection::TakeFrames() {
                               std::to_string(max_frame_) + Hint());
     }
     if (in_size_ - in_done_ < kLengthBytes + length) break;
-    if (queue_.empty()) return UnavailableError(peer_ + " answered what it was not asked");
+    if (queue_.empty() || queue_.front()->sent_ == 0) {
+      return UnavailableError(peer_ + " answered what it was not asked");
+    }
     std::string frame(in_.data() + in_done_ + kLengthBytes, length);
     in_done_ += kLengthBytes + length;
     answered_ = true;
@@ -214,19 +227,16 @@ void FramedConnection::CloseIfDone() {
   if (!broken_ && !usable() && waiting_ == 0) Break(CancelledError("retired"));
 }
 
-Status FramedConnection::Lost(const Status& why, const Pending& pending) const {
-  Status status = why;
-  if (pending.sent_after_ < sent_bytes_) return std::move(status).WithMaybeApplied();
-  return status;
-}
-
 void FramedConnection::Break(const Status& why) {
   if (std::exchange(broken_, true)) return;
   usable_.store(false, std::memory_order_release);
   std::deque<std::shared_ptr<Pending>> queue;
   queue.swap(queue_);
+  out_.clear();
   for (const std::shared_ptr<Pending>& pending : queue) {
-    if (!pending->ended_) Deliver(pending, Lost(why, *pending));
+    if (!pending->ended_) {
+      Deliver(pending, pending->sent_ > 0 ? Status(why).WithMaybeApplied() : why);
+    }
   }
   loop_->Remove(fd_);
   shutdown(fd_, SHUT_RDWR);
@@ -290,10 +300,21 @@ void FramedConnection::Drive(const std::shared_ptr<Pending>& pending) {
   if (result && done) done(std::move(*result));
 }
 
+void FramedConnection::TakeBack(const std::shared_ptr<Pending>& pending) {
+  // What was begun must be sent to its end, and its answer awaited: the peer counts on both.
+  if (pending->sent_ > 0) return;
+  for (auto* line : {&out_, &queue_}) {
+    line->erase(std::remove(line->begin(), line->end(), pending), line->end());
+  }
+}
+
 void FramedConnection::GiveUp(const std::shared_ptr<Pending>& pending) {
   // Later calls would wait behind this one.
   usable_.store(false, std::memory_order_release);
-  Deliver(pending, Lost(TimeoutError("no answer from " + peer_ + " in time"), *pending));
+  Status late = TimeoutError("no answer from " + peer_ + " in time");
+  if (pending->sent_ > 0) late = std::move(late).WithMaybeApplied();
+  TakeBack(pending);
+  Deliver(pending, std::move(late));
 }
 
 void FramedConnection::Expire(const std::shared_ptr<Pending>& pending) {
@@ -312,6 +333,7 @@ void FramedConnection::Abandon(const std::shared_ptr<Pending>& pending) {
   load_.store(waiting_, std::memory_order_relaxed);
   if (pending->timer_ != 0) loop_->CancelTimer(pending->timer_);
   unwanted = std::move(pending->done_);
+  TakeBack(pending);
   changed_.SignalAll();
   // It may be the call of the thread that reads. Another one reads on.
   if (pending->driven_ && reader_ == Reader::kDriver) {

@@ -6,7 +6,8 @@
 // the answers of others. If only background calls wait, the loop's thread reads.
 //
 // A call whose deadline passes is given up; its answer, if it still comes, is dropped. Until then
-// the connection is retired: it takes no new calls, since they would wait behind that one.
+// the connection is retired: it takes no new calls, since they would wait behind that one. A call
+// of which no byte was sent when it ends is not sent at all.
 //
 // Thread safety: all methods from any thread. `done` of a background call runs on the loop's
 // thread, `done` of a driven call on the thread that drives it.
@@ -38,16 +39,17 @@ class FramedConnection final : public SocketHandler,
 
   class Pending {
    public:
-    Pending(MonotonicTime deadline, bool driven, Done done)
-        : deadline_(deadline), driven_(driven), done_(std::move(done)) {}
+    Pending(std::string frame, MonotonicTime deadline, bool driven, Done done)
+        : deadline_(deadline), driven_(driven), frame_(std::move(frame)), done_(std::move(done)) {}
 
    private:
     friend class FramedConnection;
     const MonotonicTime deadline_;
     const bool driven_;
     // Guarded by the connection's lock.
+    std::string frame_;     // until it is sent
+    std::size_t sent_ = 0;  // bytes of it
     Done done_;
-    std::uint64_t sent_after_ = 0;  // how many bytes were to be sent before it
     TimerId timer_ = 0;
     bool ended_ = false;                         // has its result, or was given up
     std::optional<Result<std::string>> result_;  // of a driven call, until its thread takes it
@@ -97,11 +99,11 @@ class FramedConnection final : public SocketHandler,
   void Break(const Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // After an answer, or a call given up: closes a retired connection nobody waits on.
   void CloseIfDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of a call that ends without an answer: forgets it if nothing of it was sent.
+  void TakeBack(const std::shared_ptr<Pending>& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveUp(const std::shared_ptr<Pending>& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PassReading() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Expire(const std::shared_ptr<Pending>& pending);
-  [[nodiscard]] Status Lost(const Status& why, const Pending& pending) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const int wake_;  // an eventfd, for a driver whose call is given up; -1: there was none to be had
   const int fd_;    // closed by the destructor: a driver may be polling it
@@ -118,13 +120,11 @@ class FramedConnection final : public SocketHandler,
   bool hung_up_ ABSL_GUARDED_BY(mutex_) = false;   // the peer did while a driver was reading
   std::uint32_t watching_ ABSL_GUARDED_BY(mutex_) = 0;
   Reader reader_ ABSL_GUARDED_BY(mutex_) = Reader::kNone;
-  int drivers_ ABSL_GUARDED_BY(mutex_) = 0;  // threads in Drive
-  std::deque<std::shared_ptr<Pending>> queue_ ABSL_GUARDED_BY(mutex_);
+  int drivers_ ABSL_GUARDED_BY(mutex_) = 0;                             // threads in Drive
+  std::deque<std::shared_ptr<Pending>> queue_ ABSL_GUARDED_BY(mutex_);  // for answers
   std::size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;  // calls of the queue that have not ended
-  std::string out_ ABSL_GUARDED_BY(mutex_);
-  std::size_t out_done_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::uint64_t enqueued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::uint64_t sent_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  // To be sent, in order; the first one in part, maybe.
+  std::deque<std::shared_ptr<Pending>> out_ ABSL_GUARDED_BY(mutex_);
   std::string in_ ABSL_GUARDED_BY(mutex_);
   std::size_t in_done_ ABSL_GUARDED_BY(mutex_) = 0;
   std::size_t in_size_ ABSL_GUARDED_BY(mutex_) = 0;
