@@ -2,7 +2,10 @@
 
 #include <grpcpp/support/status.h>
 
+#include <charconv>
 #include <optional>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "api/cairn.pb.h"
@@ -10,6 +13,10 @@
 
 namespace cairn::client {
 namespace {
+
+constexpr std::string_view kTooLarge = "larger than max";
+// No answer is longer that holds no data.
+constexpr std::size_t kShortAnswer = 1024;
 
 std::optional<v1::ErrorDetail> DetailOf(const grpc::Status& status) {
   v1::RpcStatus wire;
@@ -52,7 +59,7 @@ std::optional<StatusCode> OfRequest(const grpc::Status& status) {
       return StatusCode::kInvalidArgument;
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
       // A message over a limit stays over it; any other resource may be there again later.
-      return status.error_message().find("larger than max") != std::string::npos
+      return status.error_message().find(kTooLarge) != std::string::npos
                  ? StatusCode::kInvalidArgument
                  : StatusCode::kResourceExhausted;
     case grpc::StatusCode::PERMISSION_DENIED:
@@ -85,6 +92,31 @@ const char* Hint(const grpc::Status& status) {
   return "";
 }
 
+// Takes a number and `after` off the front of `text`.
+std::optional<std::size_t> TakeNumber(std::string_view* text, std::string_view after) {
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc()) return std::nullopt;
+  text->remove_prefix(static_cast<std::size_t>(end - text->data()));
+  if (text->substr(0, after.size()) != after) return std::nullopt;
+  text->remove_prefix(after.size());
+  return number;
+}
+
+// Whether the node refused the request for its size. Only gRPC's words tell, "Received message
+// larger than max (SIZE vs. LIMIT)"; if they change, a write is in doubt that need not be.
+bool RequestRefused(const std::string& message, const MessageSizes& sizes) {
+  constexpr std::string_view kWords = "Received message larger than max (";
+  const std::size_t at = message.find(kWords);
+  if (at == std::string::npos || sizes.request == 0) return false;
+  std::string_view rest = std::string_view(message).substr(at + kWords.size());
+  const auto size = TakeNumber(&rest, " vs. ");
+  const auto limit = TakeNumber(&rest, ")");
+  if (!size || !limit || *size != sizes.request) return false;
+  // An answer just as long, and over this client's limit?
+  return *limit != sizes.longest_answer || (!sizes.long_answer && *size > kShortAnswer);
+}
+
 // A code as the other side wrote it, which may be none of gRPC's: the enum holds only these.
 grpc::StatusCode CodeOf(const v1::RpcStatus& error) {
   const bool known =
@@ -94,13 +126,20 @@ grpc::StatusCode CodeOf(const v1::RpcStatus& error) {
 
 }  // namespace
 
-CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string& node,
-                   bool closed) {
+CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string& node, bool closed,
+                   const MessageSizes& sizes) {
   if (const auto detail = DetailOf(status)) {
     return {FromDetail(*detail, status.error_message()), true};
   }
   const std::string message = node + ": " + status.error_message() + Hint(status);
-  if (const auto code = OfRequest(status)) return {Status(*code, message), true};
+  if (const auto code = OfRequest(status)) {
+    Status refused(*code, message);
+    if (is_write && message.find(kTooLarge) != std::string::npos &&
+        !RequestRefused(message, sizes)) {
+      refused = std::move(refused).WithMaybeApplied();
+    }
+    return {std::move(refused), true};
+  }
   StatusCode code = StatusCode::kUnavailable;
   if (closed && status.error_code() == grpc::StatusCode::CANCELLED) code = StatusCode::kCancelled;
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) code = StatusCode::kTimeout;

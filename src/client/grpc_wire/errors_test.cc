@@ -44,6 +44,30 @@ TEST(GrpcErrors, WhatGrpcMadeOfTheRequestAloneIsAnAnswer) {
   EXPECT_TRUE(error.answered);
 }
 
+TEST(GrpcErrors, AMessageOverALimitClearsAWriteOnlyIfItIsTheRequest) {
+  const auto doubt = [](const std::string& message, const MessageSizes& sizes) {
+    const grpc::Status status(grpc::StatusCode::RESOURCE_EXHAUSTED, message);
+    const CallError error = FromGrpc(status, /*is_write=*/true, "node", /*closed=*/false, sizes);
+    EXPECT_EQ(error.status.code(), StatusCode::kInvalidArgument) << message;
+    EXPECT_TRUE(error.answered);
+    EXPECT_FALSE(FromGrpc(status, /*is_write=*/false, "node", false, sizes).status.maybe_applied());
+    return error.status.maybe_applied();
+  };
+  const std::string words = "Received message larger than max (5030 vs. 4000)";
+  // The node's limit, or the client's.
+  EXPECT_FALSE(doubt(words, {5030, 9000, /*long_answer=*/true}));
+  EXPECT_TRUE(doubt(words, {5000, 4000, /*long_answer=*/true}));
+  // The same limit at both ends, and the sizes that are alike by chance.
+  EXPECT_TRUE(doubt(words, {5030, 4000, /*long_answer=*/true}));
+  EXPECT_FALSE(doubt(words, {5030, 4000, /*long_answer=*/false}));
+  EXPECT_TRUE(doubt("Received message larger than max (5 vs. 4)", {5, 4, false}));
+  // What does not tell.
+  EXPECT_TRUE(doubt(words, {}));
+  EXPECT_TRUE(doubt("Sent message larger than max (5030 vs. 4000)", {5030, 9000, true}));
+  EXPECT_TRUE(doubt("Received message larger than max (5030", {5030, 9000, true}));
+  EXPECT_TRUE(doubt("Received message larger than max (x vs. 4000)", {5030, 9000, true}));
+}
+
 TEST(GrpcErrors, OnlyAConnectionThatWasNeverThereClearsAWriteOfDoubt) {
   const grpc::Status refused(grpc::StatusCode::UNAVAILABLE, "failed to connect to all addresses");
   EXPECT_FALSE(FromGrpc(refused, /*is_write=*/true, "node").status.maybe_applied());

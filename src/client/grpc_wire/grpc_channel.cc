@@ -7,6 +7,7 @@
 #include <chrono>
 #include <climits>
 #include <functional>
+#include <type_traits>
 #include <utility>
 
 #include "api/cairn.grpc.pb.h"
@@ -34,6 +35,7 @@ struct Shared {
   std::unique_ptr<v1::Admin::Stub> admin;
   std::shared_ptr<RunningCalls> running = std::make_shared<RunningCalls>();
   std::string node;  // for messages
+  std::size_t longest_answer = 0;
   SystemClock clock;
 
   [[nodiscard]] KvAsync* Of(KvAsync*) const { return kv->async(); }
@@ -169,7 +171,10 @@ class Starter {
           } else if (status.ok()) {
             (*done)({Take(&call->response), true});
           } else {
-            CallError error = FromGrpc(status, is_write, shared->node, shared->running->closed());
+            const MessageSizes sizes = {call->request.ByteSizeLong(), shared->longest_answer,
+                                        std::is_same_v<Response, v1::VersionstampedResponse>};
+            CallError error =
+                FromGrpc(status, is_write, shared->node, shared->running->closed(), sizes);
             (*done)({std::move(error.status), error.answered});
           }
           *done = nullptr;
@@ -228,8 +233,8 @@ std::shared_ptr<NodeChannel> MakeGrpcChannel(const Endpoint& endpoint,
   const auto connect_ms = static_cast<int>(std::clamp<std::int64_t>(
       duration_cast<milliseconds>(options.connect_timeout).count(), 100, INT_MAX));
   grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(
-      static_cast<int>(std::min<std::size_t>(options.max_message_bytes, INT_MAX)));
+  const auto longest_answer = std::min<std::size_t>(options.max_message_bytes, INT_MAX);
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(longest_answer));
   // How long an attempt to connect may take, and the waits between them, which grow.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
@@ -242,6 +247,7 @@ std::shared_ptr<NodeChannel> MakeGrpcChannel(const Endpoint& endpoint,
   KeepCallbackThreads();
   const auto shared = std::make_shared<Shared>();
   shared->node = Address{Wire::kGrpc, endpoint}.ToString();
+  shared->longest_answer = longest_answer;
   shared->channel = grpc::CreateCustomChannel("dns:///" + endpoint.ToString(),
                                               grpc::InsecureChannelCredentials(), arguments);
   shared->kv = v1::KV::NewStub(shared->channel);

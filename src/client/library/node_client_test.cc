@@ -243,6 +243,20 @@ TEST_P(NodeClientTest, AWriteThatNeverLeftIsCertainlyNotApplied) {
   EXPECT_FALSE(set.status().maybe_applied());
 }
 
+TEST_P(NodeClientTest, AWriteWhoseAnswerIsTooLongMayHaveBeenApplied) {
+  ClientOptions options;
+  options.max_message_bytes = 2000;
+  options.retry.max_attempts = 2;
+  const auto client = Connect(options);
+  const std::string value_template = std::string(5000, 'v') + std::string(10, '\0');
+  const Status status = client->SetVersionstampedValue("long", value_template).status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_TRUE(status.maybe_applied()) << status.ToString();
+  const auto got = Connect()->Get("long");
+  ASSERT_TRUE(got.ok()) << got.status().ToString();
+  EXPECT_TRUE(got->found);
+}
+
 TEST_P(NodeClientTest, ScanLeavesEarlyAndGoesBackwards) {
   const auto client = Connect();
   const std::string value(64 << 10, 'v');

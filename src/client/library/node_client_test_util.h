@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -24,7 +25,10 @@ enum class Wire : std::uint8_t { kThrift, kGrpc };
 // A node that serves one wire on a free port.
 class ServedNode {
  public:
-  explicit ServedNode(Wire wire) : wire_(wire) { Serve(0); }
+  explicit ServedNode(Wire wire, std::size_t message_bytes = std::size_t{64} << 20)
+      : wire_(wire), message_bytes_(message_bytes) {
+    Serve(0);
+  }
   ~ServedNode() {
     // Whoever still waits is answered; a gRPC server waits for that.
     node_.StopReplica();
@@ -34,6 +38,7 @@ class ServedNode {
   void ServeGrpc(std::uint16_t port) {
     server::GrpcServerOptions options;
     options.port = port;
+    options.message_bytes = message_bytes_;
     auto server = server::GrpcServer::Start(options, &node_.service());
     ASSERT_TRUE(server.ok()) << server.status().ToString();
     grpc_ = std::move(*server);
@@ -42,6 +47,7 @@ class ServedNode {
   void ServeThrift(std::uint16_t port) {
     server::ThriftServerOptions options;
     options.port = port;
+    options.message_bytes = message_bytes_;
     auto server =
         server::ThriftServer::Start(options, server::MakeKvProcessor(&node_.service()), &clock_);
     ASSERT_TRUE(server.ok()) << server.status().ToString();
@@ -66,6 +72,7 @@ class ServedNode {
 
  private:
   const Wire wire_;
+  const std::size_t message_bytes_;
   SystemClock clock_;
   server::testing::TestNode node_;
   std::unique_ptr<server::GrpcServer> grpc_;

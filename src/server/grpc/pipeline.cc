@@ -284,10 +284,12 @@ class PipelineCall final
     std::size_t bytes = answer.ByteSizeLong() + kFraming;
     mutex_.Lock();
     if (bytes > longest_) {
-      answer = Failed(answer.id(),
-                      InvalidArgumentError("the answer takes " + std::to_string(bytes) +
+      Status unsaid = InvalidArgumentError("the answer takes " + std::to_string(bytes) +
                                            " bytes, larger than max (" + std::to_string(longest_) +
-                                           " bytes, which the client or the node allows)"));
+                                           " bytes, which the client or the node allows)");
+      // The answer is lost, not the write.
+      if (!read) unsaid = std::move(unsaid).WithMaybeApplied();
+      answer = Failed(answer.id(), unsaid);
       bytes = answer.ByteSizeLong() + kFraming;
     }
     --running_;

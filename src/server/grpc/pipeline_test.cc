@@ -266,6 +266,20 @@ TEST_F(PipelineTest, AMessageAndAnAnswerHaveBounds) {
   EXPECT_EQ(Show(answers[1]), "3/REASON_INVALID_ARGUMENT");
   EXPECT_NE(answers[1].error().message().find("larger than max"), std::string::npos);
   EXPECT_EQ(Show(answers[2]), "OK");
+  // The answer of a write is lost, but not the write.
+  v1::PipelinedOperation* stamped = client.Add();
+  const std::uint64_t id = stamped->id();
+  stamped->mutable_set_versionstamped_value()->set_key("stamped");
+  stamped->mutable_set_versionstamped_value()->set_value_template(std::string(1000, 'v') +
+                                                                  std::string(10, '\0'));
+  ASSERT_TRUE(client.Send());
+  answers = client.Read(1);
+  v1::ErrorDetail detail;
+  ASSERT_EQ(answers[id].error().details_size(), 1);
+  ASSERT_TRUE(answers[id].error().details(0).UnpackTo(&detail));
+  EXPECT_EQ(detail.reason(), v1::REASON_INVALID_ARGUMENT);
+  EXPECT_TRUE(detail.maybe_applied());
+  EXPECT_NE(Get("stamped"), "(none)");
   // Many answers are many messages.
   for (int i = 0; i < 100; ++i) client.Get("k");
   ASSERT_TRUE(client.Send());
