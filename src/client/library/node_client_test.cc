@@ -257,6 +257,24 @@ TEST_P(NodeClientTest, AWriteWhoseAnswerIsTooLongMayHaveBeenApplied) {
   EXPECT_TRUE(got->found);
 }
 
+TEST_P(NodeClientTest, ARequestOverTheNodesLimitIsRefusedAtOnce) {
+  const ServedNode node(GetParam(), /*message_bytes=*/100'000);
+  const auto client = NodeClient::Connect(node.endpoint());
+  ASSERT_TRUE(client.ok()) << client.status().ToString();
+  for (const std::size_t bytes : {std::size_t{200'000}, std::size_t{20} << 20}) {
+    const std::string value = std::string(bytes, 'v') + std::string(10, '\0');
+    for (const Status& status :
+         {(*client)->Set("k", value).status(), (*client)->SetAsync("k", value).Get().status(),
+          (*client)->SetVersionstampedValue("k", value).status()}) {
+      EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status.ToString();
+      EXPECT_FALSE(status.maybe_applied());
+      EXPECT_EQ(status.message().find("tries"), std::string::npos) << status.ToString();
+    }
+  }
+  EXPECT_TRUE((*client)->Set("small", "v").ok());
+  EXPECT_EQ(Show((*client)->Get("k")), "(none)");
+}
+
 TEST_P(NodeClientTest, ScanLeavesEarlyAndGoesBackwards) {
   const auto client = Connect();
   const std::string value(64 << 10, 'v');

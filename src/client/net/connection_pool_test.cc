@@ -22,10 +22,11 @@ std::string Frame(const std::string& text) {
 }
 
 // Echoes bytes, so frames; a mute one only listens. A paused one keeps its connections and reads
-// nothing.
+// nothing. With a refusal it answers that to the first bytes, and closes.
 class EchoServer {
  public:
-  explicit EchoServer(bool mute = false) : listener_(socket(AF_INET, SOCK_STREAM, 0)), mute_(mute) {
+  explicit EchoServer(bool mute = false, std::string refusal = "")
+      : listener_(socket(AF_INET, SOCK_STREAM, 0)), mute_(mute), refusal_(std::move(refusal)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -67,7 +68,10 @@ class EchoServer {
         if (fds_[i].revents == 0) continue;
         const ssize_t got = recv(fds_[i].fd, buffer.data(), buffer.size(), 0);
         if (got > 0) received_ += static_cast<std::size_t>(got);
-        if (got <= 0) {
+        if (got > 0 && !refusal_.empty()) {
+          (void)send(fds_[i].fd, refusal_.data(), refusal_.size(), MSG_NOSIGNAL);
+        }
+        if (got <= 0 || !refusal_.empty()) {
           close(fds_[i].fd);
           fds_[i].fd = -1;
         } else if (!mute_) {
@@ -80,6 +84,7 @@ class EchoServer {
 
   const int listener_;
   const bool mute_;
+  const std::string refusal_;
   std::atomic<std::size_t> received_{0};
   std::uint16_t port_ = 0;
   int stop_[2] = {-1, -1};
@@ -208,6 +213,16 @@ TEST_F(PoolTest, WhatEndsHalfSentIsSentToItsEnd) {
   EXPECT_TRUE(timeout.maybe_applied());
   server.GoOn();
   EXPECT_EQ(Value(last.get()), "last");
+}
+
+// The peer does not take the whole frame, and resets the connection after it has said why.
+TEST_F(PoolTest, ARefusalIsReadThoughTheFrameIsNotSent) {
+  const EchoServer server(/*mute=*/true, Frame("no"));
+  Make(server.endpoint(), 1);
+  for (int i = 0; i < 50; ++i) {
+    const std::string text(8 << 20, 'x');
+    EXPECT_EQ(Value(i % 2 == 0 ? Background(text, kLong).get() : Driven(text, kLong)), "no");
+  }
 }
 
 TEST_F(PoolTest, ABrokenConnectionFailsItsCallsAndIsMadeAgain) {

@@ -111,7 +111,7 @@ std::shared_ptr<FramedConnection::Pending> FramedConnection::Send(std::string* f
     });
   }
   if (Status sent = Flush(); !sent.ok()) {
-    Break(sent);
+    BreakOut(sent);
     return pending;
   }
   if (!driven && reader_ == Reader::kNone && drivers_ == 0) reader_ = Reader::kLoop;
@@ -196,7 +196,7 @@ void FramedConnection::OnEvents(std::uint32_t events) {
   MutexLock lock(&mutex_);
   if (broken_) return;
   if ((events & EPOLLOUT) != 0) {
-    if (Status sent = Flush(); !sent.ok()) return Break(sent);
+    if (Status sent = Flush(); !sent.ok()) return BreakOut(sent);
   }
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
   // A driver that reads finds out by itself.
@@ -241,6 +241,12 @@ void FramedConnection::Break(const Status& why) {
   loop_->Remove(fd_);
   shutdown(fd_, SHUT_RDWR);
   changed_.SignalAll();
+}
+
+void FramedConnection::BreakOut(const Status& why) {
+  hung_up_ = true;
+  Read();
+  Break(why);
 }
 
 void FramedConnection::Close(const Status& why) {

@@ -97,6 +97,8 @@ class FramedConnection final : public SocketHandler,
   void Deliver(const std::shared_ptr<Pending>& pending, Result<std::string> result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Break(const Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of a connection that takes no more bytes: the peer may have said why.
+  void BreakOut(const Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // After an answer, or a call given up: closes a retired connection nobody waits on.
   void CloseIfDone() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of a call that ends without an answer: forgets it if nothing of it was sent.

@@ -239,7 +239,16 @@ NodeChannel::Outcome DecodeThriftAnswer(const Request& request, std::string_view
       if (exception.getType() == TApplicationException::UNKNOWN_METHOD) {
         return {UnimplementedError(exception.what()), true};
       }
-      return Refused(request, exception.what(), true);
+      const std::string why = exception.what();
+      // Of the request: the node says so while it reads it, before it begins. It stays over the
+      // limit however often it is sent.
+      if (exception.getType() == TApplicationException::PROTOCOL_ERROR &&
+          why.find(" is over the limit of ") != std::string::npos) {
+        return {
+            InvalidArgumentError(why + "; send less at once, or raise the limit ([limits]) there"),
+            true};
+      }
+      return Refused(request, why, true);
     }
     return {std::visit(Decoder{&protocol}, request), true};
   } catch (const TException& e) {

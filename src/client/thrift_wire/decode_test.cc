@@ -1,5 +1,6 @@
 // Answers over Thrift, right ones and those that nobody should have sent.
 #include <gtest/gtest.h>
+#include <thrift/TApplicationException.h>
 #include <thrift/protocol/TBinaryProtocol.h>
 #include <thrift/transport/TBufferTransports.h>
 
@@ -78,6 +79,31 @@ TEST(DecodeThriftAnswerTest, AListLongerThanItsMessageIsRefusedBeforeItIsMade) {
         Shown(With(Frame(OnePair()), head + one, head + std::string(size, 4)));
     EXPECT_EQ(shown.substr(0, 11), "UNAVAILABLE") << shown;
     EXPECT_NE(shown.find("a container of"), std::string::npos) << shown;
+  }
+}
+
+// Only what the node says while it reads the request clears a write.
+TEST(DecodeThriftAnswerTest, ARequestOverALimitIsInvalidAndNotApplied) {
+  using apache::thrift::TApplicationException;
+  const auto status = [](TApplicationException::TApplicationExceptionType type, const char* why) {
+    const auto buffer = std::make_shared<apache::thrift::transport::TMemoryBuffer>();
+    tp::TBinaryProtocol protocol(buffer);
+    protocol.writeMessageBegin("set", tp::T_EXCEPTION, 0);
+    TApplicationException(type, why).write(&protocol);
+    protocol.writeMessageEnd();
+    return DecodeThriftAnswer(kv::KvOperation(kv::Set{}), buffer->getBufferAsString())
+        .answer.status();
+  };
+  const char* const limit = "the frame is over the limit of 9 bytes (message_bytes)";
+  const Status refused = status(TApplicationException::PROTOCOL_ERROR, limit);
+  EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+  EXPECT_FALSE(refused.maybe_applied());
+  EXPECT_NE(refused.message().find("message_bytes"), std::string::npos) << refused.message();
+  for (const Status& other :
+       {status(TApplicationException::PROTOCOL_ERROR, "the answer does not fit a frame"),
+        status(TApplicationException::INTERNAL_ERROR, limit)}) {
+    EXPECT_EQ(other.code(), StatusCode::kUnavailable);
+    EXPECT_TRUE(other.maybe_applied());
   }
 }
 
