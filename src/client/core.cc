@@ -29,7 +29,8 @@ ClientCore::ClientCore(CoreOptions options, const std::vector<std::string>& endp
     : options_(std::move(options)),
       scheduler_(std::move(scheduler)),
       nodes_(options_.nodes, endpoints, std::move(factory)),
-      sessions_([this](Sessions::Opened opened) { OpenSession(std::move(opened)); },
+      sessions_([this](MonotonicTime until,
+                       Sessions::Opened opened) { OpenSession(until, std::move(opened)); },
                 [this](SessionId session) { CloseSession(session); }, kSessionWindow),
       random_(options_.seed) {}
 
@@ -109,9 +110,10 @@ std::function<void()> ClientCore::ExecuteAsync(Request request, const RunOptions
   };
 }
 
-void ClientCore::OpenSession(Sessions::Opened opened) {
+void ClientCore::OpenSession(MonotonicTime until, Sessions::Opened opened) {
   RunOptions options;
-  options.deadline = DeadlineIn({});
+  // What the first write that wants it has no time for may still serve the next one.
+  options.deadline = std::max(until, DeadlineIn({}));
   const auto operation = std::make_shared<Operation>(
       shared_from_this(), kv::KvOperation(kv::OpenSession{}), options, /*driven=*/false,
       [opened = std::move(opened)](Result<Answer> answer) mutable {

@@ -105,7 +105,7 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   // An operation waits for a timer or a lease, and so must be told of Close. False: closed already.
   bool Park(const std::shared_ptr<Operation>& operation);
   void Unpark(const std::shared_ptr<Operation>& operation);
-  void OpenSession(Sessions::Opened opened);
+  void OpenSession(MonotonicTime until, Sessions::Opened opened);
   void CloseSession(SessionId session);
   void CloseSessionsAndWait();
 

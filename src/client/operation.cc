@@ -87,8 +87,9 @@ void Operation::AwaitLease() {
     if (!finished) timer_ = timer;
   }
   if (finished) core_->scheduler().CancelTimer(timer);
-  core_->sessions().AwaitLease(
-      [self = shared_from_this()](Result<Lease> lease) { self->OnLease(std::move(lease)); });
+  core_->sessions().AwaitLease(options_.deadline, [self = shared_from_this()](Result<Lease> lease) {
+    self->OnLease(std::move(lease));
+  });
 }
 
 void Operation::OnLease(Result<Lease> lease) {
@@ -105,7 +106,9 @@ void Operation::OnLease(Result<Lease> lease) {
   if (unwanted) {
     if (lease.ok()) core_->sessions().Return(*lease);
   } else if (!lease.ok()) {
-    FinishFailed(lease.status());
+    // The opening may have been applied; this operation was never sent.
+    FinishFailed(Status(lease.status().code(), lease.status().message())
+                     .WithLeaderHint(lease.status().leader_hint()));
   } else {
     Try();
   }

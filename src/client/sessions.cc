@@ -1,11 +1,20 @@
 #include "src/client/sessions.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace cairn::client {
+namespace {
 
-Sessions::Sessions(std::function<void(Opened)> open, std::function<void(SessionId)> close,
-                   std::size_t window)
+// What may be over after a while.
+bool IsTransient(StatusCode code) {
+  return code == StatusCode::kUnavailable || code == StatusCode::kTimeout ||
+         code == StatusCode::kNotLeader || code == StatusCode::kResourceExhausted;
+}
+
+}  // namespace
+
+Sessions::Sessions(Open open, std::function<void(SessionId)> close, std::size_t window)
     : open_(std::move(open)), close_(std::move(close)), window_(window) {}
 
 std::optional<Lease> Sessions::LeaseFromCurrent() {
@@ -24,24 +33,24 @@ std::optional<Lease> Sessions::TryLease() {
   return LeaseFromCurrent();
 }
 
-void Sessions::AwaitLease(Leased done) {
+void Sessions::AwaitLease(MonotonicTime until, Leased done) {
   std::optional<Lease> lease;
   bool open = false;
   {
     MutexLock lock(&mutex_);
     lease = LeaseFromCurrent();
     if (!lease) open = !std::exchange(opening_, true);
-    if (!lease) waiting_.emplace_back().swap(done);
+    if (!lease) waiting_.push_back({until, std::move(done)});
   }
   if (lease) {
     done(*lease);
   } else if (open) {
-    open_([this](Result<SessionId> opened) { OnOpened(std::move(opened)); });
+    open_(until, [this, until](Result<SessionId> opened) { OnOpened(until, std::move(opened)); });
   }
 }
 
-void Sessions::OnOpened(Result<SessionId> opened) {
-  std::deque<Leased> waiting;
+void Sessions::OnOpened(MonotonicTime until, Result<SessionId> opened) {
+  std::vector<Waiting> waiting;
   {
     MutexLock lock(&mutex_);
     opening_ = false;
@@ -51,11 +60,19 @@ void Sessions::OnOpened(Result<SessionId> opened) {
       sessions_.try_emplace(current_);
     }
   }
-  for (Leased& done : waiting) {
-    if (opened.ok()) {
-      AwaitLease(std::move(done));  // opens another one if more wait than have room
+  const bool pointless = !opened.ok() && !IsTransient(opened.status().code());
+  // Whoever has time left waits on; the one with most of it says for how long, so that one more
+  // opening does for all.
+  if (!opened.ok()) {
+    std::stable_sort(waiting.begin(), waiting.end(),
+                     [](const Waiting& a, const Waiting& b) { return a.until > b.until; });
+  }
+  for (Waiting& one : waiting) {
+    if (opened.ok() || (!pointless && one.until > until)) {
+      // Opens another one if more wait than have room.
+      AwaitLease(one.until, std::move(one.done));
     } else {
-      done(opened.status());
+      one.done(opened.status());
     }
   }
 }

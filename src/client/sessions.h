@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "cairn/status.h"
+#include "src/base/clock.h"
 #include "src/base/ids.h"
 #include "src/base/mutex.h"
 
@@ -36,16 +37,18 @@ class Sessions {
   using Opened = absl::AnyInvocable<void(Result<SessionId>)>;
   using Leased = absl::AnyInvocable<void(Result<Lease>)>;
 
-  // `open` opens a session on the cluster and says so later; `close` ends one, whenever. `window`:
-  // how many numbers a session may have between the lowest leased one and the newest.
-  Sessions(std::function<void(Opened)> open, std::function<void(SessionId)> close,
-           std::size_t window);
+  // Opens a session on the cluster and says so later; gives up at the time given or later.
+  using Open = std::function<void(MonotonicTime until, Opened opened)>;
+
+  // `close` ends a session, whenever. `window`: how many numbers a session may have between the
+  // lowest leased one and the newest.
+  Sessions(Open open, std::function<void(SessionId)> close, std::size_t window);
 
   // A lease of the present session, if there is one with room.
   std::optional<Lease> TryLease();
   // A lease, once there is a session with room. `done` may run inside the call. The error is that
-  // of opening.
-  void AwaitLease(Leased done);
+  // of opening, which is tried until `until` at least, unless the error is one that stays.
+  void AwaitLease(MonotonicTime until, Leased done);
   // The lowest number that is leased in the lease's session.
   [[nodiscard]] std::uint64_t FirstOutstanding(const Lease& lease) const;
   // Gives a lease back; its number is never used again.
@@ -62,17 +65,22 @@ class Sessions {
     std::deque<bool> returned;
   };
 
-  std::optional<Lease> LeaseFromCurrent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnOpened(Result<SessionId> opened);
+  struct Waiting {
+    MonotonicTime until;
+    Leased done;
+  };
 
-  const std::function<void(Opened)> open_;
+  std::optional<Lease> LeaseFromCurrent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnOpened(MonotonicTime until, Result<SessionId> opened);
+
+  const Open open_;
   const std::function<void(SessionId)> close_;
   const std::size_t window_;
   mutable Mutex mutex_;
   absl::flat_hash_map<SessionId, Session> sessions_ ABSL_GUARDED_BY(mutex_);
   SessionId current_ ABSL_GUARDED_BY(mutex_);  // 0: none
   bool opening_ ABSL_GUARDED_BY(mutex_) = false;
-  std::deque<Leased> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn::client

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <string>
@@ -24,7 +25,8 @@ class FakeCluster {
  public:
   struct Behaviour {
     bool down = false;
-    int lose_answers = 0;  // to so many writes: applied, but nobody hears of it
+    int lose_answers = 0;   // to so many writes: applied, but nobody hears of it
+    int lose_openings = 0;  // the same for sessions, which are not opened either
     int calls = 0;
   };
 
@@ -50,6 +52,10 @@ class FakeCluster {
     if (node != leader_) {
       return {NotLeaderError("not the leader").WithLeaderHint(EndpointOf(leader_)), true};
     }
+    if (std::holds_alternative<kv::OpenSession>(*operation) && behaviour.lose_openings > 0) {
+      --behaviour.lose_openings;
+      return {UnavailableError("no majority").WithMaybeApplied(), true};
+    }
     NodeChannel::Outcome outcome = Write(*operation, context);
     if (std::holds_alternative<kv::Set>(*operation) && behaviour.lose_answers > 0) {
       --behaviour.lose_answers;
@@ -69,6 +75,10 @@ class FakeCluster {
   void LoseAnswers(std::size_t node, int count) {
     MutexLock lock(&mutex_);
     nodes_[node].lose_answers = count;
+  }
+  void LoseOpenings(std::size_t node, int count) {
+    MutexLock lock(&mutex_);
+    nodes_[node].lose_openings = count;
   }
   void ExpireSessions() {
     MutexLock lock(&mutex_);
@@ -148,7 +158,9 @@ class FailoverTest : public ::testing::Test {
  protected:
   void Make(CoreOptions options, std::size_t nodes = 3) {
     options.follow_leader = true;
-    options.client.timeout = milliseconds(5'000);
+    if (options.client.timeout == ClientOptions().timeout) {
+      options.client.timeout = milliseconds(5'000);
+    }
     options.client.retry.initial_backoff = milliseconds(1);
     options.client.retry.max_backoff = milliseconds(4);
     if (!options.nodes.breaker) options.nodes.breaker = CircuitBreakerOptions();
@@ -237,6 +249,35 @@ TEST_F(FailoverTest, ANewSessionOnlyForWhatWasNotApplied) {
   EXPECT_EQ(cluster_.applied(), 3);
   core_->Close();
   EXPECT_EQ(cluster_.open_sessions(), 0U);
+}
+
+// 40 tries take 70 ms at least, as most waits between them are 2 ms and more.
+TEST_F(FailoverTest, AWriteWaitsForItsSessionAsLongAsItMay) {
+  CoreOptions options;
+  options.client.timeout = milliseconds(20);
+  Make(options);
+  cluster_.LoseOpenings(0, 40);
+  // One that has no more time than the client gives asks for the session first.
+  std::promise<Result<Answer>> brief;
+  RunOptions run;
+  run.deadline = core_->DeadlineIn({});
+  (void)core_->ExecuteAsync(kv::KvOperation(kv::Set{"k", "1", {}}), run,
+                            [&](Result<Answer> answer) { brief.set_value(std::move(answer)); });
+  run.deadline = core_->DeadlineIn(std::chrono::seconds(20));
+  const auto patient = core_->Execute(kv::KvOperation(kv::Set{"k", "2", {}}), run);
+  EXPECT_TRUE(patient.ok()) << patient.status().ToString();
+  EXPECT_FALSE(brief.get_future().get().ok());
+}
+
+TEST_F(FailoverTest, AWriteThatGotNoSessionIsCertainlyNotApplied) {
+  CoreOptions options;
+  options.client.retry.max_attempts = 1;
+  Make(options);
+  cluster_.LoseOpenings(0, 1);
+  const auto answer = Set("1");
+  EXPECT_EQ(answer.status().code(), StatusCode::kUnavailable);
+  EXPECT_FALSE(answer.status().maybe_applied()) << answer.status().ToString();
+  EXPECT_EQ(cluster_.applied(), 0);
 }
 
 TEST_F(FailoverTest, ReadsGoAroundANodeThatIsDown) {
