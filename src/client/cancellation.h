@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "cairn/future.h"
 #include "src/base/mutex.h"
 #include "src/client/operation.h"
 
@@ -91,6 +92,61 @@ class Cancellation {
   absl::flat_hash_map<std::uint64_t, std::function<void()>> hooks_ ABSL_GUARDED_BY(mutex_);
   std::size_t sweep_at_ ABSL_GUARDED_BY(mutex_) = kFew;
   std::vector<std::weak_ptr<Operation>> operations_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Cancels what is done in parts, one after the other, by one Future::Cancel: first a read version,
+// say, then page after page.
+//
+//   steps = StepCanceller::For(promise);
+//   ... if (!steps->Begin()) return promise's Fulfil(kCancelled); steps->Run(ExecuteAsync(...));
+class StepCanceller {
+ public:
+  // Made the promise's canceller, from now on.
+  template <typename T>
+  static std::shared_ptr<StepCanceller> For(const Promise<T>& promise) {
+    auto steps = std::make_shared<StepCanceller>();
+    promise.SetCancel([steps, promise] {
+      if (!steps->Cancel()) promise.Fulfil(CancelledError("cancelled"));
+    });
+    return steps;
+  }
+  // Before each part that runs as an operation. False: cancelled, it must not be begun.
+  [[nodiscard]] bool Begin() {
+    MutexLock lock(&mutex_);
+    if (!cancelled_) begun_ = true;
+    return !cancelled_;
+  }
+  // What cancels the part that was begun last.
+  void Run(std::function<void()> cancel) {
+    {
+      MutexLock lock(&mutex_);
+      if (!cancelled_) {
+        cancel_.swap(cancel);
+        return;
+      }
+    }
+    cancel();
+  }
+
+ private:
+  // False if nothing was begun, and so nobody else will end the whole.
+  bool Cancel() {
+    std::function<void()> cancel;
+    bool begun = false;
+    {
+      MutexLock lock(&mutex_);
+      cancelled_ = true;
+      begun = begun_;
+      cancel.swap(cancel_);
+    }
+    if (cancel) cancel();
+    return begun;
+  }
+
+  Mutex mutex_;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool begun_ ABSL_GUARDED_BY(mutex_) = false;
+  std::function<void()> cancel_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace cairn::client

@@ -77,10 +77,11 @@ Future<std::uint64_t> TransactionState::OnErrorAsync(const Status& status) {
     promise.Fulfil(status);
     return future;
   }
+  const auto steps = StepCanceller::For(promise);
   core_->scheduler().AddTimer(
-      when, [self = shared_from_this(), tries, life, wait = Wait(promise, status)] {
+      when, [self = shared_from_this(), tries, life, steps, wait = Wait(promise, status)] {
         // One that is over was cancelled, or reset by its owner.
-        if (self->BeginAnew(life)) wait.promise().Fulfil(tries);
+        if (steps->Begin() && self->BeginAnew(life)) wait.promise().Fulfil(tries);
       });
   // The scheduler of a client that was closed meanwhile may keep the timer, and never run it.
   if (core_->closed()) promise.Fulfil(status);

@@ -170,13 +170,15 @@ Future<GetResult> TransactionState::GetAsync(std::string_view key, std::string_v
   } else if (own->has_value()) {
     promise.Fulfil(std::move(**own));
   } else {
-    WithReadVersion([self = shared_from_this(), reading = *reading, key = std::string(key),
-                     promise](Result<Version> version) {
+    const auto steps = StepCanceller::For(promise);
+    WithReadVersion([self = shared_from_this(), reading = *reading, key = std::string(key), promise,
+                     steps](Result<Version> version) {
       if (!version.ok()) {
         promise.Fulfil(version.status());
         return;
       }
-      promise.SetCancel(self->core_->ExecuteAsync(
+      if (!steps->Begin()) return;  // answered by who cancelled it
+      steps->Run(self->core_->ExecuteAsync(
           kv::KvOperation(kv::SnapshotRead{key, *version, reading.family}),
           self->Options(ReadLevel::kDefault), [self, reading, key, promise](Result<Answer> answer) {
             if (!answer.ok()) {
@@ -222,7 +224,8 @@ Result<RangeResult> TransactionState::GetRange(const RangeRequest& range, std::s
 }
 
 void TransactionState::Step(const std::shared_ptr<RangeTask>& task, const Reading& reading,
-                            const Promise<RangeResult>& promise) {
+                            const Promise<RangeResult>& promise,
+                            const std::shared_ptr<StepCanceller>& steps) {
   std::optional<kv::KvOperation> request = task->Next();
   if (!request) {
     Result<RangeResult> result = task->TakeResult();
@@ -230,15 +233,19 @@ void TransactionState::Step(const std::shared_ptr<RangeTask>& task, const Readin
     promise.Fulfil(std::move(result));
     return;
   }
-  promise.SetCancel(core_->ExecuteAsync(
+  if (!steps->Begin()) {
+    promise.Fulfil(CancelledError("cancelled"));
+    return;
+  }
+  steps->Run(core_->ExecuteAsync(
       std::move(*request), Options(ReadLevel::kDefault),
-      [self = shared_from_this(), task, reading, promise](Result<Answer> answer) {
+      [self = shared_from_this(), task, reading, promise, steps](Result<Answer> answer) {
         if (answer.ok()) {
           task->Feed(std::get<kv::RangeResult>(std::move(*answer)));
         } else {
           task->Feed(answer.status());
         }
-        self->Step(task, reading, promise);
+        self->Step(task, reading, promise, steps);
       }));
 }
 
@@ -251,16 +258,17 @@ Future<RangeResult> TransactionState::GetRangeAsync(const RangeRequest& range,
     promise.Fulfil(reading.status());
     return future;
   }
-  WithReadVersion(
-      [self = shared_from_this(), reading = *reading, range, promise](Result<Version> version) {
-        if (!version.ok()) {
-          promise.Fulfil(version.status());
-          return;
-        }
-        self->Step(std::make_shared<RangeTask>(range, reading.family, *version,
-                                               self->WrittenIn(reading.family)),
-                   reading, promise);
-      });
+  const auto steps = StepCanceller::For(promise);
+  WithReadVersion([self = shared_from_this(), reading = *reading, range, promise,
+                   steps](Result<Version> version) {
+    if (!version.ok()) {
+      promise.Fulfil(version.status());
+      return;
+    }
+    self->Step(std::make_shared<RangeTask>(range, reading.family, *version,
+                                           self->WrittenIn(reading.family)),
+               reading, promise, steps);
+  });
   return future;
 }
 
@@ -287,22 +295,23 @@ Future<std::optional<std::string>> TransactionState::GetKeyAsync(const KeySelect
     return future;
   }
   Promise<RangeResult> range;
+  const auto steps = StepCanceller::For(range);
   Future<RangeResult> resolved = range.GetFuture();
   promise.SetCancel(resolved.Canceller());
   resolved.OnReady([promise](Result<RangeResult> result) {
     promise.Fulfil(result.ok() ? Result<std::optional<std::string>>(KeyOf(*std::move(result)))
                                : Result<std::optional<std::string>>(result.status()));
   });
-  WithReadVersion(
-      [self = shared_from_this(), reading = *reading, selector, range](Result<Version> version) {
-        if (!version.ok()) {
-          range.Fulfil(version.status());
-          return;
-        }
-        self->Step(std::make_shared<RangeTask>(RangeTask::ForKey(selector, reading.family, *version,
-                                                                 self->WrittenIn(reading.family))),
-                   reading, range);
-      });
+  WithReadVersion([self = shared_from_this(), reading = *reading, selector, range,
+                   steps](Result<Version> version) {
+    if (!version.ok()) {
+      range.Fulfil(version.status());
+      return;
+    }
+    self->Step(std::make_shared<RangeTask>(RangeTask::ForKey(selector, reading.family, *version,
+                                                             self->WrittenIn(reading.family))),
+               reading, range, steps);
+  });
   return future;
 }
 
@@ -396,7 +405,9 @@ Result<std::uint64_t> TransactionState::Commit() {
 Future<std::uint64_t> TransactionState::CommitAsync() {
   const Promise<std::uint64_t> promise;
   Future<std::uint64_t> future = Promise<std::uint64_t>(promise).GetFuture();
-  auto commit = [self = shared_from_this(), promise](const Result<Version>& version) {
+  const auto steps = StepCanceller::For(promise);
+  auto commit = [self = shared_from_this(), promise, steps](const Result<Version>& version) {
+    if (!steps->Begin()) return;  // answered by who cancelled it, with nothing sent
     Result<PreparedCommit> prepared =
         version.ok() ? self->Prepare() : Result<PreparedCommit>(version.status());
     if (!prepared.ok()) {
@@ -404,11 +415,11 @@ Future<std::uint64_t> TransactionState::CommitAsync() {
     } else if (prepared->empty) {
       promise.Fulfil(prepared->commit.read_version.value());
     } else {
-      promise.SetCancel(self->core_->ExecuteAsync(
-          kv::KvOperation(std::move(prepared->commit)), self->Options(ReadLevel::kDefault),
-          [self, promise](Result<Answer> answer) {
-            promise.Fulfil(self->Committed(std::move(answer)));
-          }));
+      steps->Run(self->core_->ExecuteAsync(kv::KvOperation(std::move(prepared->commit)),
+                                           self->Options(ReadLevel::kDefault),
+                                           [self, promise](Result<Answer> answer) {
+                                             promise.Fulfil(self->Committed(std::move(answer)));
+                                           }));
     }
   };
   if (NeedsVersion()) {

@@ -82,7 +82,7 @@ class TransactionState : public std::enable_shared_from_this<TransactionState> {
   // Runs a task to its end on this thread.
   void RunTask(RangeTask* task);
   void Step(const std::shared_ptr<RangeTask>& task, const Reading& reading,
-            const Promise<RangeResult>& promise);
+            const Promise<RangeResult>& promise, const std::shared_ptr<StepCanceller>& steps);
   // Whether there are conflicts, added by hand, and no version to compare them with yet.
   [[nodiscard]] bool NeedsVersion() const;
   Result<PreparedCommit> Prepare();

@@ -217,6 +217,12 @@ TEST_P(TransactionTest, AWaitForAnotherTryEndsWithTheClient) {
   Transaction tx = client->Begin();
   // After a conflict it is never long.
   EXPECT_TRUE(tx.OnError(ConflictError("another was first")).ok());
+  tx.Set("k", "v");
+  Future<std::uint64_t> cancelled = tx.OnErrorAsync(UnavailableError("meanwhile"));
+  cancelled.Cancel();
+  ASSERT_TRUE(cancelled.ready());
+  EXPECT_EQ(cancelled.Get().status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(tx.pending_writes(), 1U) << "as it was";
   Future<std::uint64_t> waits = tx.OnErrorAsync(UnavailableError("meanwhile"));
   EXPECT_FALSE(waits.ready());
   client->Close();

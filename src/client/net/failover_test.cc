@@ -43,6 +43,9 @@ class FakeCluster {
       info.is_leader = node == leader_;
       return {Answer(info), true};
     }
+    if (std::holds_alternative<kv::GetReadVersion>(*operation)) {
+      return {Answer(kv::VersionResult{Version(version_)}), true};
+    }
     if (!IsWrite(request)) {
       kv::GetResult result;
       result.found = true;
@@ -382,6 +385,33 @@ TEST_F(FailoverTest, ATransactionIsCancelledFromAnotherThread) {
       EXPECT_EQ(tx->OnErrorAsync(ended[0]).Get().status().code(), StatusCode::kCancelled);
     }
   }
+}
+
+// All wait for the read version first, which no node gives.
+TEST_F(FailoverTest, AFutureOfATransactionCancelsWhatWaitsForItsVersion) {
+  Make(Strategy(ReadStrategy::kRoundRobin));
+  for (std::size_t node = 0; node < 3; ++node) cluster_.SetDown(node, true);
+  const auto tx = std::make_shared<TransactionState>(core_, TransactionOptions());
+  tx->Write({kv::MutationType::kSet, "w", "v", ""});
+  tx->AddConflictKey("k", {});
+  const auto cancelled = [](auto future) {
+    future.Cancel();
+    return future.Get().status();
+  };
+  const std::vector<Status> ended = {
+      cancelled(tx->GetAsync("k", {}, false)), cancelled(tx->GetRangeAsync({}, {}, false)),
+      cancelled(tx->GetKeyAsync({}, {}, false)), cancelled(tx->CommitAsync())};
+  for (const Status& status : ended) {
+    EXPECT_EQ(status.code(), StatusCode::kCancelled) << status.ToString();
+    EXPECT_FALSE(status.maybe_applied());
+  }
+  // The version, once it comes, starts none of them, and the transaction goes on.
+  for (std::size_t node = 0; node < 3; ++node) cluster_.SetDown(node, false);
+  EXPECT_TRUE(tx->ReadVersion().ok());
+  EXPECT_EQ(cluster_.applied(), 0);
+  EXPECT_EQ(tx->pending_writes(), 1U);
+  EXPECT_TRUE(tx->Commit().ok());
+  EXPECT_EQ(cluster_.applied(), 1);
 }
 
 TEST_F(FailoverTest, AResetRevivesACancelledTransaction) {
