@@ -60,7 +60,7 @@ class FakeCluster {
       return {UnavailableError("no majority").WithMaybeApplied(), true};
     }
     NodeChannel::Outcome outcome = Write(*operation, context);
-    if (std::holds_alternative<kv::Set>(*operation) && behaviour.lose_answers > 0) {
+    if (TakesSession(request) && behaviour.lose_answers > 0) {
       --behaviour.lose_answers;
       return {UnavailableError("connection reset").WithMaybeApplied(), false};
     }
@@ -121,7 +121,7 @@ class FakeCluster {
       const auto [answer, first] = session->second.try_emplace(context.sequence, version_ + 1);
       if (!first) return {Answer(kv::WriteResult{Version(answer->second), {}}), true};
     }
-    value_ = std::get<kv::Set>(operation).value;
+    if (const auto* set = std::get_if<kv::Set>(&operation)) value_ = set->value;
     ++applied_;
     ++version_;
     if (std::exchange(expire_after_set_, false)) sessions_.clear();
@@ -232,6 +232,35 @@ TEST_F(FailoverTest, WithoutASessionItIsNotSentAgain) {
   Make(options);
   cluster_.LoseAnswers(0, 1);
   const auto answer = Set("1");
+  EXPECT_EQ(answer.status().code(), StatusCode::kUnavailable);
+  EXPECT_TRUE(answer.status().maybe_applied());
+  EXPECT_EQ(cluster_.applied(), 1);
+}
+
+// A second drop would take a family along that somebody else has made in between.
+TEST_F(FailoverTest, AColumnFamilyIsMadeAndDroppedOnce) {
+  Make({});
+  const std::vector<kv::KvOperation> writes = {kv::CreateColumnFamily{"f"},
+                                               kv::DropColumnFamily{"f"}};
+  for (const kv::KvOperation& write : writes) {
+    const int before = cluster_.applied();
+    cluster_.LoseAnswers(0, 2);
+    RunOptions run;
+    run.deadline = core_->DeadlineIn({});
+    const auto answer = core_->Execute(write, run);
+    EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+    EXPECT_EQ(cluster_.applied(), before + 1) << kv::operation_name(write);
+  }
+}
+
+TEST_F(FailoverTest, WithoutASessionAColumnFamilyIsNotDroppedAgain) {
+  CoreOptions options;
+  options.client.sessions = false;
+  Make(options);
+  cluster_.LoseAnswers(0, 1);
+  RunOptions run;
+  run.deadline = core_->DeadlineIn({});
+  const auto answer = core_->Execute(kv::KvOperation(kv::DropColumnFamily{"f"}), run);
   EXPECT_EQ(answer.status().code(), StatusCode::kUnavailable);
   EXPECT_TRUE(answer.status().maybe_applied());
   EXPECT_EQ(cluster_.applied(), 1);

@@ -111,6 +111,25 @@ TEST_F(AdminServiceTest, ColumnFamiliesComeAndGo) {
             "3/REASON_INVALID_ARGUMENT");
 }
 
+// One that arrives again under its session's number is answered, not applied.
+TEST_F(AdminServiceTest, AColumnFamilyIsDroppedOnceUnderASession) {
+  using Stub = v1::Admin::Stub;
+  v1::CreateColumnFamilyRequest create;
+  create.set_name("f");
+  Call(admin_, &Stub::CreateColumnFamily, create);
+  v1::DropColumnFamilyRequest drop;
+  drop.set_name("f");
+  v1::SessionStamp* stamp = drop.mutable_write()->mutable_session();
+  stamp->set_id(Call(kv_, &v1::KV::Stub::OpenSession, v1::OpenSessionRequest()).session_id());
+  stamp->set_sequence(1);
+  stamp->set_first_outstanding(1);
+  const std::uint64_t version = Call(admin_, &Stub::DropColumnFamily, drop).version();
+  Call(admin_, &Stub::CreateColumnFamily, create);
+  Set("k", "new", "f");
+  EXPECT_EQ(Call(admin_, &Stub::DropColumnFamily, drop).version(), version);
+  EXPECT_EQ(Get("k", "f"), "new");
+}
+
 TEST_F(AdminServiceTest, ConnectionsAreCounted) {
   Set("k", "1");
   EXPECT_EQ(server_->connections_open(), 1);
