@@ -1,4 +1,5 @@
 // dump and load.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -84,6 +85,7 @@ class DumpJob {
       prefix = *std::move(bytes);
     }
     range_ = whole_range_ = RangeRequest::WithPrefix(prefix);
+    prefix_ = std::move(prefix);
     version_ = in_.Number("at-version").value_or(0);
     const auto path = in_.Text("out");
     if (!path.has_value() || *path == "-") {
@@ -115,6 +117,12 @@ class DumpJob {
       return UsageFailure(progress.of_families
                               ? "what is there is of all families: give --all-families"
                               : "what is there is of one family: leave --all-families out");
+    }
+    if (progress.scope != Scope()) {
+      std::string problem = "what is there is of " + progress.scope + ", and not of " + Scope() +
+                            "; ask for the same, or remove the file";
+      std::replace(problem.begin(), problem.end(), '\t', ' ');
+      return UsageFailure(std::move(problem));
     }
     version_ = version;
     resumed_family_ = progress.family;
@@ -202,7 +210,19 @@ class DumpJob {
   Status Begin() {
     if (std::exchange(begun_, true)) return Status::Ok();
     return file_.Write(
-        writer_.Header(static_cast<std::int64_t>(version_), in_.Has("all-families")));
+        writer_.Header(static_cast<std::int64_t>(version_), in_.Has("all-families"), Scope()));
+  }
+
+  // What is asked for, but for the version: only the same request may go on with a dump. Between
+  // the parts stands a tab, which is in no escaped text.
+  [[nodiscard]] std::string Scope() const {
+    const std::string& own = context_.options().column_family;
+    std::string scope = "all families";
+    if (!in_.Has("all-families")) {
+      scope = "family " + text::ToText(own.empty() ? kDefault : own, TextForm::kEscaped);
+    }
+    if (!prefix_.empty()) scope += "\tprefix " + text::ToText(prefix_, TextForm::kEscaped);
+    return scope;
   }
 
   Status Write(const std::string& key, const std::string& value) {
@@ -216,6 +236,7 @@ class DumpJob {
   dump::Writer writer_;
   DumpFile file_;
   Progress progress_;
+  std::string prefix_;
   RangeRequest whole_range_;
   RangeRequest range_;  // what is left of it, of the family that is read
   std::optional<std::string> resumed_family_;

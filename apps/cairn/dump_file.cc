@@ -6,10 +6,20 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <utility>
 
 #include "apps/cairn/bulk.h"
 
 namespace cairn::cli {
+namespace {
+
+// Else there is at most a header that does not say what the dump is of: it was cut in its midst.
+bool SaysEnough(const dump::Reader& reader) {
+  return reader.scope().has_value() || reader.count() > 0 || reader.family().has_value() ||
+         reader.ended();
+}
+
+}  // namespace
 
 DumpFile::~DumpFile() {
   if (file_ != nullptr && file_ != stdout) std::fclose(file_);
@@ -35,6 +45,7 @@ Result<std::optional<DumpProgress>> DumpFile::Resume(const std::string& path, du
   LineReader lines(in);
   DumpProgress progress;
   std::string line;
+  std::string header;  // not adopted: without its second line, the dump begins anew
   std::uint64_t keep = 0;
   while (!reader.ended()) {
     CAIRN_ASSIGN_OR_RETURN(const bool more, lines.Next(&line));
@@ -45,7 +56,11 @@ Result<std::optional<DumpProgress>> DumpFile::Resume(const std::string& path, du
                              pair.status().message() + "; remove it to dump anew");
     }
     keep = lines.offset();
-    if (!reader.ended()) writer->Adopt(line, pair->has_value());
+    if (!reader.ended() && !SaysEnough(reader)) {
+      header += line + "\n";
+    } else if (!reader.ended()) {
+      writer->Adopt(std::exchange(header, "") + line, pair->has_value());
+    }
     if (reader.family() != progress.family) {
       progress.family = reader.family();
       progress.last_key.reset();
@@ -53,7 +68,13 @@ Result<std::optional<DumpProgress>> DumpFile::Resume(const std::string& path, du
     if (pair->has_value()) progress.last_key = (*pair)->key;
   }
   progress.of_families = reader.of_families();
-  if (!reader.version().has_value()) return std::optional<DumpProgress>();
+  if (!reader.version().has_value() || !SaysEnough(reader)) return std::optional<DumpProgress>();
+  if (!reader.scope().has_value()) {
+    return FailedPreconditionError("'" + path +
+                                   ".part' does not say what was asked for: it is of "
+                                   "an older program; remove it to dump anew");
+  }
+  progress.scope = *reader.scope();
   progress.version = *reader.version();
   progress.whole = reader.ended();
   file_ = std::fopen((path + ".part").c_str(), "r+b");

@@ -20,6 +20,7 @@ namespace cairn::cli {
 struct DumpProgress {
   std::int64_t version = 0;
   bool of_families = false;
+  std::string scope;                    // what it was asked for
   std::optional<std::string> family;    // the last one that was begun
   std::optional<std::string> last_key;  // of that family
   bool whole = false;                   // only the name is missing
@@ -36,7 +37,7 @@ class DumpFile {
   // Begins FILE.part, over an older one.
   Status Create(const std::string& path);
   // Goes on with FILE.part: cuts a line that was not written whole, and feeds the others to
-  // `writer`. Nothing if there is no FILE.part, or not even a header in it.
+  // `writer`. Nothing if there is no FILE.part, or not even a whole header in it.
   Result<std::optional<DumpProgress>> Resume(const std::string& path, dump::Format format,
                                              dump::Writer* writer);
   Status Write(std::string_view text);

@@ -20,6 +20,7 @@ constexpr std::int64_t kOneFamily = 1;
 constexpr std::int64_t kFamilies = 2;
 constexpr std::string_view kTextHeader = "# cairn dump ";
 constexpr std::string_view kTextVersion = " version ";
+constexpr std::string_view kTextScope = "# of ";
 constexpr std::string_view kTextFamily = "# family ";
 constexpr std::string_view kTextFooter = "# end count ";
 constexpr std::string_view kTextChecksum = " checksum ";
@@ -101,13 +102,18 @@ std::string Writer::Family(std::string_view name) {
   return Keep(std::string(kTextFamily) + text::ToText(name, TextForm::kEscaped));
 }
 
-std::string Writer::Header(std::int64_t version, bool families) {
+std::string Writer::Header(std::int64_t version, bool families, std::string_view scope) {
   const std::int64_t format = families ? kFamilies : kOneFamily;
   if (format_ == Format::kJsonLines) {
-    return Keep(ordered_json{{"cairn_dump", format}, {"version", version}}.dump());
+    ordered_json object{{"cairn_dump", format}, {"version", version}};
+    if (!scope.empty()) object["of"] = scope;
+    return Keep(object.dump());
   }
-  return Keep(std::string(kTextHeader) + std::to_string(format) + std::string(kTextVersion) +
-              std::to_string(version));
+  std::string header = Keep(std::string(kTextHeader) + std::to_string(format) +
+                            std::string(kTextVersion) + std::to_string(version));
+  // A comment, so that programs which do not know it load the dump all the same.
+  if (!scope.empty()) header += Keep(std::string(kTextScope).append(scope));
+  return header;
 }
 
 std::string Writer::Line(std::string_view key, std::string_view value) {
@@ -176,6 +182,8 @@ Result<std::optional<Pair>> Reader::TakeComment(std::string_view line) {
     const auto count = ToNumber<std::uint64_t>(footer->first);
     if (!count.has_value()) return InvalidArgumentError("the footer's count is no number");
     CAIRN_RETURN_IF_ERROR(TakeFooter(*count, footer->second));
+  } else if (lines_ == 2 && version_.has_value() && line.starts_with(kTextScope)) {
+    scope_ = line.substr(kTextScope.size());
   } else if (of_families_ && line.starts_with(kTextFamily)) {
     CAIRN_ASSIGN_OR_RETURN(family_,
                            text::FromText(line.substr(kTextFamily.size()), TextForm::kEscaped));
@@ -194,6 +202,8 @@ Result<std::optional<Pair>> Reader::TakeJson(std::string_view line) {
   if (object.contains("cairn_dump")) {
     CAIRN_RETURN_IF_ERROR(
         TakeHeader(integer("cairn_dump").value_or(-1), integer("version").value_or(-1)));
+    const auto scope = object.find("of");
+    if (scope != object.end() && scope->is_string()) scope_ = scope->get<std::string>();
     return std::optional<Pair>();
   }
   if (object.contains("end")) {

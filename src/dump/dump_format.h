@@ -46,8 +46,9 @@ class Writer {
   explicit Writer(Format format) : format_(format) {}
 
   // `families`: the dump is of several column families (format 2), and Family stands before the
-  // pairs of each.
-  std::string Header(std::int64_t version, bool families = false);
+  // pairs of each. `scope`: what the dump was asked for, as printable text, so that only the same
+  // request goes on with it; empty: not noted.
+  std::string Header(std::int64_t version, bool families = false, std::string_view scope = {});
   std::string Family(std::string_view name);
   std::string Line(std::string_view key, std::string_view value);
   std::string Footer();
@@ -83,6 +84,8 @@ class Reader {
   // Whether the header says that the dump is of several column families, and the one that the pairs
   // belong to from here on; unset before the first.
   [[nodiscard]] bool of_families() const { return of_families_; }
+  // What the dump was asked for, if it notes that.
+  [[nodiscard]] const std::optional<std::string>& scope() const { return scope_; }
   [[nodiscard]] const std::optional<std::string>& family() const { return family_; }
   [[nodiscard]] std::uint64_t count() const { return count_; }
   [[nodiscard]] std::uint64_t lines() const { return lines_; }
@@ -101,6 +104,7 @@ class Reader {
   bool of_families_ = false;
   std::optional<std::string> family_;
   std::optional<std::int64_t> version_;
+  std::optional<std::string> scope_;
   Checksum checksum_;
   std::uint64_t count_ = 0;
   std::uint64_t lines_ = 0;

@@ -96,6 +96,27 @@ TEST(DumpFormat, LooksAsSpecified) {
                                     "{\"end\":true,\"count\":1,\"checksum\":\""));
 }
 
+TEST(DumpFormat, NotesWhatItWasAskedFor) {
+  const std::string scope = "family orders\tprefix \\x0a";
+  for (const Format format : {Format::kText, Format::kJsonLines}) {
+    for (const bool families : {false, true}) {
+      Writer writer(format);
+      Reader reader(std::nullopt);
+      std::string text = writer.Header(17, families, scope);
+      text += writer.Footer();
+      for (const std::string& line : Lines(text)) {
+        ASSERT_TRUE(reader.Take(line).ok()) << line;
+      }
+      EXPECT_EQ(reader.scope(), scope);
+      EXPECT_TRUE(reader.ended());
+    }
+  }
+  // Elsewhere it is a comment as any other.
+  Reader reader(std::nullopt);
+  for (const char* line : {"# of x", "a\tb", "# of y"}) EXPECT_TRUE(reader.Take(line).ok());
+  EXPECT_EQ(reader.scope(), std::nullopt);
+}
+
 TEST(DumpFormat, AnyCutIsNoticed) {
   for (const Format format : {Format::kText, Format::kJsonLines}) {
     std::vector<std::string> lines = Lines(Dump(format, {{"a", "1"}, {"b", "2"}, {"c", "3"}}));

@@ -146,16 +146,46 @@ class BulkTest(NodeTestCase):
         self.run_cairn("put", "k000001", "changed since")
         path = self.scratch / "dump"
         part = self.scratch / "dump.part"
-        for cut in (0, 10, 40, 1234, whole.stat().st_size - 3, whole.stat().st_size):
+        for cut in (0, 10, 30, 80, 1234, whole.stat().st_size - 3, whole.stat().st_size):
             part.write_bytes(whole.read_bytes()[:cut])
             answer = json.loads(self.run_cairn("dump", "--out", path, "--resume", "--json",
                                                "--at-version", version).stdout)
             self.assertEqual(5000, answer["dumped"])
-            self.assertEqual(cut >= 40, answer["resumed_after"] > 0)
+            self.assertEqual(cut >= 80, answer["resumed_after"] > 0)
             self.assertEqual(whole.read_bytes(), path.read_bytes())
             self.assertFalse(part.exists())
             path.unlink()
         part.write_bytes(whole.read_bytes()[:200].replace(b"k", b"\\q"))
+        self.assertIn(b"remove it", self.run_cairn("dump", "--out", path, "--resume", expect=3).stderr)
+
+    def test_only_the_same_request_goes_on_with_a_dump(self):
+        self.fill_families()
+        path, part, whole = (self.scratch / name for name in ("dump", "dump.part", "whole"))
+        requests = [(), ("--prefix", "default00"), ("--prefix", "default01"),
+                    ("--column-family", "orders"),
+                    ("--column-family", "orders", "--prefix", "orders00"),
+                    ("--all-families",), ("--all-families", "--prefix", "orders00")]
+        for form in ("text", "jsonl"):
+            for begun in requests:
+                self.run_cairn("dump", "--format", form, "--out", whole, *begun)
+                text = whole.read_bytes()
+                cut = text[:text.rindex(b"\n", 0, len(text) * 2 // 3) + 1]
+                for asked in requests:
+                    part.write_bytes(cut)
+                    dump = ("dump", "--format", form, "--out", path, "--resume", *asked)
+                    if asked == begun:
+                        self.run_cairn(*dump)
+                        self.assertEqual(text, path.read_bytes())
+                        path.unlink()
+                    else:
+                        self.assertIn(b"what is there is of", self.run_cairn(*dump, expect=2).stderr)
+                        self.assertEqual(cut, part.read_bytes())
+                        self.assertFalse(path.exists())
+        # The default family by its name is the same request.
+        part.write_bytes(self.run_cairn("dump").stdout[:2000])
+        self.run_cairn("dump", "--out", path, "--resume", "--column-family", "default")
+        # One of a program that did not note it.
+        part.write_bytes(b"# cairn dump 1 version 7\na\tb\n")
         self.assertIn(b"remove it", self.run_cairn("dump", "--out", path, "--resume", expect=3).stderr)
 
     def test_a_killed_dump_leaves_a_part(self):
@@ -173,7 +203,7 @@ class BulkTest(NodeTestCase):
             self.server.process.send_signal(signal.SIGCONT)
         self.assertFalse(path.exists())
         self.run_cairn("dump", "--out", path, "--resume")
-        self.assertEqual(30_002, len(path.read_bytes().splitlines()))
+        self.assertEqual(30_003, len(path.read_bytes().splitlines()))
 
     def test_an_interrupted_load_goes_on(self):
         lines = b"".join(b"k%04d\tv%d\n" % (i, i) for i in range(100))
