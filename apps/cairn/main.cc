@@ -7,6 +7,7 @@
 
 #include "apps/cairn/command_table.h"
 #include "apps/cairn/context.h"
+#include "apps/cairn/streams.h"
 #include "src/base/abseil/lock_checks.h"
 #include "src/cli/help.h"
 
@@ -39,10 +40,17 @@ int Main(const std::vector<std::string>& words) {
 }  // namespace cairn::cli
 
 int main(int argc, char** argv) {
+  cairn::cli::HoldClosedStreams();
   // Bulk goes through these streams. Before their first use: later, what they hold would be lost.
   std::ios::sync_with_stdio(false);
   // Thrift reports connection errors on standard error by itself; the commands report them once.
   apache::thrift::GlobalOutput.setOutputFunction([](const char*) {});
   cairn::SkipAbseilLockChecks();
-  return cairn::cli::Main({argv + 1, argv + argc});
+  const int code = cairn::cli::Main({argv + 1, argv + argc});
+  // Results that did not get out, to a full disk or a closed stream, are no success. Of its bulk on
+  // stdio's stream, dump has said so.
+  const cairn::Status written = cairn::cli::FlushStandardOutput(code == cairn::cli::kSuccess);
+  if (written.ok()) return code;
+  std::cerr << "cairn: " << written.message() << std::endl;
+  return code <= cairn::cli::kKeyNotFound ? cairn::cli::kRefused : code;
 }

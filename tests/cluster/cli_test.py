@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import unittest
 
@@ -383,6 +384,36 @@ class ExitCodeTest(CommandTestCase):
     def test_a_version_that_is_not_there_yet(self):
         result = self.run_cairn("get", "k", "--at-version", 10**9, expect=REFUSED)
         self.assertIn(b"INVALID_ARGUMENT", result.stderr)
+
+
+class StreamsTest(CommandTestCase):
+    """Standard streams that are full, closed, or no files: never silence and success."""
+
+    def redirected(self, redirection, *arguments):
+        return subprocess.run(["/bin/sh", "-c", f'exec "$0" "$@" {redirection}', str(BIN / "cairn"),
+                               *[str(one) for one in arguments]], capture_output=True, timeout=60,
+                              check=False, env=dict(os.environ, CAIRN_ENDPOINTS=self.server.endpoint))
+
+    def test_results_that_do_not_get_out_are_no_success(self):
+        self.run_cairn("put", "k", "v" * 100_000)
+        script = self.scratch / "script"
+        script.write_text("get k\n")
+        for command in (("get", "k"), ("get", "k", "--json"), ("get", "k", "--raw"), ("get", "nokey", "--json"),
+                        ("range",), ("txn", script), ("status",), ("cluster", "status"),
+                        ("family", "list"), ("dump",), ("config", "show"), ("man",),
+                        ("completion", "bash"), ("help",), ("get", "--help"), ("version",),
+                        ("--version",)):
+            for redirection, why in ((">/dev/full", b"No space left on device"), (">&-", b"closed")):
+                if command == ("dump",):
+                    why = b"cannot write 'standard output'"
+                result = self.redirected(redirection, *command)
+                self.assertEqual(REFUSED, result.returncode, f"{command} {redirection}: {result}")
+                self.assertIn(why, result.stderr, command)
+                self.assertEqual(1, result.stderr.count(b"standard output"), result)
+        # Another failure keeps its code.
+        self.assertEqual(USAGE, self.redirected(">/dev/full", "get", "--json").returncode)
+        # Who says nothing needs no place for it.
+        self.assertEqual(DONE, self.redirected(">&-", "put", "k", "v").returncode)
 
 
 if __name__ == "__main__":
