@@ -8,6 +8,8 @@
 #include <iostream>
 #include <utility>
 
+#include "apps/cairn/streams.h"
+
 namespace cairn::cli {
 namespace {
 
@@ -42,6 +44,7 @@ Result<bool> LineReader::Next(std::string* line) {
       return ResourceExhaustedError("a line is longer than 64 MiB: this is no dump");
     }
     if (Fill()) continue;
+    CAIRN_RETURN_IF_ERROR(CheckRead(in_, "the input"));
     whole_ = searched == 0;
     line->assign(buffer_, at_);
     at_ = buffer_.size();

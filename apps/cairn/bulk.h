@@ -20,7 +20,8 @@ class LineReader {
   explicit LineReader(std::istream& in) : in_(in) {}
 
   // Reads the next line, without its newline. False at the end; then a last line without a newline
-  // has been given as any other. kResourceExhausted: a line of more than 64 MiB.
+  // has been given as any other. kResourceExhausted: a line of more than 64 MiB;
+  // kInvalidArgument: the input can't be read.
   Result<bool> Next(std::string* line);
 
   // Bytes given so far, newlines included.

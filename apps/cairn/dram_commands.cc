@@ -1,10 +1,10 @@
 // cairn dram put, get, list, delete, stat, route: a pool's values from the command line.
 #include <charconv>
 #include <iostream>
-#include <iterator>
 #include <utility>
 
 #include "apps/cairn/dram_store.h"
+#include "apps/cairn/streams.h"
 
 namespace cairn::cli {
 namespace {
@@ -110,7 +110,7 @@ ExitCode RunPut(Context& context, const Invocation& in) {
   Result<std::string> value = std::string();
   if (given == "-") {
     if (const auto failure = context.BeginStandardInput("the value")) return context.Fail(*failure);
-    value = std::string{std::istreambuf_iterator<char>(std::cin), {}};
+    value = ReadAll(std::cin, "standard input");
   } else {
     value = context.Bytes(given, "VALUE");
   }

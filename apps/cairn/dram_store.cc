@@ -1,9 +1,9 @@
 #include "apps/cairn/dram_store.h"
 
 #include <fstream>
-#include <iterator>
 #include <utility>
 
+#include "apps/cairn/streams.h"
 #include "src/base/log.h"
 #include "src/dram/routing/spec.h"
 
@@ -30,7 +30,7 @@ Result<json> DramSpec(const Invocation& in) {
   if (given.find('{') == std::string::npos) {
     std::ifstream file(given);
     if (!file) return InvalidArgumentError("--spec: can't read the file '" + given + "'");
-    text.assign(std::istreambuf_iterator<char>(file), {});
+    CAIRN_ASSIGN_OR_RETURN(text, ReadAll(file, "'" + given + "'"));
   }
   json spec = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!spec.is_object()) return InvalidArgumentError("--spec: '" + given + "' is no JSON object");

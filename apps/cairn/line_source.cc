@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "apps/cairn/streams.h"
+
 namespace cairn::cli {
 namespace {
 
@@ -27,6 +29,7 @@ class Stream : public LineSource {
       if (line->size() == kLongestLine) return InvalidArgumentError("a line is over 64 MiB long");
       *line += static_cast<char>(c);
     }
+    CAIRN_RETURN_IF_ERROR(CheckRead(in_, "the lines"));
     return !line->empty();
   }
 

@@ -40,7 +40,6 @@ int Main(const std::vector<std::string>& words) {
 }  // namespace cairn::cli
 
 int main(int argc, char** argv) {
-  cairn::cli::HoldClosedStreams();
   // Bulk goes through these streams. Before their first use: later, what they hold would be lost.
   std::ios::sync_with_stdio(false);
   // Thrift reports connection errors on standard error by itself; the commands report them once.

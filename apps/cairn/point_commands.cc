@@ -1,11 +1,11 @@
 // get and put.
 #include <iostream>
-#include <iterator>
 #include <limits>
 #include <utility>
 
 #include "apps/cairn/context.h"
 #include "apps/cairn/output.h"
+#include "apps/cairn/streams.h"
 
 namespace cairn::cli {
 namespace {
@@ -23,7 +23,7 @@ Result<std::string> ReadValue(const Context& context, const std::string& given) 
   if (const auto failure = context.BeginStandardInput("the value")) {
     return InvalidArgumentError(failure->message);
   }
-  std::string bytes{std::istreambuf_iterator<char>(std::cin), {}};
+  CAIRN_ASSIGN_OR_RETURN(std::string bytes, ReadAll(std::cin, "standard input"));
   if (context.options().form == TextForm::kEscaped) return bytes;
   while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r')) bytes.pop_back();
   return context.Bytes(bytes, "standard input");

@@ -1,6 +1,7 @@
 #include "apps/cairn/streams.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,16 +17,24 @@ std::string Reason(int error) {
   return error == EBADF ? ": it is closed" : std::string(": ") + std::strerror(error);
 }
 
-}  // namespace
-
-void HoldClosedStreams() {
-  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(stream, F_GETFD) >= 0 || errno != EBADF) continue;
+// Puts something that can't be used in the place of standard streams that are closed. Else the next
+// socket or file would take the place, and be read or written as if it were the stream. The
+// constructors of shared libraries open some already, so it runs before these; there, with nothing
+// set up, plain system calls are what is safe, and no sanitizer.
+__attribute__((no_sanitize("address", "undefined", "thread"))) void HoldClosedStreams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (::syscall(SYS_fcntl, stream, F_GETFD) >= 0) continue;
     // In the wrong direction, so that whoever uses it gets an error. It takes the lowest free
     // number, which is this one.
-    (void)::open("/dev/null", stream == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
+    (void)::syscall(SYS_openat, AT_FDCWD, "/dev/null",
+                    stream == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
   }
 }
+
+[[gnu::section(".preinit_array"),
+  gnu::used]] void (*const hold_closed_streams)() = HoldClosedStreams;
+
+}  // namespace
 
 Status FlushStandardOutput(bool c_stream) {
   errno = 0;

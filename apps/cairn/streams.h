@@ -1,5 +1,6 @@
 // Standard input and output of the program, and input in general: what can't be read or written is
-// an error, and no empty input or success.
+// an error, and no empty input or success. In a program with this file, a standard stream that is
+// closed is never taken by another file: it gives errors.
 //
 // Thread safety: one thread.
 #ifndef CAIRN_APPS_CAIRN_STREAMS_H_
@@ -11,11 +12,6 @@
 #include "cairn/status.h"
 
 namespace cairn::cli {
-
-// Puts something that can't be used in the place of standard streams that are closed. Else the next
-// socket or file would take the place, and be read or written as if it were the stream. First of
-// all, before anything is opened.
-void HoldClosedStreams();
 
 // Writes out what the streams of standard output hold. kIoError: that, or an earlier write to them,
 // failed. `c_stream` counts stdio's, too.

@@ -8,6 +8,7 @@
 
 #include "apps/cairn/context.h"
 #include "apps/cairn/output.h"
+#include "apps/cairn/streams.h"
 #include "apps/cairn/timed_transaction.h"
 #include "apps/cairn/txn_script.h"
 
@@ -158,6 +159,9 @@ ExitCode RunTxn(Context& context, const Invocation& in) {
   const auto steps = ParseTxnScript(path == "-" ? std::cin : static_cast<std::istream&>(file),
                                     context.options().form);
   if (!steps.ok()) return context.Fail(UsageFailure(steps.status()));
+  const Status read = CheckRead(path == "-" ? std::cin : static_cast<std::istream&>(file),
+                                path == "-" ? "standard input" : "'" + path + "'");
+  if (!read.ok()) return context.Fail(UsageFailure(read));
   for (std::uint64_t attempts = 1;; ++attempts) {
     Attempt attempt(&context, attempts == 1);
     std::uint64_t version = 0;

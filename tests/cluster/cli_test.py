@@ -415,6 +415,20 @@ class StreamsTest(CommandTestCase):
         # Who says nothing needs no place for it.
         self.assertEqual(DONE, self.redirected(">&-", "put", "k", "v").returncode)
 
+    def test_input_that_cannot_be_read_is_not_taken_for_empty(self):
+        self.run_cairn("put", "k", "before")
+        for redirection, why in (("<&-", b"it is closed"), (f"<{self.scratch}", b"Is a directory")):
+            for command in (("put", "k", "-"), ("load",), ("txn",), ("shell",),
+                            ("dram", "put", "k", "-")):
+                result = self.redirected(redirection, *command)
+                self.assertEqual(USAGE, result.returncode, f"{command}: {result}")
+                self.assertIn(why, result.stderr, command)
+                self.assertEqual(b"", result.stdout, command)
+        for command in (("load", self.scratch), ("txn", self.scratch),
+                        ("dram", "get", "k", "--spec", self.scratch)):
+            self.assertIn(b"Is a directory", self.run_cairn(*command, expect=USAGE).stderr)
+        self.assertEqual("before\n", self.text("get", "k"))
+
 
 if __name__ == "__main__":
     os.environ.pop("CAIRN_ENDPOINTS", None)
