@@ -100,7 +100,7 @@ class DumpJob {
       auto resumed = file_.Resume(*path, format_, &writer_);
       if (!resumed.ok()) return FileFailure(resumed.status());
       if (resumed->has_value()) return GoOn(**resumed);
-      if (std::filesystem::exists(*path)) {
+      if (std::filesystem::is_regular_file(*path)) {
         return UsageFailure("'" + *path + "' is whole: there is nothing to resume");
       }
     }
@@ -304,7 +304,8 @@ CommandDef DumpDef() {
                "besides it says on standard error. With --all-families, of all of them; cairn load "
                "then makes those that are missing.",
                "To standard output, or with --out to a file that has its name only once it "
-               "is whole; until then it is FILE.part. If the dump is interrupted, --resume "
+               "is whole; until then it is FILE.part. A device or pipe is written to as it is. If "
+               "the dump is interrupted, --resume "
                "goes on with that, at the same version, as long as the node keeps it. Memory "
                "is bounded, however much there is."},
           .options = {{.name = "out",

@@ -5,13 +5,32 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 #include "apps/cairn/bulk.h"
 
 namespace cairn::cli {
 namespace {
+
+// What symbolic links lead to, be it there or not; what is no regular file keeps its name, which
+// may be all that it has (/dev/stdout).
+std::string Target(const std::string& path) {
+  namespace fs = std::filesystem;
+  constexpr int kMostLinks = 40;
+  std::error_code error;
+  const auto there = fs::status(path, error);
+  if (fs::exists(there) && !fs::is_regular_file(there)) return path;
+  fs::path target = path;
+  for (int links = 0; links < kMostLinks && fs::is_symlink(target, error); ++links) {
+    const fs::path next = fs::read_symlink(target, error);
+    if (error) break;
+    target = target.parent_path() / next;  // an absolute one replaces all
+  }
+  return target;
+}
 
 // Else there is at most a header that does not say what the dump is of: it was cut in its midst.
 bool SaysEnough(const dump::Reader& reader) {
@@ -23,23 +42,33 @@ bool SaysEnough(const dump::Reader& reader) {
 
 DumpFile::~DumpFile() {
   if (file_ != nullptr && file_ != stdout) std::fclose(file_);
+  // Of what failed before anything was written, nothing stays.
+  if (created_ && bytes_ == 0) std::remove(part().c_str());
 }
 
 Status DumpFile::Errno(const char* what) const {
-  return IoError(std::string(what) + " '" + (path_.empty() ? "standard output" : path_ + ".part") +
+  return IoError(std::string(what) + " '" + (path_.empty() ? "standard output" : part()) +
                  "': " + std::strerror(errno));
 }
 
 Status DumpFile::Create(const std::string& path) {
-  path_ = path;
-  file_ = std::fopen((path + ".part").c_str(), "wb");
-  return file_ != nullptr ? Status::Ok() : Errno("cannot write");
+  path_ = Target(path);
+  std::error_code ignored;
+  const auto there = std::filesystem::status(path_, ignored);
+  if (std::filesystem::is_directory(there)) {
+    return InvalidArgumentError("cannot write '" + path + "': it is a folder");
+  }
+  direct_ = std::filesystem::exists(there) && !std::filesystem::is_regular_file(there);
+  file_ = std::fopen(part().c_str(), "wb");
+  if (file_ == nullptr) return Errno("cannot write");
+  created_ = !direct_;
+  return Status::Ok();
 }
 
 Result<std::optional<DumpProgress>> DumpFile::Resume(const std::string& path, dump::Format format,
                                                      dump::Writer* writer) {
-  path_ = path;
-  std::ifstream in(path + ".part", std::ios::binary);
+  path_ = Target(path);
+  std::ifstream in(path_ + ".part", std::ios::binary);
   if (!in) return std::optional<DumpProgress>();
   dump::Reader reader(format);
   LineReader lines(in);
@@ -77,7 +106,7 @@ Result<std::optional<DumpProgress>> DumpFile::Resume(const std::string& path, du
   progress.scope = *reader.scope();
   progress.version = *reader.version();
   progress.whole = reader.ended();
-  file_ = std::fopen((path + ".part").c_str(), "r+b");
+  file_ = std::fopen(part().c_str(), "r+b");
   if (file_ == nullptr || ::ftruncate(::fileno(file_), static_cast<off_t>(keep)) != 0 ||
       std::fseek(file_, 0, SEEK_END) != 0) {
     return Errno("cannot go on with");
@@ -94,9 +123,10 @@ Status DumpFile::Write(std::string_view text) {
 
 Status DumpFile::Finish() {
   if (std::fflush(file_) != 0) return Errno("cannot write");
-  if (path_.empty()) return Status::Ok();
+  created_ = false;
+  if (path_.empty() || direct_) return Status::Ok();
   if (::fdatasync(::fileno(file_)) != 0) return Errno("cannot sync");
-  if (std::rename((path_ + ".part").c_str(), path_.c_str()) != 0) return Errno("cannot rename");
+  if (std::rename(part().c_str(), path_.c_str()) != 0) return Errno("cannot rename");
   return Status::Ok();
 }
 

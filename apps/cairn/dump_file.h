@@ -1,5 +1,6 @@
 // Where a dump goes: standard output, or a file that has its name only once it is whole. Until then
-// it is FILE.part, and a dump that was interrupted goes on from there.
+// it is FILE.part, and a dump that was interrupted goes on from there. Behind a
+// symbolic link, FILE is what it leads to. A device or pipe is written to as it is.
 //
 // Thread safety: one thread.
 #ifndef CAIRN_APPS_CAIRN_DUMP_FILE_H_
@@ -34,7 +35,7 @@ class DumpFile {
   DumpFile& operator=(const DumpFile&) = delete;
 
   void UseStandardOutput() { file_ = stdout; }
-  // Begins FILE.part, over an older one.
+  // Begins FILE.part, over an older one; or opens what is no regular file.
   Status Create(const std::string& path);
   // Goes on with FILE.part: cuts a line that was not written whole, and feeds the others to
   // `writer`. Nothing if there is no FILE.part, or not even a whole header in it.
@@ -48,9 +49,12 @@ class DumpFile {
 
  private:
   [[nodiscard]] Status Errno(const char* what) const;
+  [[nodiscard]] std::string part() const { return direct_ ? path_ : path_ + ".part"; }
 
   std::FILE* file_ = nullptr;
-  std::string path_;  // empty: standard output
+  std::string path_;     // empty: standard output
+  bool direct_ = false;  // no regular file: written to as it is
+  bool created_ = false;
   std::uint64_t bytes_ = 0;
 };
 

@@ -188,6 +188,40 @@ class BulkTest(NodeTestCase):
         part.write_bytes(b"# cairn dump 1 version 7\na\tb\n")
         self.assertIn(b"remove it", self.run_cairn("dump", "--out", path, "--resume", expect=3).stderr)
 
+    def test_a_dump_goes_where_a_link_leads_and_into_what_is_no_file(self):
+        self.fill(3)
+        whole = self.run_cairn("dump").stdout
+        folder = self.scratch / "elsewhere"
+        folder.mkdir()
+        link, chain, target = self.scratch / "link", self.scratch / "chain", folder / "target"
+        link.symlink_to("elsewhere/target")
+        chain.symlink_to(link)
+        for _ in range(2):  # the target is missing, then there
+            self.run_cairn("dump", "--out", chain)
+            self.assertTrue(link.is_symlink() and chain.is_symlink())
+            self.assertEqual(whole, target.read_bytes())
+            self.assertEqual(["target"], [one.name for one in folder.iterdir()])
+        target.unlink()
+        (folder / "target.part").write_bytes(whole[:60])
+        self.run_cairn("dump", "--out", link, "--resume")
+        self.assertEqual(whole, target.read_bytes())
+        pipe = self.scratch / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            self.run_cairn("dump", "--out", pipe)
+            self.assertEqual(whole, os.read(reader, 1 << 16))
+        finally:
+            os.close(reader)
+        self.assertTrue(pipe.is_fifo())
+        self.assertEqual(whole, self.run_cairn("dump", "--out", "/dev/stdout").stdout)
+        self.assertIn(b"a folder", self.run_cairn("dump", "--out", folder, expect=3).stderr)
+
+    def test_a_dump_of_nothing_leaves_nothing(self):
+        path = self.scratch / "dump"
+        self.run_cairn("dump", "--column-family", "nope", "--out", path, expect=3)
+        self.assertEqual([], list(self.scratch.glob("dump*")))
+
     def test_a_killed_dump_leaves_a_part(self):
         self.fill(30_000)
         path = self.scratch / "dump"
