@@ -36,9 +36,8 @@ def steps(text):
 
 
 def plain(lines):
-    """Versions differ with the sessions that were opened, and a tab is drawn as blanks."""
+    """A tab is drawn as blanks."""
     text = "\n".join(line.rstrip() for line in lines)
-    text = re.sub(r'(at version |"version":)\d+', r"\1N", text)
     return re.sub(r"[ \t]{2,}|\t", " ", text)
 
 
@@ -50,8 +49,7 @@ class StepsTest(unittest.TestCase):
             steps("    out\n")
 
     def test_what_may_differ(self):
-        self.assertEqual(plain(["committed at version 7", "a   b"]),
-                         plain(["committed at version 12", "a\tb"]))
+        self.assertEqual(plain(["a   b", "c "]), plain(["a\tb", "c"]))
         self.assertNotEqual(plain(["a   70"]), plain(["a   71"]))
 
 
