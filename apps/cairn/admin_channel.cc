@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "api/cairn.grpc.pb.h"
 #include "apps/cairn/patience.h"
@@ -55,14 +57,15 @@ class AdminChannel::Impl {
  public:
   explicit Impl(Context* context) : context_(context) {}
 
+  // `is_write`: it changes something, so that one without an answer may have done that.
   template <class Request, class Response>
   Status CallAt(const std::string& endpoint, Method<Request, Response> method,
-                const Request& request, Response* response, milliseconds timeout) {
+                const Request& request, Response* response, milliseconds timeout, bool is_write) {
     grpc::ClientContext call;
     call.set_deadline(std::chrono::system_clock::now() + timeout);
     const grpc::Status status = (StubOf(endpoint)->*method)(&call, request, response);
     if (status.ok()) return Status::Ok();
-    return client::FromGrpc(status, true, endpoint).status;
+    return client::FromGrpc(status, is_write, endpoint).status;
   }
 
   // Calls the leader, wherever it is, until the time is up.
@@ -74,11 +77,11 @@ class AdminChannel::Impl {
     std::string endpoint;
     do {
       if (endpoint.empty()) {
-        const Result<std::string> found = AnyNode();
+        const Result<std::string> found = AnyNode(until);
         if (!found.ok()) return FailureOf(found.status());
         endpoint = *found;
       }
-      last = CallAt(endpoint, method, request, response, Left(until));
+      last = CallAt(endpoint, method, request, response, Left(until), /*is_write=*/true);
       const bool elsewhere = last.code() == StatusCode::kNotLeader;
       // Of one that could not be reached nothing was done; any other answer stands.
       if (!elsewhere && (last.code() != StatusCode::kUnavailable || last.maybe_applied())) break;
@@ -96,19 +99,43 @@ class AdminChannel::Impl {
     return FailureOf(last);
   }
 
-  // The gRPC endpoint of the first node of --endpoints that has one.
-  Result<std::string> AnyNode() {
+  // The gRPC endpoint of the first node of --endpoints that has one; first of all of one that
+  // answers.
+  Result<std::string> AnyNode(MonotonicTime until) {
+    CAIRN_ASSIGN_OR_RETURN(const std::vector<std::size_t> order, Order(until));
     std::string problems;
-    const auto& endpoints = context_->options().endpoints;
-    for (std::size_t i = 0; i < endpoints.size(); ++i) {
-      // In turn, so that one that hangs is not asked for ever.
-      const client::Address& endpoint = endpoints[next_node_++ % endpoints.size()];
-      const Result<std::string> found = Discover(endpoint);
+    bool silent = true;
+    for (const std::size_t node : order) {
+      const Result<std::string> found = NodeAt(node, until);
       if (found.ok()) return found;
+      silent = silent && found.status().code() == StatusCode::kTimeout;
       problems += (problems.empty() ? "" : "; ") + found.status().message();
     }
-    return UnavailableError(problems);
+    return silent ? TimeoutError(problems) : UnavailableError(problems);
   }
+
+  // The endpoints, in the order in which to ask them.
+  Result<std::vector<std::size_t>> Order(MonotonicTime until) const {
+    std::vector<std::size_t> order(context_->options().endpoints.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::size_t first = 0;
+    if (order.size() > 1) {
+      if (const auto failure = context_->FindNode(until, &first)) {
+        return failure->exit == kTimedOut ? TimeoutError(failure->message)
+                                          : UnavailableError(failure->message);
+      }
+    }
+    std::swap(order[0], order[first]);
+    return order;
+  }
+
+  // Where the gRPC service of the node at that endpoint is.
+  Result<std::string> NodeAt(std::size_t endpoint, MonotonicTime until) const {
+    return Discover(context_->options().endpoints[endpoint], Left(until));
+  }
+
+  [[nodiscard]] MonotonicTime Until() const { return clock_.Now() + timeout(); }
+  [[nodiscard]] milliseconds Left(MonotonicTime until) const { return context_->Left(until); }
 
   // What a stream of a call brings.
   Result<AdminChannel::Chunks> Backup(const std::string& endpoint, bool local,
@@ -141,16 +168,16 @@ class AdminChannel::Impl {
   }
 
   [[nodiscard]] milliseconds timeout() const { return context_->options().timeout; }
-  [[nodiscard]] std::size_t nodes() const { return context_->options().endpoints.size(); }
 
  private:
-  Result<std::string> Discover(const client::Address& address) const {
+  Result<std::string> Discover(const client::Address& address, milliseconds limit) const {
     const Endpoint& endpoint = address.endpoint;
     if (address.wire == client::Wire::kGrpc) return endpoint.ToString();
     CAIRN_ASSIGN_OR_RETURN(auto connection, client::NodeConnection::Connect(
-                                                endpoint, std::min(timeout(), milliseconds(2000))));
+                                                endpoint, std::min(limit, milliseconds(2000))));
     thrift_api::GetNodeInfoResponse info;
-    CAIRN_RETURN_IF_ERROR(connection->Call([&](auto& node) { node.getNodeInfo(info, {}); }));
+    const Status asked = connection->Call([&](auto& node) { node.getNodeInfo(info, {}); });
+    if (!asked.ok()) return Status(asked.code(), asked.message());  // a read: nothing was applied
     if (info.__isset.error) return UnavailableError(endpoint.ToString() + ": " + info.error);
     if (!info.node_info.__isset.grpc_endpoint) {
       return UnavailableError(endpoint.ToString() +
@@ -158,11 +185,6 @@ class AdminChannel::Impl {
                               "[server] grpc_port or --grpc-port chooses a port");
     }
     return ReachableAt(info.node_info.grpc_endpoint, endpoint);
-  }
-
-  [[nodiscard]] milliseconds Left(MonotonicTime until) const {
-    return std::max(std::chrono::duration_cast<milliseconds>(until - clock_.Now()),
-                    milliseconds(1));
   }
 
   v1::Admin::StubInterface* StubOf(const std::string& endpoint) {
@@ -173,7 +195,6 @@ class AdminChannel::Impl {
 
   Context* const context_;
   const SystemClock clock_;
-  std::size_t next_node_ = 0;
   std::map<std::string, std::unique_ptr<v1::Admin::StubInterface>> stubs_;
 };
 
@@ -181,22 +202,24 @@ AdminChannel::AdminChannel(Context* context) : impl_(std::make_unique<Impl>(cont
 AdminChannel::~AdminChannel() = default;
 
 MaybeFailure AdminChannel::ListMembers(v1::ListMembersResponse* response) {
-  const auto ask = [&](const std::string& endpoint) {
+  const MonotonicTime until = impl_->Until();
+  const auto ask = [&](const std::string& endpoint, milliseconds limit) {
     return impl_->CallAt(endpoint, &v1::Admin::StubInterface::ListMembers, v1::ListMembersRequest(),
-                         response, impl_->timeout());
+                         response, limit, /*is_write=*/false);
   };
+  const Result<std::vector<std::size_t>> order = impl_->Order(until);
+  if (!order.ok()) return FailureOf(order.status());
   // One that knows a leader, if there is one: a node that was removed, or cut off, knows less.
   Status failed;
   std::optional<v1::ListMembersResponse> leaderless;
   bool led = false;
-  for (std::size_t i = 0; i < impl_->nodes() && !led; ++i) {
-    const Result<std::string> node = impl_->AnyNode();
-    if (!node.ok()) {
-      if (failed.ok()) failed = node.status();
-      break;
-    }
-    if (const Status status = ask(*node); !status.ok()) {
-      failed = status;
+  for (std::size_t i = 0; i < order->size() && !led; ++i) {
+    const Result<std::string> node = impl_->NodeAt((*order)[i], until);
+    const Status status = node.ok() ? ask(*node, impl_->Left(until)) : node.status();
+    if (!status.ok()) {
+      if (failed.ok()) failed = status;
+      // What a node says of itself stands; only of silent ones another one may know more.
+      if (status.code() != StatusCode::kTimeout && status.code() != StatusCode::kUnavailable) break;
       continue;
     }
     led = response->has_leader_id();
@@ -213,8 +236,8 @@ MaybeFailure AdminChannel::ListMembers(v1::ListMembersResponse* response) {
     if (member.node_id() == response->leader_id()) leader = member.grpc_endpoint();
   }
   v1::ListMembersResponse first = *response;
-  // A leader that just went away does not make the first answer worse.
-  if (!leader.empty() && !ask(leader).ok()) *response = std::move(first);
+  // A leader that just went away does not make the first answer worse, nor take all the time.
+  if (!leader.empty() && !ask(leader, impl_->Left(until) / 2).ok()) *response = std::move(first);
   return std::nullopt;
 }
 
@@ -262,7 +285,7 @@ MaybeFailure AdminChannel::PrepareDigest(const std::string& endpoint, std::uint6
   request.set_token(token);
   v1::PrepareDigestResponse response;
   const Status status = impl_->CallAt(endpoint, &v1::Admin::StubInterface::PrepareDigest, request,
-                                      &response, impl_->timeout());
+                                      &response, impl_->timeout(), /*is_write=*/false);
   if (status.ok()) return std::nullopt;
   return FailureOf(status);
 }
@@ -272,13 +295,14 @@ MaybeFailure AdminChannel::GetDigest(const std::string& endpoint, std::uint64_t 
   v1::GetDigestRequest request;
   request.set_token(token);
   const Status status =
-      impl_->CallAt(endpoint, &v1::Admin::StubInterface::GetDigest, request, response, patience);
+      impl_->CallAt(endpoint, &v1::Admin::StubInterface::GetDigest, request, response, patience,
+                    /*is_write=*/false);
   if (status.ok()) return std::nullopt;
   return FailureOf(status);
 }
 
 MaybeFailure AdminChannel::Backup(bool local, milliseconds patience, Chunks* chunks) {
-  const Result<std::string> node = impl_->AnyNode();
+  const Result<std::string> node = impl_->AnyNode(impl_->Until());
   if (!node.ok()) return FailureOf(node.status());
   Result<Chunks> begun = impl_->Backup(*node, local, patience);
   if (!begun.ok()) return FailureOf(begun.status());
@@ -290,15 +314,16 @@ MaybeFailure AdminChannel::NodeStatus(const std::string& endpoint,
                                       v1::GetNodeStatusResponse* response) {
   const Status status =
       impl_->CallAt(endpoint, &v1::Admin::StubInterface::GetNodeStatus, v1::GetNodeStatusRequest(),
-                    response, std::min(impl_->timeout(), milliseconds(500)));
+                    response, std::min(impl_->timeout(), milliseconds(500)), /*is_write=*/false);
   if (status.ok()) return std::nullopt;
   return FailureOf(status);
 }
 
 MaybeFailure AdminChannel::TakeSnapshot(const std::string& endpoint,
                                         v1::TakeSnapshotResponse* response) {
-  const Status status = impl_->CallAt(endpoint, &v1::Admin::StubInterface::TakeSnapshot,
-                                      v1::TakeSnapshotRequest(), response, impl_->timeout());
+  const Status status =
+      impl_->CallAt(endpoint, &v1::Admin::StubInterface::TakeSnapshot, v1::TakeSnapshotRequest(),
+                    response, impl_->timeout(), /*is_write=*/true);
   if (status.ok()) return std::nullopt;
   return FailureOf(status);
 }

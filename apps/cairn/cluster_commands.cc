@@ -1,7 +1,11 @@
 // cluster status: every member asked for itself, side by side.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -78,11 +82,14 @@ ExitCode RunClusterStatus(Context& context, const Invocation&) {
   }
   if (const auto failure = FailureOf(health)) return context.Fail(*failure);
   std::vector<Sight> sights;
+  // Those that hang share the time.
+  const auto share = context.options().timeout /
+                     std::max<std::int64_t>(std::ssize(health.cluster_health.nodes), 1);
   for (const thrift_api::NodeStatus& member : health.cluster_health.nodes) {
     Sight sight;
     sight.node_id = member.node_id;
     sight.endpoint = member.endpoint;
-    const Status asked = Ask(&sight, context.options().timeout);
+    const Status asked = Ask(&sight, std::max(share, std::chrono::milliseconds(1)));
     if (!asked.ok()) sight.error = asked.message();
     sights.push_back(std::move(sight));
   }

@@ -39,6 +39,8 @@ Result<std::vector<client::Address>> SplitEndpoints(const std::string& text) {
   return endpoints;
 }
 
+// How long the first of several endpoints may take before the next one is asked.
+constexpr std::chrono::milliseconds kFirstPatience(250);
 constexpr char kIsItRunning[] = "; is the node running? --endpoints or CAIRN_ENDPOINTS name others";
 
 // Whether a node answers there, asked once, and if `led` is given, whether it knows who leads.
@@ -97,39 +99,55 @@ MaybeFailure Context::Configure(const Invocation& in) {
   // Each call brings its timeout along.
   if (options.endpoints != client_endpoints_) client_.reset();
   options_ = std::move(options);
+  spent_ = std::chrono::milliseconds(0);
   return std::nullopt;
 }
 
-MaybeFailure Context::FindNode(std::size_t* index) const {
-  std::string problems;
-  bool all_silent = true;
-  std::optional<std::size_t> leaderless;
+MaybeFailure Context::FindNode(MonotonicTime until, std::size_t* index) const {
   const bool choice = options_.endpoints.size() > 1;
-  for (*index = 0; *index < options_.endpoints.size(); ++*index) {
-    bool led = !choice;
-    const Status status =
-        Probe(options_.endpoints[*index], options_.timeout, choice ? &led : nullptr);
-    if (status.ok() && led) return std::nullopt;
-    if (status.ok()) {
-      if (!leaderless) leaderless = *index;
-      continue;
+  std::optional<std::size_t> leaderless;
+  std::string problems;
+  std::size_t silent = 1;
+  // One that hangs takes little of the time, unless none answers soon.
+  std::chrono::milliseconds patience = choice ? kFirstPatience : Left(until);
+  for (bool again = true; again; patience *= 2) {
+    problems.clear();
+    silent = 0;
+    for (*index = 0; *index < options_.endpoints.size(); ++*index) {
+      const std::chrono::milliseconds limit = std::min(patience, Left(until));
+      const MonotonicTime begun = clock_.Now();
+      bool led = !choice;
+      const Status status = Probe(options_.endpoints[*index], limit, choice ? &led : nullptr);
+      if (status.ok() && led) return std::nullopt;
+      if (status.ok() && !leaderless) leaderless = *index;
+      if (status.ok()) continue;
+      // gRPC does not tell silence from a connection that fails: the time tells.
+      if (status.code() == StatusCode::kTimeout || clock_.Now() - begun > limit * 4 / 5) ++silent;
+      problems += (problems.empty() ? "" : "; ") + status.message();
     }
-    all_silent = all_silent && status.code() == StatusCode::kTimeout;
-    problems += (problems.empty() ? "" : "; ") + status.message();
+    if (leaderless) {
+      *index = *leaderless;
+      return std::nullopt;
+    }
+    again = silent > 0 && choice && clock_.Now() < until;
   }
-  if (leaderless) {
-    *index = *leaderless;
-    return std::nullopt;
-  }
+  const bool all_silent = silent == options_.endpoints.size();
   return FailureOf(all_silent ? TimeoutError(problems) : UnavailableError(problems));
+}
+
+std::chrono::milliseconds Context::Left(MonotonicTime until) const {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - clock_.Now());
+  return std::max(left, std::chrono::milliseconds(1));
 }
 
 MaybeFailure Context::Connect(Client** client) {
   if (client_ == nullptr) {
+    const MonotonicTime until = clock_.Now() + options_.timeout;
     std::size_t first = 0;
-    if (auto failure = FindNode(&first)) return failure;
+    if (auto failure = FindNode(until, &first)) return failure;
     MultiNodeOptions options;
-    options.timeout = options.connect_timeout = options_.timeout;
+    options.timeout = options_.timeout;
+    options.connect_timeout = Left(until);
     Status status;
     if (options_.endpoints.size() == 1) {
       options.attempt_timeout = std::chrono::milliseconds(0);
@@ -139,8 +157,12 @@ MaybeFailure Context::Connect(Client** client) {
     } else {
       std::vector<std::string> endpoints;
       for (const client::Address& one : options_.endpoints) endpoints.push_back(one.ToString());
+      // Writes too go there first, as long as the leader is not known: others may hang.
+      std::swap(endpoints[0], endpoints[first]);
       options.read_strategy = ReadStrategy::kSticky;
-      options.sticky_node = first;
+      options.sticky_node = 0;
+      // Within a short time, too, there is some for another node.
+      options.attempt_timeout = std::min(options.attempt_timeout, options_.timeout * 2 / 5);
       auto made = MultiNodeClient::Connect(endpoints, options);
       status = made.status();
       if (made.ok()) client_ = *std::move(made);
@@ -150,6 +172,7 @@ MaybeFailure Context::Connect(Client** client) {
     }
     if (!status.ok()) return FailureOf(status);
     client_endpoints_ = options_.endpoints;
+    spent_ = options_.timeout - Left(until);
   }
   *client = client_.get();
   return std::nullopt;
@@ -166,34 +189,44 @@ ReadOptions Context::Reading(std::uint64_t at_version) const {
   options.read_level = read_level();
   options.at_version = at_version;
   options.column_family = options_.column_family;
-  options.timeout = options_.timeout;
+  options.timeout = options_.timeout - spent_;
   return options;
 }
 
-WriteOptions Context::Writing() const { return {options_.column_family, options_.timeout}; }
+WriteOptions Context::Writing() const {
+  return {options_.column_family, options_.timeout - spent_};
+}
 
 MaybeFailure Context::Call(const std::function<void(client::ThriftClient&)>& call) {
   if (connection_ == nullptr) {
+    const MonotonicTime until = clock_.Now() + options_.timeout;
     std::vector<Endpoint> thrift;
     std::vector<client::Address> endpoints = options_.endpoints;
     if (endpoints.size() > 1) {
       // First one that knows a leader: one that was removed, or cut off, knows less.
       std::size_t first = 0;
-      if (auto failure = FindNode(&first)) return failure;
+      if (auto failure = FindNode(until, &first)) return failure;
       std::swap(endpoints[0], endpoints[first]);
     }
     for (const client::Address& one : endpoints) {
       if (one.wire == client::Wire::kThrift) thrift.push_back(one.endpoint);
     }
     std::string problems;
+    bool silent = true;
     for (const client::Address& one : endpoints) {
       if (!thrift.empty()) break;
-      const auto found = ThriftEndpointOf(one.endpoint, options_.timeout);
-      if (found.ok()) thrift.push_back(*found);
-      if (!found.ok()) problems += (problems.empty() ? "" : "; ") + found.status().message();
+      const auto found = ThriftEndpointOf(one.endpoint, Left(until));
+      if (found.ok()) {
+        thrift.push_back(*found);
+        continue;
+      }
+      silent = silent && found.status().code() == StatusCode::kTimeout;
+      problems += (problems.empty() ? "" : "; ") + found.status().message();
     }
-    if (thrift.empty()) return FailureOf(UnavailableError(problems + kIsItRunning));
-    auto connection = client::NodeConnection::ConnectToAny(thrift, options_.timeout);
+    if (thrift.empty()) {
+      return FailureOf(silent ? TimeoutError(problems) : UnavailableError(problems + kIsItRunning));
+    }
+    auto connection = client::NodeConnection::ConnectToAny(thrift, Left(until));
     if (!connection.ok()) {
       return Failure{kUnreachable, "UNAVAILABLE", connection.status().message() + kIsItRunning};
     }

@@ -20,6 +20,7 @@
 
 #include "apps/cairn/commands.h"
 #include "cairn/client.h"
+#include "src/base/clock.h"
 #include "src/base/endpoint.h"
 #include "src/client/address.h"
 #include "src/client/thrift/node_connection.h"
@@ -85,6 +86,13 @@ class Context {
   // Where the connection leads; valid after a Call.
   [[nodiscard]] std::string endpoint() const { return connection_->endpoint().ToString(); }
 
+  // The first endpoint that answers and knows who leads (one that was removed, or cut off, knows
+  // less), or else the first that answers. They are asked one after the other, so briefly at first
+  // that one that hangs holds up little, and until `until` if none answers.
+  MaybeFailure FindNode(MonotonicTime until, std::size_t* index) const;
+  // The time until then; 1 ms at least.
+  [[nodiscard]] std::chrono::milliseconds Left(MonotonicTime until) const;
+
   // The client, valid until the next Configure; connects if there is none. One endpoint: a client
   // of that node. Several: one of the cluster, which reads where this first found an answer.
   MaybeFailure Connect(Client** client);
@@ -138,14 +146,14 @@ class Context {
   [[nodiscard]] Result<std::string> Bytes(std::string_view text, const std::string& what) const;
 
  private:
-  // The first endpoint that answers a ping, sent once.
-  MaybeFailure FindNode(std::size_t* index) const;
-
   CommonOptions options_;
   bool standard_input_taken_ = false;
+  const SystemClock clock_;
   std::unique_ptr<client::NodeConnection> connection_;
   std::vector<client::Address> client_endpoints_;
   std::shared_ptr<Client> client_;
+  // How much of the timeout it took this command to get its client.
+  std::chrono::milliseconds spent_{0};
 };
 
 // `code`, `message`, and of a write that may have been applied, `maybe_applied`.

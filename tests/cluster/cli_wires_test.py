@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """cairn over both wires: the commands on data by grpc:// endpoints, several endpoints, and writes
 whose answers are lost."""
+import contextlib
 import json
 import signal
+import socket
 import subprocess
+import time
 import unittest
 
 from cairn_process import BIN, NodeTestCase, cairn
@@ -85,6 +88,35 @@ class EndpointsTest(WireTestCase):
                 result = cairn(*arguments, endpoints=both)
                 self.assertEqual(DONE, result.returncode, result)
             self.assertIn(wire.encode(), result.stdout)
+
+    def test_nodes_that_hang_take_no_more_than_the_time(self):
+        with contextlib.ExitStack() as stack:
+            silent = []
+            for _ in range(2):
+                # Connections are taken, by the kernel, and nobody answers.
+                listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+                silent.append(f"127.0.0.1:{listener.getsockname()[1]}")
+            for wire in WIRES:
+                hung = [("grpc://" if wire == "grpc" else "") + endpoint for endpoint in silent]
+                for command in (["put", "k", "v"], ["get", "k"], ["cluster", "members"],
+                                ["status"], ["cluster", "status"]):
+                    with self.subTest(wire=wire, command=command):
+                        begun = time.monotonic()
+                        found = cairn(*command, "--timeout-ms", "3000",
+                                      endpoints=",".join(hung + [self.endpoint(wire)]))
+                        # A node of its own has no members.
+                        refused = command == ["cluster", "members"]
+                        self.assertEqual(REFUSED if refused else DONE, found.returncode, found)
+                        self.assertLess(time.monotonic() - begun, 3)
+                        for endpoints in (hung[0], ",".join(hung)):
+                            begun = time.monotonic()
+                            failed = cairn(*command, "--json", "--timeout-ms", "600",
+                                           endpoints=endpoints)
+                            self.assertLess(time.monotonic() - begun, 1.1)
+                            self.assertEqual(TIMED_OUT, failed.returncode, failed)
+                            error = json.loads(failed.stdout)["error"]
+                            self.assertEqual("TIMEOUT", error["code"])
+                            self.assertNotIn("maybe_applied", error)  # nothing was sent
 
     def test_what_is_wrong_is_said(self):
         mixed = f"{self.endpoint('thrift')},{self.endpoint('grpc')}"
