@@ -190,6 +190,10 @@ void PrintStatus(const ordered_json& document) {
   PrintNodes(cluster["nodes"]);
   std::cout << "database:\n";
   for (const auto& [name, value] : document["database"].items()) {
+    if (name == "total_keys") {
+      std::cout << "  entries, by estimate and with old versions: " << value.dump() << "\n";
+      continue;
+    }
     std::cout << "  " << name << ": " << value.dump() << "\n";
   }
   std::cout << std::flush;

@@ -236,6 +236,13 @@ class StatusTest(CommandTestCase):
         self.assertEqual(status["cluster"]["nodes"][0]["node_id"],
                          again["cluster"]["nodes"][0]["node_id"])
 
+    def test_entries_are_not_called_keys(self):
+        for _ in range(3):
+            self.run_cairn("put", "k", "v")
+        shown = self.text("status")
+        self.assertRegex(shown, r"\n  entries, by estimate and with old versions: \d+\n")
+        self.assertNotIn("keys", shown)
+
 
 class TransactionTest(CommandTestCase):
     def test_a_script_commits_as_one(self):
