@@ -361,8 +361,9 @@ cairn_status* cairn_client_ping(cairn_client* client, const cairn_kv_read_option
  * of a cluster's. */
 cairn_status* cairn_client_is_leader(cairn_client* client, const cairn_kv_read_options* options,
                                      int* is_leader);
-/* Of a cluster's client: asks the nodes who leads; its endpoint. CAIRN_UNAVAILABLE: no majority
- * agrees on one; CAIRN_FAILED_PRECONDITION of one node's client. */
+/* Of a cluster's client: asks one node after the other whether it leads; the endpoint of the first
+ * that says so, by its own account. CAIRN_UNAVAILABLE: none does; CAIRN_FAILED_PRECONDITION of one
+ * node's client. */
 cairn_status* cairn_client_discover_leader(cairn_client* client, cairn_value** endpoint);
 
 /* The cluster as the node that answers sees it. */

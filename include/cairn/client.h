@@ -294,8 +294,9 @@ class MultiNodeClient : public Client {
                                                           const MultiNodeOptions& options = {});
   ~MultiNodeClient() override;
 
-  // Asks the nodes who leads; its endpoint, which writes will go to. kUnavailable: none, or no
-  // majority agrees on one yet.
+  // Asks one node after the other whether it leads; the endpoint of the first that says so, which
+  // writes will go to. By its own account: one that was deposed and does not know it yet says so,
+  // too. kUnavailable: none does.
   Result<std::string> DiscoverLeader();
   // What is known of each node, in the order they became known.
   [[nodiscard]] std::vector<EndpointState> Endpoints() const;
