@@ -81,7 +81,9 @@ class Attempt {
   MaybeFailure operator()(const ExecStep& step) const {
     if (step.once && !first_) return std::nullopt;
     std::cout << std::flush;
-    const int result = std::system(step.command.c_str());
+    // With --json, standard output holds one document and nothing else.
+    const std::string redirect = context_.options().json ? "exec 1>&2\n" : "";
+    const int result = std::system((redirect + step.command).c_str());
     if (result == 0) return std::nullopt;
     return Failure{kRefused, "COMMAND_FAILED", "'" + step.command + "' failed; not committed"};
   }

@@ -319,6 +319,11 @@ class TransactionTest(CommandTestCase):
         self.assertIn(b"not committed", result.stderr)
         self.run_cairn("get", "t", expect=NOT_FOUND)
         self.run_cairn("txn", stdin=b"set t 1\nexec false\n", expect=REFUSED)
+        # With --json, what a command says is not in the document's way.
+        result = self.run_cairn("txn", "--json", stdin=b"get t\nexec echo hi | cat\n")
+        self.assertTrue(json.loads(result.stdout)["committed"])
+        self.assertEqual(b"hi\n", result.stderr)
+        self.assertIn("hi\n", self.text("txn", stdin=b"get t\nexec echo hi\n"))
         self.run_cairn("get", "t", expect=NOT_FOUND)
 
 
@@ -384,6 +389,10 @@ class ExitCodeTest(CommandTestCase):
         try:
             result = cairn("--timeout-ms", "300", "get", "k", endpoints=self.server.endpoint)
             self.assertEqual(TIMED_OUT, result.returncode, result)
+            read = cairn("--timeout-ms", "300", "cluster", "members",
+                         endpoints=f"grpc://{self.server.grpc_endpoint}")
+            self.assertIn(read.returncode, (UNREACHABLE, TIMED_OUT), read)
+            self.assertNotIn(b"applied", read.stderr)
         finally:
             self.server.process.send_signal(signal.SIGCONT)
         self.run_cairn("get", "k", expect=NOT_FOUND)
