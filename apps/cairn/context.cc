@@ -122,7 +122,10 @@ MaybeFailure Context::FindNode(MonotonicTime until, std::size_t* index) const {
       if (status.ok() && !leaderless) leaderless = *index;
       if (status.ok()) continue;
       // gRPC does not tell silence from a connection that fails: the time tells.
-      if (status.code() == StatusCode::kTimeout || clock_.Now() - begun > limit * 4 / 5) ++silent;
+      const bool grpc = options_.endpoints[*index].wire == client::Wire::kGrpc;
+      if (status.code() == StatusCode::kTimeout || (grpc && clock_.Now() - begun > limit * 4 / 5)) {
+        ++silent;
+      }
       problems += (problems.empty() ? "" : "; ") + status.message();
     }
     if (leaderless) {
