@@ -72,7 +72,7 @@ def exported(library):
 class LibraryTest(unittest.TestCase):
     # What applications may link, by library.
     CXX_NAMES = {
-        "libcairn.so": r"cairn::(Client|NodeClient|MultiNodeClient|Transaction)::|"
+        "libcairn.so": r"cairn::(Client|NodeClient|MultiNodeClient|ScanCanceller|Transaction)::|"
                        r"cairn::MakeVersionstamp|"
                        r"(vtable|typeinfo|typeinfo name) for cairn::(Multi|Node|)(Node)?Client$",
         "libcairn-dram.so": r"cairn::(RemoteDram|DistributedServerNode)::|"
