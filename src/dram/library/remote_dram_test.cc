@@ -59,15 +59,17 @@ void AwaitPeers(const RemoteDram& store) {
 class Harness final : public StoreHarness {
  public:
   // A server and its client, or three nodes.
-  explicit Harness(bool pool) {
+  explicit Harness(bool pool, bool shm = true) {
+    const std::string way = shm ? "" : R"("shared_memory": false, )";
+    const auto with = [&](std::string spec) { return spec.insert(spec.find('{') + 1, way); };
     if (pool) {
       std::vector<std::string> nodes;
       for (int i = 0; i < 3; ++i) nodes.push_back(FreeAddress());
-      for (int i = 2; i >= 0; --i) stores_.push_back(Open(NodeSpec(nodes[i], nodes)));
+      for (int i = 2; i >= 0; --i) stores_.push_back(Open(with(NodeSpec(nodes[i], nodes))));
       for (const auto& store : stores_) AwaitPeers(*store);
     } else {
-      stores_.push_back(Open(NodeSpec("127.0.0.1:0", {})));
-      stores_.push_back(Open(R"({"remote_addr": ")" + stores_[0]->listen_address() + "\"}"));
+      stores_.push_back(Open(with(NodeSpec("127.0.0.1:0", {}))));
+      stores_.push_back(Open(with(R"({"remote_addr": ")" + stores_[0]->listen_address() + "\"}")));
     }
   }
   ~Harness() override {
@@ -80,8 +82,12 @@ class Harness final : public StoreHarness {
 };
 
 const bool kRegistered = [] {
-  RegisterStoreConformance("UcxClientConformance", [] { return std::make_unique<Harness>(false); });
-  RegisterStoreConformance("UcxPoolConformance", [] { return std::make_unique<Harness>(true); });
+  RegisterStoreConformance("ShmClientConformance", [] { return std::make_unique<Harness>(false); });
+  RegisterStoreConformance("TcpClientConformance",
+                           [] { return std::make_unique<Harness>(false, false); });
+  RegisterStoreConformance("TcpPoolConformance",
+                           [] { return std::make_unique<Harness>(true, false); });
+  RegisterStoreConformance("ShmPoolConformance", [] { return std::make_unique<Harness>(true); });
   return true;
 }();
 

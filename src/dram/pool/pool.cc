@@ -36,6 +36,16 @@ Result<WriteResult> ToWriteResult(const Result<Answer>& answer, system_clock::ti
   return WriteResult{write.generation, time};
 }
 
+// No key is beyond a bound that is one byte longer than keys are.
+Status CheckBounds(const KeyRange& range) {
+  for (const std::string* const bound : {&range.inclusive_min, &range.exclusive_max}) {
+    if (bound->size() <= kMaxKeyBytes + 1) continue;
+    return InvalidArgumentError("a bound or prefix of " + std::to_string(bound->size()) +
+                                " bytes: keys have at most " + std::to_string(kMaxKeyBytes));
+  }
+  return {};
+}
+
 }  // namespace
 
 Pool::Pool(const Spec& spec, std::unique_ptr<Transport> transport)
@@ -233,10 +243,14 @@ std::vector<PeerStatus> Pool::Peers() const {
 }
 
 Future<std::uint64_t> Pool::DeleteRange(KeyRange range, Deadline deadline) {
+  if (Status status = CheckBounds(range); !status.ok()) return Ready<std::uint64_t>(status);
   return DeleteRangeJob::Run(this, std::move(range), When(deadline));
 }
 
 Future<std::vector<ListEntry>> Pool::List(ListOptions options) {
+  if (Status status = CheckBounds(options.range); !status.ok()) {
+    return Ready<std::vector<ListEntry>>(status);
+  }
   const MonotonicTime deadline = When(options.deadline);
   return ListJob::Run(this, std::move(options), deadline);
 }

@@ -101,7 +101,7 @@ Result<std::optional<PendingValue>> LocalStore::Prepare(std::string_view key,
   for (;;) {
     if (Entry* entry = memory_->Allocate(key, value_bytes)) {
       entry->hash = hashed.hash;
-      return std::optional<PendingValue>(PendingValue(memory_, entry));
+      return std::optional<PendingValue>(PendingValue(memory_, entry, std::move(hold)));
     }
     if (!options_.evict_lru || !may_fit || !EvictOne()) break;
   }

@@ -28,16 +28,20 @@
 
 namespace cairn::dram {
 
-// A value on its way in: room in the store that no reader sees. Freed unless it is committed.
+// A value on its way in: room in the store that no reader sees. Freed unless it is committed. Holds
+// the value that its condition is about meanwhile, so that nobody evicts it.
 class PendingValue {
  public:
-  PendingValue(std::shared_ptr<StoreMemory> memory, Entry* entry)
-      : memory_(std::move(memory)), entry_(entry) {}
+  PendingValue(std::shared_ptr<StoreMemory> memory, Entry* entry,
+               std::shared_ptr<void> hold = nullptr)
+      : memory_(std::move(memory)), hold_(std::move(hold)), entry_(entry) {}
   ~PendingValue() {
     if (entry_ != nullptr) memory_->Release(entry_);
   }
   PendingValue(PendingValue&& other) noexcept
-      : memory_(std::move(other.memory_)), entry_(std::exchange(other.entry_, nullptr)) {}
+      : memory_(std::move(other.memory_)),
+        hold_(std::move(other.hold_)),
+        entry_(std::exchange(other.entry_, nullptr)) {}
   PendingValue& operator=(PendingValue&&) = delete;
 
   // Where the value goes. The pin outlives this object if need be.
@@ -48,6 +52,7 @@ class PendingValue {
  private:
   friend class LocalStore;
   std::shared_ptr<StoreMemory> memory_;
+  std::shared_ptr<void> hold_;
   Entry* entry_;
 };
 

@@ -167,6 +167,19 @@ TEST(LocalStoreTest, AConditionalWriteDoesNotEvictItsOwnKey) {
   EXPECT_EQ(store->Read({"counter", {}, {}, {}})->generation, *second);
 }
 
+// While its payload comes, others make room too.
+TEST(LocalStoreTest, AConditionalWriteKeepsItsValueUntilItIsCommitted) {
+  const auto store = Make(1 << 20, /*lru=*/true);
+  const auto first = store->Write({"counter", {}}, std::string(100'000, 'v'));
+  ASSERT_TRUE(first.ok());
+  auto pending = store->Prepare("counter", 100'000, *first);
+  ASSERT_TRUE(pending.ok() && pending->has_value());
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(store->Write({"other" + std::to_string(i), {}}, std::string(100'000, 'o')).ok());
+  }
+  EXPECT_FALSE(store->Commit(**std::move(pending), *first).IsUnknown());
+}
+
 TEST(LocalStoreTest, AValueThatCanNeverFitEvictsNothing) {
   const auto store = Make(1 << 20, /*lru=*/true);
   ASSERT_TRUE(store->Write({"small", {}}, "v").ok());

@@ -65,6 +65,9 @@ void DeletesRanges(RemoteDram& store) {
   EXPECT_EQ(store.DeleteRange({"x", "y"}).Get().value(), 0U);
   EXPECT_EQ(store.DeleteRange({"b/2", "b/2"}).Get().value(), 0U);
   EXPECT_EQ(store.DeleteRange(KeyRange::Prefix("b/")).Get().value(), 3U);
+  const KeyRange beyond = KeyRange::Prefix(std::string(kMaxKeyBytes + 2, 'x'));
+  EXPECT_EQ(store.DeleteRange(beyond).Get().status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(store.List({beyond, 0, {}}).Get().status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(Keys(store, {}), (List{"a", "c"}));
   EXPECT_EQ(store.DeleteRange({"b", ""}).Get().value(), 1U);
   EXPECT_EQ(Value(store, "c"), "(missing)");
