@@ -148,7 +148,7 @@ class Context {
  private:
   CommonOptions options_;
   bool standard_input_taken_ = false;
-  const SystemClock clock_;
+  const SystemClock clock_{};
   std::unique_ptr<client::NodeConnection> connection_;
   std::vector<client::Address> client_endpoints_;
   std::shared_ptr<Client> client_;

@@ -39,8 +39,10 @@ void Sessions::AwaitLease(MonotonicTime until, Leased done) {
   {
     MutexLock lock(&mutex_);
     lease = LeaseFromCurrent();
-    if (!lease) open = !std::exchange(opening_, true);
-    if (!lease) waiting_.push_back({until, std::move(done)});
+    if (!lease) {
+      open = !std::exchange(opening_, true);
+      waiting_.push_back({until, std::exchange(done, nullptr)});
+    }
   }
   if (lease) {
     done(*lease);
