@@ -335,8 +335,9 @@ class RemoteDram {
 //   cairn::DistributedServerNode node1;
 //   auto ok = node1.Initialize("0.0.0.0:12345", {"192.168.1.100:12345", "192.168.1.101:12345"});
 //   auto a = node1.GetServerStore().Write("local", cairn::dram::Buffer::Copy("data")).Get();
-//   auto b = node1.WriteToServer("192.168.1.100:12345", "key", cairn::dram::Buffer::Copy("x")).Get();
-//   auto read = node1.ReadFromServer("192.168.1.101:12345", "some_key").Get();
+//   auto b = node1.WriteToServer("192.168.1.100:12345", "key",
+//   cairn::dram::Buffer::Copy("x")).Get(); auto read = node1.ReadFromServer("192.168.1.101:12345",
+//   "some_key").Get();
 //
 // Thread safety: after Initialize, all of it. Destroying it is as with RemoteDram.
 class DistributedServerNode {

@@ -23,6 +23,26 @@ constexpr std::size_t kPendingBytes = 4 << 20;
 constexpr std::int64_t kSampleEveryUs = 1'000'000;
 constexpr std::size_t kMaxSamples = 86'400;
 
+// Why a command failed that is answered again: its text was not kept. A family that was not there
+// is named, where only one can be meant.
+std::string WhyAgain(StatusCode code, const kv::KvOperation& operation) {
+  const std::string again = "answered before, as now";
+  std::set<std::string> families;
+  std::visit(
+      [&families](const auto& op) {
+        if constexpr (requires { op.column_family; }) {
+          families.insert(op.column_family);
+        } else if constexpr (requires { op.read_conflict_keys; }) {
+          for (const kv::Mutation& mutation : op.operations) {
+            families.insert(mutation.column_family);
+          }
+        }
+      },
+      operation);
+  if (code != StatusCode::kNotFound || families.size() != 1) return again;
+  return "there is no column family '" + Printable(*families.begin()) + "' (" + again + ")";
+}
+
 }  // namespace
 
 struct StateMachineExecutor::HistoryPins {
@@ -237,7 +257,7 @@ Status StateMachineExecutor::ApplySessionCommand(const kv::Command& command,
       if (check.answer.code == StatusCode::kOk) {
         outcome->result = AnswerAgain(command.operation, check.answer.version);
       } else {
-        outcome->status = Status(check.answer.code, "answered before, as now");
+        outcome->status = Status(check.answer.code, WhyAgain(check.answer.code, command.operation));
       }
       return Status::Ok();
     case SessionTable::Verdict::kApply:

@@ -93,6 +93,16 @@ TEST_F(ExecutorTest, ADuplicateIsToldAgainWhatWasGenerated) {
   }
 }
 
+// The text of an answer is not kept; what can be told again is.
+TEST_F(ExecutorTest, AMissingFamilyIsNamedAgain) {
+  const SessionId session(MustApply(kv::OpenSession{}).value());
+  const kv::Command command = InSession(session, 1, 1, kv::Set{"a", "1", "nowhere"});
+  EXPECT_NE(Apply(command).status.message().find("'nowhere'"), std::string::npos);
+  const Status again = Apply(command).status;
+  EXPECT_EQ(again.code(), StatusCode::kNotFound);
+  EXPECT_EQ(again.message(), "there is no column family 'nowhere' (answered before, as now)");
+}
+
 TEST_F(ExecutorTest, SessionsSurviveRestartsAndReplay) {
   const SessionId session(MustApply(kv::OpenSession{}).value());
   const ApplyOutcome first = Apply(InSession(session, 1, 1, kv::Set{"a", "1", ""}));

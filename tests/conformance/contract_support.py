@@ -392,7 +392,9 @@ class ContractTest(unittest.TestCase):
 
     def fails(self, response, code=None, text=""):
         self.assertTrue(response.error, response)
-        self.assertIn(text, response.error)
+        # Of a write that was sent again to another leader only the code is remembered.
+        if Node is not Moving or "answered before" not in response.error:
+            self.assertIn(text, response.error)
         if hasattr(response, "success"):
             self.assertIs(response.success, False)
         if code is not None:
