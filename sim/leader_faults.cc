@@ -69,8 +69,10 @@ void World::Churn(NodeId id, const consensus::Effects& effects) {
     lose(microseconds(1), milliseconds(1), Effect::kVoterLost);
   } else if (leads && effects.leadership) {
     scheduler_.After(Duration(0), [this, id] { ProbeWrite(id, kFrameOfItsOwn); });
-    lose(scheduler_.Between(Duration(0), milliseconds(300)),
-         scheduler_.Between(milliseconds(1), milliseconds(300)), std::nullopt);
+    // One draw after the other: compilers differ in the order in which they look at arguments.
+    const Duration down = scheduler_.Between(milliseconds(1), milliseconds(300));
+    const Duration after = scheduler_.Between(Duration(0), milliseconds(300));
+    lose(after, down, std::nullopt);
   } else if (leads && effects.committed && random.OneIn(1, 2)) {
     lose(microseconds(1), scheduler_.Between(milliseconds(1), milliseconds(300)), std::nullopt);
   }
