@@ -96,7 +96,10 @@ Result<std::optional<PendingValue>> LocalStore::Prepare(std::string_view key,
   }
   const HashedKey hashed = Hashed(key);
   std::shared_ptr<void> hold;
-  if (!HoldIfEqual(hashed, if_equal, &hold)) return std::optional<PendingValue>();
+  if (!HoldIfEqual(hashed, if_equal, &hold)) {
+    writes_.fetch_add(1, std::memory_order_relaxed);
+    return std::optional<PendingValue>();
+  }
   const bool may_fit = Entry::BlockBytes(key.size(), value_bytes) <= memory_->region().size();
   for (;;) {
     if (Entry* entry = memory_->Allocate(key, value_bytes)) {
@@ -141,10 +144,7 @@ Generation LocalStore::Commit(PendingValue value, Generation if_equal) {
 Result<Generation> LocalStore::Write(const WriteRequest& request, std::string_view value) {
   CAIRN_ASSIGN_OR_RETURN(std::optional<PendingValue> pending,
                          Prepare(request.key, value.size(), request.if_equal));
-  if (!pending.has_value()) {
-    writes_.fetch_add(1, std::memory_order_relaxed);
-    return Generation::Unknown();
-  }
+  if (!pending.has_value()) return Generation::Unknown();
   value.copy(pending->entry_->value(), value.size());
   return Commit(*std::move(pending), request.if_equal);
 }

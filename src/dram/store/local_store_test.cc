@@ -145,6 +145,7 @@ TEST(LocalStoreTest, AFailedConditionEvictsNothing) {
     ASSERT_TRUE(written.ok()) << written.status().ToString();
     EXPECT_TRUE(written->IsUnknown());
   }
+  EXPECT_EQ(Figure(*store, "writes"), 7U) << "with those that changed nothing";
   for (const char* const key : {"a", "b", "c", "d", "e"}) {
     EXPECT_EQ(store->Read({key, {}, {}, {}})->value_bytes, value.size()) << key;
   }

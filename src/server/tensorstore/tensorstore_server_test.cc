@@ -106,25 +106,36 @@ std::string ValueOf(std::size_t i) {
   return value;
 }
 
-Result<std::unique_ptr<RemoteDram>> OpenStore() {
-  return RemoteDram::Open(R"({"listen_addr": "tensorstore-test:0", "transport": "loopback"})");
-}
+// A store that is served.
+class TensorstoreServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto store =
+        RemoteDram::Open(R"({"listen_addr": "tensorstore-test:0", "transport": "loopback"})");
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+    store_ = *std::move(store);
+    TensorstoreServerOptions options;
+    options.address = {"127.0.0.1", 0};
+    auto server = TensorstoreServer::Start(options, store_.get());
+    ASSERT_TRUE(server.ok()) << server.status().ToString();
+    server_ = *std::move(server);
+  }
+  void WritesAndReadsManyAtOnce(std::size_t connections, std::size_t calls);
+  void UnfinishedWritesLeaveTheValue(bool by_deadline);
+
+  std::unique_ptr<RemoteDram> store_;
+  std::unique_ptr<TensorstoreServer> server_;
+};
 
 // As TensorStore does it for an array of many chunks: all at once, nothing bounded, nothing
 // repeated.
-void WritesAndReadsManyAtOnce(std::size_t connections, std::size_t calls) {
-  auto store = OpenStore();
-  ASSERT_TRUE(store.ok()) << store.status().ToString();
-  TensorstoreServerOptions options;
-  options.address = {"127.0.0.1", 0};
-  auto server = TensorstoreServer::Start(options, store->get());
-  ASSERT_TRUE(server.ok()) << server.status().ToString();
+void TensorstoreServerTest::WritesAndReadsManyAtOnce(std::size_t connections, std::size_t calls) {
   std::vector<std::unique_ptr<wire::KvStoreService::Stub>> stubs;
   for (std::size_t i = 0; i < connections; ++i) {
     grpc::ChannelArguments own;
     own.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     stubs.push_back(wire::KvStoreService::NewStub(
-        grpc::CreateCustomChannel((*server)->address(), grpc::InsecureChannelCredentials(), own)));
+        grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), own)));
   }
   std::vector<std::unique_ptr<WriteCall>> writes;
   for (std::size_t i = 0; i < calls; ++i) {
@@ -152,27 +163,21 @@ void WritesAndReadsManyAtOnce(std::size_t connections, std::size_t calls) {
   EXPECT_EQ(failed, 0U);
 }
 
-TEST(TensorstoreServerTest, ManyCallsOverOneConnection) {
+TEST_F(TensorstoreServerTest, ManyCallsOverOneConnection) {
   WritesAndReadsManyAtOnce(1, kSanitized ? 500 : 2000);
 }
 
-TEST(TensorstoreServerTest, ManyCallsOverManyConnections) {
+TEST_F(TensorstoreServerTest, ManyCallsOverManyConnections) {
   WritesAndReadsManyAtOnce(8, kSanitized ? 1000 : 4000);
 }
 
 // Whether the client ends a write itself or its time runs out: the server sees the end of the
 // messages before or after the end of the call, as it happens. So it is tried often.
-void UnfinishedWritesLeaveTheValue(bool by_deadline) {
-  auto store = OpenStore();
-  ASSERT_TRUE(store.ok()) << store.status().ToString();
-  TensorstoreServerOptions options;
-  options.address = {"127.0.0.1", 0};
-  auto server = TensorstoreServer::Start(options, store->get());
-  ASSERT_TRUE(server.ok()) << server.status().ToString();
+void TensorstoreServerTest::UnfinishedWritesLeaveTheValue(bool by_deadline) {
   const auto stub = wire::KvStoreService::NewStub(
-      grpc::CreateChannel((*server)->address(), grpc::InsecureChannelCredentials()));
+      grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
   const std::string whole(kValueBytes, 'w');
-  ASSERT_TRUE((*store)->Write("key", dram::Buffer::Copy(whole)).Get().ok());
+  ASSERT_TRUE(store_->Write("key", dram::Buffer::Copy(whole)).Get().ok());
   const int tries = kSanitized ? 100 : 500;
   for (int i = 0; i < tries; ++i) {
     grpc::ClientContext context;
@@ -189,17 +194,17 @@ void UnfinishedWritesLeaveTheValue(bool by_deadline) {
     EXPECT_FALSE(writer->Finish().ok());
   }
   // Ends when no call of the server runs any more.
-  server->reset();
-  const auto read = (*store)->Read("key").Get();
+  server_.reset();
+  const auto read = store_->Read("key").Get();
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_TRUE(read->value.view() == whole) << read->value.size() << " bytes";
 }
 
-TEST(TensorstoreServerTest, AWriteThatIsCancelledHalfwayStoresNothing) {
+TEST_F(TensorstoreServerTest, AWriteThatIsCancelledHalfwayStoresNothing) {
   UnfinishedWritesLeaveTheValue(/*by_deadline=*/false);
 }
 
-TEST(TensorstoreServerTest, AWriteWhoseTimeRunsOutHalfwayStoresNothing) {
+TEST_F(TensorstoreServerTest, AWriteWhoseTimeRunsOutHalfwayStoresNothing) {
   UnfinishedWritesLeaveTheValue(/*by_deadline=*/true);
 }
 
