@@ -171,6 +171,23 @@ class PartitionTest(unittest.TestCase):
         self.assertEqual(0, shared)
         self.assertEqual(1, self.figures(2)[1], "who asks from the same namespace")
 
+    def test_a_client_that_nobody_can_connect_to_holds_up_no_other(self):
+        """UCX connects back to a client's data port; a firewall there drops that without a word."""
+        self.await_results(lambda results: results == ["OK", "OK"], "both nodes are reached")
+        run("ip", "netns", "exec", self.spaces[2], "nft",
+            "table ip wall { chain in { type filter hook input priority 0; "
+            "tcp flags & (syn|ack) == syn drop; }; }")
+        client = self.spawn(3, str(BIN / "cairn"), "--timeout-ms", "3000", "dram", "stat",
+                            "--remote", ADDRESSES[1])
+        lines = 0
+        while client.poll() is None:
+            self.assertEqual(["OK", "OK"], self.next_line())
+            lines += 1
+        self.assertNotEqual(0, client.returncode, "the firewall lets it through")
+        self.assertGreater(lines, 0)
+        for _ in range(20):
+            self.assertEqual(["OK", "OK"], self.next_line())
+
     def test_a_link_is_cut_and_heals(self):
         self.await_results(lambda results: results == ["OK", "OK"], "both nodes are reached")
         for _ in range(2):
