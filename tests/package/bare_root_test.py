@@ -23,10 +23,12 @@ SOURCE = os.environ.get("CAIRN_BARE_ROOT", "")
 SKIPPED = 77
 RELEASE = "bookworm"
 
-# Run in the root, in a network namespace of its own: the ports are those of the configuration.
+# Run in the root, in a network namespace of its own: the ports are those of the configuration. The log
+# is emptied before the node starts: the line waited for must not be that of a run before.
 NODE = """
 set -eu
 ip link set lo up 2>/dev/null || true
+: > /tmp/node.log
 su -s /bin/sh cairn -c 'exec cairnd --config /etc/cairn/cairnd.toml' > /tmp/node.log 2>&1 &
 tail -F --pid=$! /tmp/node.log 2>/dev/null | grep -m 1 'serving Thrift on'
 cairn put fruit/apple red
