@@ -147,7 +147,7 @@ class ClientTarget : public bench::Target {
 
 Result<std::unique_ptr<Client>> ConnectOne(const BenchSystem& system) {
   MultiNodeOptions options;
-  options.timeout = system.timeout;
+  options.timeout = options.connect_timeout = system.timeout;
   options.sessions = system.sessions;
   // What a read costs by itself is measured, not a wait for the client's own writes.
   options.read_your_writes = false;

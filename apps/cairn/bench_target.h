@@ -21,11 +21,11 @@ struct BenchSystem {
   std::size_t lanes = 1;
   ReadLevel read_level = ReadLevel::kDefault;
   bool sessions = true;
-  std::chrono::milliseconds timeout{5000};
+  std::chrono::milliseconds timeout{5000};  // of an operation, and of making a connection
   std::string column_family;
 };
 
-// kUnavailable if no node answers.
+// kUnavailable if no node answers within the system's timeout.
 Result<std::unique_ptr<bench::Target>> ConnectBenchTarget(const BenchSystem& system);
 
 }  // namespace cairn::cli

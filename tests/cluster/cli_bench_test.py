@@ -5,7 +5,9 @@ import contextlib
 import json
 import pathlib
 import signal
+import socket
 import threading
+import time
 import unittest
 import xml.etree.ElementTree
 
@@ -126,6 +128,21 @@ class BenchTest(NodeTestCase):
         self.assertIn("from when due", result.stdout.decode())
         drawing = xml.etree.ElementTree.parse(path)
         self.assertEqual(4, len(drawing.findall("{http://www.w3.org/2000/svg}polyline")))
+
+    def test_a_node_that_hangs_takes_no_more_than_the_time(self):
+        # Connections are taken, by the kernel, and nobody answers.
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
+            for endpoints in (endpoint, f"grpc://{endpoint}"):
+                with self.subTest(endpoints=endpoints):
+                    for milliseconds, least, most in ((500, 0.4, 1.5), (2700, 2.5, 3.7)):
+                        begun = time.monotonic()
+                        document = self.bench("--timeout-ms", str(milliseconds), "--clients", "2",
+                                              endpoints=endpoints, expect=4)
+                        taken = time.monotonic() - begun
+                        self.assertEqual("UNAVAILABLE", document["error"]["code"])
+                        self.assertGreater(taken, least)
+                        self.assertLess(taken, most)
 
     @contextlib.contextmanager
     def stall(self, after, seconds):
