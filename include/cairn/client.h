@@ -64,7 +64,8 @@ struct ClientOptions {  // how a client connects, waits and tries again
   // Whether reads of this client see all its earlier writes, whichever node answers: each read asks
   // for the version of the newest commit that this client knows of.
   bool read_your_writes = true;
-  // The longest message that is taken from a node; a longer one breaks the connection.
+  // The longest message that is taken from a node. A call with a longer answer fails with
+  // kInvalidArgument, a write maybe_applied(); over Thrift it breaks the connection, too.
   std::size_t max_message_bytes = std::size_t{64} << 20;
 };
 

@@ -77,8 +77,9 @@ class NodeChannel {
 
   // Sends a request. `done` runs once, inside this call or later, on any thread, by
   // context.deadline. Null if it has run already. Its errors are the node's own, or
-  //   kUnavailable: no connection, or it broke; kTimeout: no answer by the deadline,
-  // both maybe_applied() if the request is a write and may have reached the node.
+  //   kUnavailable: no connection, or it broke; kTimeout: no answer by the deadline;
+  //   kInvalidArgument: the answer is longer than this client takes,
+  // all maybe_applied() if the request is a write and may have reached the node.
   virtual std::shared_ptr<Call> Start(std::shared_ptr<const Request> request,
                                       const CallContext& context, Done done) = 0;
 

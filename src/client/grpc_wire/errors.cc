@@ -15,6 +15,9 @@ namespace cairn::client {
 namespace {
 
 constexpr std::string_view kTooLarge = "larger than max";
+constexpr const char* kSendLess = "; send less at once, or raise the limit ([limits]) there";
+constexpr const char* kAskForLess =
+    "; ask for less at once, or raise this client's max_message_bytes";
 // No answer is longer that holds no data.
 constexpr std::size_t kShortAnswer = 1024;
 
@@ -133,11 +136,10 @@ CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string&
   }
   const std::string message = node + ": " + status.error_message() + Hint(status);
   if (const auto code = OfRequest(status)) {
-    Status refused(*code, message);
-    if (is_write && message.find(kTooLarge) != std::string::npos &&
-        !RequestRefused(message, sizes)) {
-      refused = std::move(refused).WithMaybeApplied();
-    }
+    if (message.find(kTooLarge) == std::string::npos) return {Status(*code, message), true};
+    const bool clear = RequestRefused(message, sizes);
+    Status refused(*code, message + (clear ? kSendLess : kAskForLess));
+    if (is_write && !clear) refused = std::move(refused).WithMaybeApplied();
     return {std::move(refused), true};
   }
   StatusCode code = StatusCode::kUnavailable;

@@ -50,6 +50,9 @@ TEST(GrpcErrors, AMessageOverALimitClearsAWriteOnlyIfItIsTheRequest) {
     const CallError error = FromGrpc(status, /*is_write=*/true, "node", /*closed=*/false, sizes);
     EXPECT_EQ(error.status.code(), StatusCode::kInvalidArgument) << message;
     EXPECT_TRUE(error.answered);
+    const bool clear = !error.status.maybe_applied();
+    EXPECT_NE(error.status.message().find(clear ? "; send less" : "; ask for less"),
+              std::string::npos);
     EXPECT_FALSE(FromGrpc(status, /*is_write=*/false, "node", false, sizes).status.maybe_applied());
     return error.status.maybe_applied();
   };

@@ -246,15 +246,42 @@ TEST_P(NodeClientTest, AWriteThatNeverLeftIsCertainlyNotApplied) {
 TEST_P(NodeClientTest, AWriteWhoseAnswerIsTooLongMayHaveBeenApplied) {
   ClientOptions options;
   options.max_message_bytes = 2000;
-  options.retry.max_attempts = 2;
   const auto client = Connect(options);
   const std::string value_template = std::string(5000, 'v') + std::string(10, '\0');
   const Status status = client->SetVersionstampedValue("long", value_template).status();
-  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status.ToString();
   EXPECT_TRUE(status.maybe_applied()) << status.ToString();
   const auto got = Connect()->Get("long");
   ASSERT_TRUE(got.ok()) << got.status().ToString();
   EXPECT_TRUE(got->found);
+}
+
+// Asking again would not make it shorter.
+TEST_P(NodeClientTest, AnAnswerThatIsTooLongEndsItsCallAtOnce) {
+  ASSERT_TRUE(Connect()->Set("long", std::string(5000, 'v')).ok());
+  ASSERT_TRUE(Connect()->Set("short", "v").ok());
+  ClientOptions options;
+  options.max_message_bytes = 2000;
+  options.retry.max_attempts = 100;  // what asks again is seen sooner
+  const auto client = Connect(options);
+  for (const Status& status :
+       {client->Get("long").status(), client->GetRange(RangeRequest::WithPrefix("l")).status()}) {
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status.ToString();
+    EXPECT_FALSE(status.maybe_applied());
+    EXPECT_EQ(status.message().find("tries"), std::string::npos) << status.ToString();
+    EXPECT_NE(status.message().find("; ask for less at once"), std::string::npos)
+        << status.ToString();
+  }
+  // Also where it is the first answer on a connection, or others wait behind it.
+  std::vector<Future<GetResult>> reads;
+  for (int i = 0; i < 8; ++i) {
+    reads.push_back(client->GetAsync("long"));
+    reads.push_back(client->GetAsync("short"));
+  }
+  for (std::size_t i = 0; i < reads.size(); i += 2) {
+    EXPECT_EQ(reads[i].Get().status().code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(Show(reads[i + 1].Get()), "v");
+  }
 }
 
 TEST_P(NodeClientTest, ARequestOverTheNodesLimitIsRefusedAtOnce) {

@@ -227,6 +227,28 @@ TEST_F(PoolTest, ARefusalIsReadThoughTheFrameIsNotSent) {
   }
 }
 
+// A length over the limit is that of an answer, or the first bytes of another protocol.
+TEST_F(PoolTest, ALongAnswerEndsItsCallAndAnotherProtocolDoesNotAnswer) {
+  const auto status = [&](const std::string& bytes) {
+    const EchoServer server(/*mute=*/true, bytes);
+    if (pool_) pool_->Close();
+    Make(server.endpoint(), 1);
+    const Status driven = Driven("a", kLong).status();
+    EXPECT_EQ(Background("b", kLong).get().status(), driven);
+    EXPECT_TRUE(driven.maybe_applied());
+    return driven;
+  };
+  const Status answer = status(std::string("\x7f\xff\xff\xff\x80\x01\x00\x02", 8));
+  EXPECT_EQ(answer.code(), StatusCode::kInvalidArgument) << answer.ToString();
+  EXPECT_NE(answer.message().find("max_message_bytes"), std::string::npos) << answer.ToString();
+  for (const char* other : {"HTTP/1.1 400 Bad Request\r\n", "HTTP", "HTTP/"}) {
+    const Status unknown = status(other);
+    EXPECT_EQ(unknown.code(), StatusCode::kUnavailable) << unknown.ToString();
+    EXPECT_NE(unknown.message().find("is it the node's gRPC port"), std::string::npos)
+        << unknown.ToString();
+  }
+}
+
 TEST_F(PoolTest, ABrokenConnectionFailsItsCallsAndIsMadeAgain) {
   auto server = std::make_unique<EchoServer>(/*mute=*/true);
   Make(server->endpoint(), 1);

@@ -12,12 +12,16 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace cairn::client {
 namespace {
 
 constexpr std::size_t kLengthBytes = 4;
+// How messages of Thrift's binary protocol begin. Other protocols' first bytes make long frames,
+// too.
+constexpr std::string_view kThriftMark = "\x80\x01";
 constexpr std::size_t kFirstBuffer = 16 << 10;
 constexpr std::size_t kPieces = 64;  // that one system call sends
 constexpr std::uint32_t kAlways = EPOLLRDHUP | EPOLLET;
@@ -137,13 +141,28 @@ std::string FramedConnection::Hint() const {
                      "(grpc://HOST:PORT) or its HTTP port?";
 }
 
+Status FramedConnection::RefuseLong(std::size_t length) {
+  const std::string what = peer_ + " sent an answer of " + std::to_string(length) +
+                           " bytes; this client takes " + std::to_string(max_frame_) +
+                           " (max_message_bytes)";
+  const std::string_view begins(in_.data() + in_done_ + kLengthBytes, kThriftMark.size());
+  const bool is_answer = answered_ || begins == kThriftMark;
+  if (!is_answer || queue_.empty() || queue_.front()->sent_ == 0) {
+    return UnavailableError(what + Hint());
+  }
+  const std::shared_ptr<Pending> pending = std::move(queue_.front());
+  queue_.pop_front();
+  Deliver(pending,
+          InvalidArgumentError(what + "; ask for less at once, or raise it").WithMaybeApplied());
+  return UnavailableError(peer_ + ": the answer to an earlier call was over max_message_bytes");
+}
+
 Status FramedConnection::TakeFrames() {
   while (in_size_ - in_done_ >= kLengthBytes) {
     const std::size_t length = ReadLength(in_.data() + in_done_);
     if (length > max_frame_) {
-      return UnavailableError(peer_ + " sent a frame of " + std::to_string(length) +
-                              " bytes; the limit (max_message_bytes) is " +
-                              std::to_string(max_frame_) + Hint());
+      if (in_size_ - in_done_ < kLengthBytes + kThriftMark.size()) break;
+      return RefuseLong(length);
     }
     if (in_size_ - in_done_ < kLengthBytes + length) break;
     if (queue_.empty() || queue_.front()->sent_ == 0) {

@@ -92,6 +92,8 @@ class FramedConnection final : public SocketHandler,
   void Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status ReadAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status TakeFrames() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the call whose answer is longer than max_frame; the error is that of the others.
+  Status RefuseLong(std::size_t length) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What may be wrong with a peer that has broken the connection.
   [[nodiscard]] std::string Hint() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Deliver(const std::shared_ptr<Pending>& pending, Result<std::string> result)

@@ -30,7 +30,9 @@ class ThriftChannel final : public NodeChannel {
           if (!IsWrite(*request) && status.maybe_applied()) {
             status = Status(status.code(), status.message());
           }
-          done({std::move(status), false});
+          // An answer that is too long is an answer.
+          const bool answered = status.code() == StatusCode::kInvalidArgument;
+          done({std::move(status), answered});
         });
   }
 
