@@ -127,12 +127,12 @@ MaybeFailure Measure(const BenchPlan& plan, BenchResult* result) {
 
 // Which records are in the store now, and how to be rid of them.
 std::string LeftText(const Context& context, const BenchPlan& plan, std::uint64_t left) {
-  const std::string& family = plan.system.column_family;
+  const std::string family = ShownFamily(plan.system.column_family);
   const std::string prefix = context.Text(plan.mix.records.key_prefix);
   std::string command = "cairn delete --prefix '" + prefix + "'";
-  if (!family.empty()) command += " --column-family '" + family + "'";
-  return "left in column family " + (family.empty() ? "default" : family) + ": up to " +
-         std::to_string(left) + " records that begin with '" + prefix + "'; " + command +
+  if (!plan.system.column_family.empty()) command += " --column-family '" + family + "'";
+  return "left in column family " + family + ": up to " + std::to_string(left) +
+         " records that begin with '" + prefix + "'; " + command +
          " removes them, and --clean does so at the end of a run\n";
 }
 

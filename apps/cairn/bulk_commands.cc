@@ -59,9 +59,7 @@ class DumpJob {
                       {"other_column_families", others}});
     } else if (!others.empty() && !in_.Has("prefix")) {
       std::cerr << "cairn: not in this dump: column family";
-      for (const std::string& name : others) {
-        std::cerr << " " << text::ToText(name, text::TextForm::kEscaped);
-      }
+      for (const std::string& name : others) std::cerr << " " << ShownFamily(name);
       std::cerr << "; --all-families dumps all, --column-family NAME another one\n";
     }
   }
@@ -146,7 +144,7 @@ class DumpJob {
     if (resumed_family_.has_value() &&
         std::find(names.begin(), names.end(), *resumed_family_) == names.end()) {
       return Failure{kRefused, "NOT_FOUND",
-                     "column family '" + *resumed_family_ +
+                     "column family '" + ShownFamily(*resumed_family_) +
                          "', which the file ends in, is gone; remove the file to dump anew"};
     }
     if (Status status = Begin(); !status.ok()) return FileFailure(status);
@@ -216,11 +214,8 @@ class DumpJob {
   // What is asked for, but for the version: only the same request may go on with a dump. Between
   // the parts stands a tab, which is in no escaped text.
   [[nodiscard]] std::string Scope() const {
-    const std::string& own = context_.options().column_family;
     std::string scope = "all families";
-    if (!in_.Has("all-families")) {
-      scope = "family " + text::ToText(own.empty() ? kDefault : own, TextForm::kEscaped);
-    }
+    if (!in_.Has("all-families")) scope = "family " + ShownFamily(context_.options().column_family);
     if (!prefix_.empty()) scope += "\tprefix " + text::ToText(prefix_, TextForm::kEscaped);
     return scope;
   }

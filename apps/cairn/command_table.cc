@@ -63,7 +63,9 @@ ProgramDef MakeProgram() {
       .description =
           {"Keys and values are any bytes. On the command line and in what is shown, \\\\ is a "
            "backslash, \\n, \\t, \\r and \\0 are as in C, and \\xNN is any byte; everything else "
-           "stands for itself. --hex and --base64 choose another form.",
+           "stands for itself. --hex and --base64 choose another form. Names of column families "
+           "always "
+           "have these escapes.",
            "Options may stand before or behind the command. A word that starts with - and is no "
            "option stands behind --."},
       .common = CommonOptionDefs(),

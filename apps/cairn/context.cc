@@ -89,7 +89,11 @@ MaybeFailure Context::Configure(const Invocation& in) {
   if (in.Takes("timeout-ms")) {
     options.timeout = std::chrono::milliseconds(*in.Number("timeout-ms"));
   }
-  if (in.Takes("column-family")) options.column_family = in.Text("column-family").value_or("");
+  if (in.Takes("column-family")) {
+    auto family = FamilyName(in.Text("column-family").value_or(""), "--column-family");
+    if (!family.ok()) return UsageFailure(family.status());
+    options.column_family = *std::move(family);
+  }
   if (in.Takes("read-level")) options.read_level = in.Text("read-level").value_or("");
   if (in.Takes("hex") && in.Has("hex")) options.form = TextForm::kHex;
   if (in.Takes("base64") && in.Has("base64")) options.form = TextForm::kBase64;
@@ -281,6 +285,16 @@ Result<std::string> Context::Bytes(std::string_view text, const std::string& wha
   auto bytes = text::FromText(text, options_.form);
   if (bytes.ok()) return bytes;
   return InvalidArgumentError(what + ": " + bytes.status().message());
+}
+
+Result<std::string> FamilyName(std::string_view text, const std::string& what) {
+  auto name = text::FromText(text, TextForm::kEscaped);
+  if (name.ok()) return name;
+  return InvalidArgumentError(what + ": " + name.status().message());
+}
+
+std::string ShownFamily(std::string_view name) {
+  return text::ToText(name.empty() ? "default" : name, TextForm::kEscaped);
 }
 
 void PutBytes(nlohmann::ordered_json* object, const std::string& name, std::string_view bytes) {

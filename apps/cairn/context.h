@@ -159,6 +159,11 @@ class Context {
 // `code`, `message`, and of a write that may have been applied, `maybe_applied`.
 nlohmann::ordered_json ErrorDocument(const Failure& failure);
 
+// The name of a column family as it is given and shown: with C escapes, whatever form keys and
+// values have. `what` names it in an error. An empty name is shown as that of the default family.
+Result<std::string> FamilyName(std::string_view text, const std::string& what);
+std::string ShownFamily(std::string_view name);
+
 // The names of the node's column families, "default" first.
 MaybeFailure ListFamilies(Context* context, std::vector<std::string>* names);
 

@@ -13,8 +13,7 @@ ExitCode RunList(Context& context, const Invocation&) {
   if (context.options().json) {
     Context::Print({{"column_families", names}});
   } else {
-    for (const std::string& name : names)
-      std::cout << text::ToText(name, TextForm::kEscaped) << "\n";
+    for (const std::string& name : names) std::cout << ShownFamily(name) << "\n";
     std::cout << std::flush;
   }
   return kSuccess;
@@ -27,15 +26,19 @@ ExitCode Report(const Context& context, const Result<std::uint64_t>& version) {
 }
 
 ExitCode RunCreate(Context& context, const Invocation& in) {
+  const auto name = FamilyName(in.Required("NAME"), "NAME");
+  if (!name.ok()) return context.Fail(UsageFailure(name.status()));
   Client* client = nullptr;
   if (const auto failure = context.Connect(&client)) return context.Fail(*failure);
-  return Report(context, client->CreateColumnFamily(in.Required("NAME"), context.Writing()));
+  return Report(context, client->CreateColumnFamily(*name, context.Writing()));
 }
 
 ExitCode RunDrop(Context& context, const Invocation& in) {
+  const auto name = FamilyName(in.Required("NAME"), "NAME");
+  if (!name.ok()) return context.Fail(UsageFailure(name.status()));
   Client* client = nullptr;
   if (const auto failure = context.Connect(&client)) return context.Fail(*failure);
-  return Report(context, client->DropColumnFamily(in.Required("NAME"), context.Writing()));
+  return Report(context, client->DropColumnFamily(*name, context.Writing()));
 }
 
 ArgumentDef NameDef() {

@@ -195,9 +195,10 @@ class Shell {
 
   // The column family becomes an option of the session.
   ExitCode In(const Invocation& in) {
+    const auto family = FamilyName(in.Required("FAMILY"), "FAMILY");
+    if (!family.ok()) return context_.Fail(UsageFailure(family.status()));
     std::erase_if(session_, [](const auto& option) { return option.first == "column-family"; });
-    const std::string family = in.Required("FAMILY");
-    if (family != "default") session_.emplace_back("column-family", family);
+    if (*family != "default") session_.emplace_back("column-family", ShownFamily(*family));
     return kSuccess;
   }
 

@@ -98,9 +98,10 @@ Result<TxnStep> ParseStep(std::string_view verb, std::string_view rest, TextForm
     return TxnStep(ConflictRangeStep{std::move(words[0]), std::move(words[1])});
   }
   if (verb == "in") {
-    CAIRN_ASSIGN_OR_RETURN(const std::string_view name, TakeWord(&rest));
-    if (name.empty() || !Trim(rest).empty()) return InvalidArgumentError("expected: in FAMILY");
-    return TxnStep(InStep{std::string(name)});
+    // Names have escapes, whatever form keys have.
+    CAIRN_ASSIGN_OR_RETURN(auto words, TakeArguments(rest, 1, TextForm::kEscaped, "in FAMILY"));
+    if (words[0].empty()) return InvalidArgumentError("expected: in FAMILY");
+    return TxnStep(InStep{std::move(words[0])});
   }
   if (verb == "exec" || verb == "exec-once") {
     if (rest.empty()) return InvalidArgumentError("expected: " + std::string(verb) + " COMMAND");

@@ -33,6 +33,17 @@ TEST(TxnScript, VersionstampsConflictsAndFamilies) {
   }
 }
 
+TEST(TxnScript, NamesOfFamiliesHaveEscapesWhateverFormKeysHave) {
+  const std::string script = "in a\\\\b\\n\\xff\nin \"two words\"\n";
+  for (const TextForm form : {TextForm::kEscaped, TextForm::kHex, TextForm::kBase64}) {
+    std::istringstream in(script);
+    const auto steps = ParseTxnScript(in, form);
+    ASSERT_TRUE(steps.ok()) << steps.status().ToString();
+    EXPECT_THAT(*steps, ElementsAre(TxnStep(InStep{"a\\b\n\xff"}), TxnStep(InStep{"two words"})));
+  }
+  EXPECT_THAT(Parse("in a\\q\n").status().message(), HasSubstr("line 1: "));
+}
+
 TEST(TxnScript, ReadsEveryStep) {
   const auto steps = Parse(
       "# a comment\n\n  get a\nset b \"two words \\\" \\x00\"\ndelete \"c d\"\nadd n -3\n"

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import unittest
 
-from cairn_process import BIN, NodeTestCase, cairn
+from cairn_process import BIN, NodeTestCase, cairn, ttypes
 
 DONE, NOT_FOUND, USAGE, REFUSED, UNREACHABLE, TIMED_OUT = range(6)
 ALL_BYTES = bytes(range(256))
@@ -106,6 +106,36 @@ class PointTest(CommandTestCase):
         self.assertEqual(b"", self.run_cairn("dump").stderr)
         self.run_cairn("get", "k", "--column-family", "other", expect=REFUSED)
         self.run_cairn("family", "create", "x" * 256, expect=REFUSED)
+
+    def test_names_of_families_are_taken_as_they_are_shown(self):
+        name = "a\\b\nc d\x7f'\""
+        shown = "a\\\\b\\x0ac d\\x7f'\""
+        with self.server.client() as client:
+            answer = client.createColumnFamily(ttypes.CreateColumnFamilyRequest(name=name))
+            self.assertIsNone(answer.error)
+        self.assertEqual(f"default\n{shown}\n", self.text("family", "list"))
+        self.assertEqual(["default", name], self.json("family", "list")["column_families"])
+        # Also where keys and values have another form.
+        self.run_cairn("put", "--hex", "6b", "76", "--column-family", shown)
+        self.assertEqual("k\tv\n", self.text("range", "--column-family", shown))
+        quoted = '"' + shown.replace('"', '\\"') + '"'
+        self.assertEqual("k\tv\n", self.text("txn", stdin=f"in {quoted}\nget k\n".encode())
+                         .split("committed")[0])
+        self.assertEqual("v\n", self.text("shell", stdin=f"in {quoted}\nget k\nin default\n".encode()))
+        self.assertEqual("v\n", self.text("shell", "--column-family", shown, stdin=b"get k\n"))
+        self.assertIn(f"# of family {shown}\n", self.text("dump", "--column-family", shown))
+        self.assertIn(f"not in this dump: column family {shown};",
+                      self.run_cairn("dump").stderr.decode())
+        said = self.text("bench", "--records", "1", "--seconds", "0.1", "--warmup", "0",
+                         "--column-family", shown).splitlines()[-1]
+        self.assertIn(f"left in column family {shown}: ", said)
+        self.run_cairn("family", "create", shown)  # it is there
+        self.run_cairn("family", "drop", shown)
+        self.assertEqual("default\n", self.text("family", "list"))
+        for command in (("family", "create", "\\q"), ("family", "drop", "\\q"),
+                        ("get", "k", "--column-family", "\\q")):
+            self.assertIn(b"\\q", self.run_cairn(*command, expect=USAGE).stderr)
+        self.run_cairn("shell", stdin=b"in \\q\n", expect=USAGE)
 
     def test_read_levels(self):
         self.run_cairn("put", "k", "v")
