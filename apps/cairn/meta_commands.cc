@@ -107,8 +107,14 @@ CommandDef ManDef() {
 CommandDef HelpDef() {
   return {.name = "help",
           .summary = "Lists the commands, or explains one",
-          .arguments = {{.name = "COMMAND", .help = "The command", .required = false},
-                        {.name = "WORD", .help = "Its second word", .required = false}},
+          .arguments = {{.name = "COMMAND",
+                         .kind = ValueKind::kCommand,
+                         .help = "The command",
+                         .required = false},
+                        {.name = "WORD",
+                         .kind = ValueKind::kCommand,
+                         .help = "Its second word",
+                         .required = false}},
           .examples = {{"cairn help", "Which commands are there?"},
                        {"cairn help cluster add", "Explain one"}}};
 }

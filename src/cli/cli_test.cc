@@ -154,6 +154,22 @@ TEST(Complete, WhatMayStandThere) {
   EXPECT_THAT(Complete(Tool(), {"nonsense", "x"}, "").words, IsEmpty());
 }
 
+TEST(Complete, WordsOfCommands) {
+  ProgramDef program = Tool();
+  const CommandDef help{
+      .name = "explain",
+      .summary = "Explains",
+      .arguments = {
+          {.name = "COMMAND", .kind = ValueKind::kCommand, .help = "Which"},
+          {.name = "WORD", .kind = ValueKind::kCommand, .help = "Of it", .required = false}}};
+  program.commands.push_back(help);
+  EXPECT_THAT(Complete(program, {"explain"}, "").words, ElementsAre("explain", "get", "pool"));
+  EXPECT_THAT(Complete(program, {"explain", "--loud"}, "p").words, ElementsAre("pool"));
+  EXPECT_THAT(Complete(program, {"explain", "pool"}, "s").words, ElementsAre("serve"));
+  EXPECT_THAT(Complete(program, {"explain", "get"}, "").words, IsEmpty());
+  EXPECT_THAT(Complete(program, {"explain", "pool", "put"}, "").words, IsEmpty());
+}
+
 TEST(Texts, SpecialCharactersStayWhatTheyAre) {
   ProgramDef program = Tool();
   program.commands[0].summary = ".It's a \\ [thing]: it's";

@@ -11,7 +11,7 @@ namespace {
 struct Position {
   const CommandDef* command = nullptr;
   std::string group;
-  std::size_t arguments = 0;
+  std::vector<std::string> arguments;
   const OptionDef* waiting = nullptr;
   bool options_ended = false;
 };
@@ -40,7 +40,7 @@ void Step(const ProgramDef& program, const std::string& word, Position* at) {
     return;
   }
   if (at->command != nullptr) {
-    ++at->arguments;
+    at->arguments.push_back(word);
     return;
   }
   at->command = FindCommand(program, at->group.empty() ? word : at->group + " " + word);
@@ -95,9 +95,14 @@ Candidates Complete(const ProgramDef& program, const std::vector<std::string>& b
     Keep(names, beginning, &found);
   } else if (at.command == nullptr) {
     Keep(CommandWords(program, at.group), beginning, &found);
-  } else if (at.arguments < at.command->arguments.size()) {
-    const ArgumentDef& argument = at.command->arguments[at.arguments];
-    OfKind(argument.kind, argument.choices, beginning, &found);
+  } else if (at.arguments.size() < at.command->arguments.size()) {
+    const ArgumentDef& argument = at.command->arguments[at.arguments.size()];
+    if (argument.kind == ValueKind::kCommand) {
+      Keep(CommandWords(program, at.arguments.empty() ? "" : at.arguments.back()), beginning,
+           &found);
+    } else {
+      OfKind(argument.kind, argument.choices, beginning, &found);
+    }
   }
   std::sort(found.words.begin(), found.words.end());
   return found;

@@ -34,6 +34,7 @@ enum class ValueKind : std::uint8_t {
   kFile,       // a path; "-" is standard input or output where that makes sense
   kFolder,     // a path
   kEndpoints,  // host:port,...
+  kCommand,    // a word of a command's name, behind those before it
 };
 
 struct OptionDef {

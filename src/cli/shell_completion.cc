@@ -47,11 +47,27 @@ std::vector<const OptionDef*> AllOptionsOf(const ProgramDef& program, const Comm
   return options;
 }
 
+std::vector<std::string> TopWords(const ProgramDef& program) {
+  std::vector<std::string> words;
+  for (const CommandDef* command : CommandsOf(program, "")) words.push_back(command->name);
+  for (const GroupDef& group : program.groups) words.push_back(group.name);
+  return words;
+}
+
+// The words that an argument may be. Of a command's name that is the first one: what may follow
+// depends on it.
+std::vector<std::string> ChoicesOf(const ProgramDef& program, const CommandDef& command,
+                                   std::size_t index) {
+  const ArgumentDef& argument = command.arguments[index];
+  if (argument.kind != ValueKind::kCommand) return argument.choices;
+  return index == 0 ? TopWords(program) : std::vector<std::string>();
+}
+
 // ---- bash
 
 // What completes a value: choices, paths, or nothing.
 std::string BashValue(ValueKind kind, const std::vector<std::string>& choices) {
-  if (kind == ValueKind::kChoice) return "words=" + Quote(Join(choices));
+  if (!choices.empty()) return "words=" + Quote(Join(choices));
   if (kind == ValueKind::kFile) return "paths=-f";
   if (kind == ValueKind::kFolder) return "paths=-d";
   return "words=";
@@ -69,7 +85,7 @@ void BashCommand(const ProgramDef& program, const CommandDef& command, std::stri
   std::string arguments;
   for (std::size_t i = 0; i < command.arguments.size(); ++i) {
     arguments += "        " + std::to_string(i) + ") " +
-                 BashValue(command.arguments[i].kind, command.arguments[i].choices) + " ;;\n";
+                 BashValue(command.arguments[i].kind, ChoicesOf(program, command, i)) + " ;;\n";
   }
   *text += "    " + Quote(command.name) + ")\n      options=" + Quote(Join(flags)) + "\n";
   if (!values.empty()) *text += "      case $waiting in\n" + values + "      esac\n";
@@ -97,13 +113,6 @@ std::string BashValued(const ProgramDef& program) {
   return text.empty() ? "--" : text;
 }
 
-std::vector<std::string> TopWords(const ProgramDef& program) {
-  std::vector<std::string> words;
-  for (const CommandDef* command : CommandsOf(program, "")) words.push_back(command->name);
-  for (const GroupDef& group : program.groups) words.push_back(group.name);
-  return words;
-}
-
 // ---- zsh
 
 std::string ZshText(const std::string& text) {
@@ -111,7 +120,7 @@ std::string ZshText(const std::string& text) {
 }
 
 std::string ZshAction(ValueKind kind, const std::vector<std::string>& choices) {
-  if (kind == ValueKind::kChoice) return "(" + Join(choices) + ")";
+  if (!choices.empty()) return "(" + Join(choices) + ")";
   if (kind == ValueKind::kFile) return "_files";
   if (kind == ValueKind::kFolder) return "_files -/";
   return "( )";
@@ -139,7 +148,7 @@ void ZshDescribe(const std::string& what,
 // ---- fish
 
 std::string FishValue(ValueKind kind, const std::vector<std::string>& choices) {
-  if (kind == ValueKind::kChoice) return " -a " + FishQuote(Join(choices));
+  if (!choices.empty()) return " -a " + FishQuote(Join(choices));
   if (kind == ValueKind::kFile) return " -F";
   if (kind == ValueKind::kFolder) return " -a '(__fish_complete_directories)'";
   return {};
@@ -260,11 +269,11 @@ std::string ZshCompletion(const ProgramDef& program) {
     for (const OptionDef* option : AllOptionsOf(program, command)) {
       text += " \\\n        " + ZshOption(*option);
     }
-    std::size_t number = 1;
-    for (const ArgumentDef& argument : command.arguments) {
-      text +=
-          " \\\n        " + Quote(std::to_string(number++) + (argument.required ? ":" : "::") +
-                                  argument.name + ":" + ZshAction(argument.kind, argument.choices));
+    for (std::size_t i = 0; i < command.arguments.size(); ++i) {
+      const ArgumentDef& argument = command.arguments[i];
+      text += " \\\n        " +
+              Quote(std::to_string(i + 1) + (argument.required ? ":" : "::") + argument.name + ":" +
+                    ZshAction(argument.kind, ChoicesOf(program, command, i)));
     }
     text += "\n      ;;\n";
   }
@@ -349,7 +358,8 @@ std::string FishCompletion(const ProgramDef& program) {
       FishOption(name, FishSeen(name, command.name), *option, &text);
     }
     for (std::size_t i = 0; i < command.arguments.size(); ++i) {
-      const std::string value = FishValue(command.arguments[i].kind, command.arguments[i].choices);
+      const std::string value =
+          FishValue(command.arguments[i].kind, ChoicesOf(program, command, i));
       if (value.empty()) continue;
       text += "complete -c " + name + " -n " +
               FishQuote("__" + name + "_argument " + std::to_string(i) + " " + command.name) +

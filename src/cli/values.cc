@@ -104,6 +104,7 @@ Status CheckValue(const std::string& place, ValueKind kind, const std::vector<st
     case ValueKind::kText:
     case ValueKind::kBytes:
     case ValueKind::kEndpoints:
+    case ValueKind::kCommand:
       return Status::Ok();
   }
   return Status::Ok();

@@ -154,6 +154,9 @@ class CompletionTest(unittest.TestCase):
                              shell("cairn", "get", "k", "--read-level", ""))
             self.assertEqual(["bash", "fish", "zsh"], shell("cairn", "completion", ""))
             self.assertEqual([], shell("cairn", "get", ""))
+            self.assertEqual(["cluster"], shell("cairn", "help", "cl"))
+            self.assertEqual([], shell("cairn", "help", "cluster", ""))
+        self.assertRegex(self.zsh("cairn", "help", ""), r"1::COMMAND:\(.*\bcluster\b.*\)")
         self.assertIn("(local leader read_index)", self.zsh("cairn", "get", "--read-level", ""))
 
     def test_paths(self):
