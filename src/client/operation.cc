@@ -300,26 +300,33 @@ void Operation::FinishFailed(Status status) {
   Finish(std::move(final));
 }
 
+Operation::Loose Operation::End(Result<Answer> result) {
+  finished_ = true;
+  Loose loose;
+  loose.lease = std::exchange(lease_, std::nullopt);
+  loose.timer = std::exchange(timer_, 0);
+  loose.call = std::exchange(call_, nullptr);
+  loose.done = std::move(done_);
+  (loose.done ? loose.result : result_).emplace(std::move(result));
+  changed_.SignalAll();
+  return loose;
+}
+
+void Operation::Release(Loose loose) {
+  if (loose.lease) core_->sessions().Return(*loose.lease);
+  if (loose.timer != 0) core_->scheduler().CancelTimer(loose.timer);
+  Unpark();
+  if (loose.done) loose.done(std::move(*loose.result));
+}
+
 void Operation::Finish(Result<Answer> result) {
-  std::optional<Lease> lease;
-  ClientCore::Done done;
-  TimerId timer = 0;
-  std::optional<Result<Answer>> given(std::move(result));
+  Loose loose;
   {
     MutexLock lock(&mutex_);
     if (finished_) return;
-    finished_ = true;
-    lease = std::exchange(lease_, std::nullopt);
-    timer = std::exchange(timer_, 0);
-    call_.reset();
-    done = std::move(done_);
-    if (!done) result_.swap(given);
-    changed_.SignalAll();
+    loose = End(std::move(result));
   }
-  if (lease) core_->sessions().Return(*lease);
-  if (timer != 0) core_->scheduler().CancelTimer(timer);
-  Unpark();
-  if (done) done(std::move(*given));
+  Release(std::move(loose));
 }
 
 Result<Answer> Operation::Wait() {
@@ -342,17 +349,19 @@ Result<Answer> Operation::Wait() {
 void Operation::Cancel() {
   std::shared_ptr<Call> call;
   std::optional<NodeSet::Index> node;
-  bool maybe = false;
+  Loose loose;
   {
+    // All at once: a try that began in between would be given up by nobody, and a write be told to
+    // be not applied that was on its way.
     MutexLock lock(&mutex_);
     if (finished_) return;
-    call = call_;
     if (in_flight_) node = in_flight_node_;
-    maybe = is_write_ && (in_flight_ || maybe_applied_);
+    Status status = CancelledError(core_->closed() ? "the client is closed" : "cancelled");
+    if (is_write_ && (in_flight_ || maybe_applied_)) status = std::move(status).WithMaybeApplied();
+    loose = End(std::move(status));
+    call = loose.call;
   }
-  Status status = CancelledError(core_->closed() ? "the client is closed" : "cancelled");
-  if (maybe) status = std::move(status).WithMaybeApplied();
-  Finish(std::move(status));
+  Release(std::move(loose));
   if (node) core_->nodes().OnCancelled(*node);
   if (call) call->Abandon();
 }

@@ -45,6 +45,17 @@ class Operation : public std::enable_shared_from_this<Operation> {
   void TryAt(MonotonicTime when, Status why);
   void OnLease(Result<Lease> lease);
   void Finish(Result<Answer> result);
+  // What an operation lets go when it has ended; the result, if it has a `done`.
+  struct Loose {
+    std::optional<Lease> lease;
+    TimerId timer = 0;
+    std::shared_ptr<Call> call;
+    ClientCore::Done done;
+    std::optional<Result<Answer>> result;
+  };
+  // The two halves of Finish: with the lock, of an operation that has not ended, and without it.
+  Loose End(Result<Answer> result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Release(Loose loose) ABSL_LOCKS_EXCLUDED(mutex_);
   // Adds to the status what this operation knows: how often it was tried, and whether it may have
   // been applied.
   void FinishFailed(Status status);
