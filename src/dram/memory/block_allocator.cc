@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <iterator>
 
 #include "src/base/check.h"
 
@@ -202,6 +203,55 @@ BlockAllocator::Usage BlockAllocator::usage() const {
   usage.largest_free_bytes =
       free_runs_.empty() ? 0 : free_runs_.rbegin()->first * std::uint64_t{kPageBytes};
   return usage;
+}
+
+BlockAllocator::Forecast::Forecast(const BlockAllocator* allocator, std::uint64_t bytes)
+    : allocator_(allocator),
+      small_(bytes <= kMaxSmallBytes),
+      size_class_(small_ ? ClassOf(bytes) : 0),
+      pages_(small_ ? kClasses.table[size_class_].slab_pages : PagesOf(bytes)) {}
+
+void BlockAllocator::Forecast::Free(std::uint64_t offset) {
+  MutexLock lock(&allocator_->mutex_);
+  auto head = static_cast<std::uint32_t>(offset / kPageBytes);
+  CAIRN_CHECK(head < allocator_->page_count_);
+  if (allocator_->pages_[head].kind == Kind::kSlabInterior) head -= allocator_->pages_[head].pages;
+  const Page& page = allocator_->pages_[head];
+  if (page.kind == Kind::kLarge) {
+    AddRun(head, page.pages);
+  } else if (page.kind == Kind::kSlabHead) {
+    if (small_ && page.size_class == size_class_) fits_ = true;
+    if (++of_slabs_[head] >= page.used) AddRun(head, page.pages);
+  }
+}
+
+void BlockAllocator::Forecast::AddRun(std::uint32_t start, std::uint32_t pages) {
+  std::uint32_t end = start + pages;
+  for (bool grown = true; grown;) {
+    grown = false;
+    if (start > 0) {
+      const Page& left = allocator_->pages_[start - 1];
+      if (left.kind == Kind::kFreeTail || (left.kind == Kind::kFreeHead && left.pages == 1)) {
+        start -= left.pages;
+        grown = true;
+      }
+    }
+    if (end < allocator_->page_count_ && allocator_->pages_[end].kind == Kind::kFreeHead) {
+      end += allocator_->pages_[end].pages;
+      grown = true;
+    }
+    auto it = runs_.upper_bound(start);
+    if (it != runs_.begin() && std::prev(it)->second >= start) --it;
+    if (it != runs_.end() && it->first <= end) {
+      start = std::min(start, it->first);
+      end = std::max(end, it->second);
+      runs_.erase(it);
+      grown = true;
+    }
+  }
+  runs_[start] = end;
+  largest_pages_ = std::max(largest_pages_, end - start);
+  if (largest_pages_ >= pages_) fits_ = true;
 }
 
 }  // namespace cairn::dram

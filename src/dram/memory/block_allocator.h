@@ -12,7 +12,9 @@
 #ifndef CAIRN_SRC_DRAM_MEMORY_BLOCK_ALLOCATOR_H_
 #define CAIRN_SRC_DRAM_MEMORY_BLOCK_ALLOCATOR_H_
 
+#include <absl/container/btree_map.h>
 #include <absl/container/btree_set.h>
+#include <absl/container/flat_hash_map.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -52,6 +54,9 @@ class BlockAllocator {
   // The size that a request of `bytes` takes.
   static std::uint64_t RoundedBytes(std::uint64_t bytes);
 
+  // Whether a block could be had if others were freed.
+  class Forecast;
+
  private:
   enum class Kind : std::uint8_t {
     kInterior,
@@ -88,6 +93,41 @@ class BlockAllocator {
   // By class: heads of the slabs that have a free block.
   std::vector<absl::btree_set<std::uint32_t>> partial_ ABSL_GUARDED_BY(mutex_);
   Usage usage_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Blocks are named one after the other; nothing is freed by it. Exact for an allocator that nobody
+// uses meanwhile; else what is freed, or taken, in between may be missed.
+//
+// Thread safety: none of its own. The allocator may be in use.
+class BlockAllocator::Forecast {
+ public:
+  // For a block of `bytes`, which Allocate has just refused.
+  Forecast(const BlockAllocator* allocator, std::uint64_t bytes);
+
+  // Adds a block to those that are taken for free: the offset that Allocate gave, once. One that is
+  // not in use any more is passed over.
+  void Free(std::uint64_t offset);
+  // Whether the block could be had then.
+  [[nodiscard]] bool fits() const { return fits_; }
+  // The largest free piece that the blocks named would make, with what is free beside them.
+  [[nodiscard]] std::uint64_t largest_bytes() const {
+    return largest_pages_ * std::uint64_t{kPageBytes};
+  }
+
+ private:
+  void AddRun(std::uint32_t start, std::uint32_t pages)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(allocator_->mutex_);
+
+  const BlockAllocator* const allocator_;
+  const bool small_;
+  const std::size_t size_class_;  // if it is small
+  const std::uint64_t pages_;     // the run that gives the block
+  // By the heads of slabs: how many of their blocks were named.
+  absl::flat_hash_map<std::uint32_t, std::uint32_t> of_slabs_;
+  // Runs that would be free, by their first page: the page behind them. No two touch.
+  absl::btree_map<std::uint32_t, std::uint32_t> runs_;
+  std::uint32_t largest_pages_ = 0;
+  bool fits_ = false;
 };
 
 }  // namespace cairn::dram

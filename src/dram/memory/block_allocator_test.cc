@@ -72,6 +72,48 @@ TEST(BlockAllocatorTest, RandomUseNeverOverlaps) {
   }
 }
 
+// What a forecast says, the allocator then does: refused before, given from then on.
+TEST(BlockAllocatorTest, ForecastsWhatFreeingGives) {
+  SeededRandom random(7);
+  constexpr std::uint64_t kRegion = 1 << 20;
+  int fitting = 0;
+  int hopeless = 0;
+  for (int round = 0; round < (kSanitized ? 100 : 2'000); ++round) {
+    BlockAllocator allocator(kRegion);
+    std::vector<std::uint64_t> used;
+    for (int failures = 0; failures < 5;) {
+      const std::uint64_t block =
+          allocator.Allocate(random.Below(std::uint64_t{1} << (8 + random.Below(10))) + 1);
+      if (block == BlockAllocator::kNone) {
+        ++failures;
+      } else {
+        used.push_back(block);
+      }
+    }
+    const std::uint64_t wanted = random.Below(std::uint64_t{1} << (10 + random.Below(11))) + 1;
+    if (allocator.Allocate(wanted) != BlockAllocator::kNone) continue;
+    for (std::size_t i = 0; i < used.size(); ++i) {
+      std::swap(used[i], used[i + random.Below(used.size() - i)]);
+    }
+    // Some are held.
+    used.resize(used.size() - random.Below(used.size() / 4 + 1));
+    BlockAllocator::Forecast forecast(&allocator, wanted);
+    std::size_t named = 0;
+    while (named < used.size() && !forecast.fits()) forecast.Free(used[named++]);
+    const std::uint64_t before = allocator.usage().block_bytes;
+    for (std::size_t i = 0; i < named; ++i) {
+      ASSERT_EQ(allocator.Allocate(wanted), BlockAllocator::kNone) << i << " of " << named;
+      allocator.Free(used[i]);
+    }
+    ASSERT_LT(allocator.usage().block_bytes, before);
+    ASSERT_LE(forecast.largest_bytes(), allocator.usage().largest_free_bytes);
+    ++(forecast.fits() ? fitting : hopeless);
+    ASSERT_EQ(allocator.Allocate(wanted) != BlockAllocator::kNone, forecast.fits());
+  }
+  EXPECT_GT(fitting, 20);
+  EXPECT_GT(hopeless, 20);
+}
+
 // Sizes from 64 B to 64 MB, each power of two as likely: how full is the region when the first
 // request finds no room, after long churn? docs/adr/0010-dram-allocator.md quotes the output.
 TEST(BlockAllocatorTest, FragmentationUnderMixedSizes) {

@@ -65,9 +65,17 @@ class StoreMemory {
   }
   void Release(Entry* entry) {
     if (entry->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    const auto offset = static_cast<std::uint64_t>(entry->bytes() - region_.data());
+    const std::uint64_t offset = OffsetOf(entry);
     entry->~Entry();
     allocator_.Free(offset);
+  }
+  // Of the entry's block in the region.
+  [[nodiscard]] std::uint64_t OffsetOf(Entry* entry) const {
+    return static_cast<std::uint64_t>(entry->bytes() - region_.data());
+  }
+  // For a block of `bytes` that there is no room for.
+  [[nodiscard]] BlockAllocator::Forecast MakeForecast(std::uint64_t bytes) const {
+    return {&allocator_, bytes};
   }
   [[nodiscard]] const MappedMemory& region() const { return region_; }
   [[nodiscard]] BlockAllocator::Usage usage() const { return allocator_.usage(); }

@@ -100,24 +100,44 @@ Result<std::optional<PendingValue>> LocalStore::Prepare(std::string_view key,
     writes_.fetch_add(1, std::memory_order_relaxed);
     return std::optional<PendingValue>();
   }
-  const bool may_fit = Entry::BlockBytes(key.size(), value_bytes) <= memory_->region().size();
-  for (;;) {
+  const std::uint64_t block_bytes = Entry::BlockBytes(key.size(), value_bytes);
+  const bool may_evict = options_.evict_lru && block_bytes <= memory_->region().size();
+  EvictionOutlook outlook;
+  std::uint64_t left = 0;
+  for (bool hopeless = !may_evict;;) {
     if (Entry* entry = memory_->Allocate(key, value_bytes)) {
       entry->hash = hashed.hash;
       return std::optional<PendingValue>(PendingValue(memory_, entry, std::move(hold)));
     }
-    if (!options_.evict_lru || !may_fit || !EvictOne()) break;
+    if (hopeless) break;
+    // Again where others have taken what had come free.
+    if (left == 0) {
+      outlook = LookAhead(block_bytes);
+      left = outlook.evictions;
+    }
+    // If so, tried once more: others may have given something back meanwhile.
+    hopeless = left == 0 || !EvictOne();
+    if (!hopeless) --left;
   }
   refused_.fetch_add(1, std::memory_order_relaxed);
+  if (!may_evict) {
+    return NoRoom(value_bytes, options_.evict_lru
+                                   ? "; it is larger than all there is: raise capacity_bytes"
+                                   : "; delete keys, raise capacity_bytes or set eviction to lru");
+  }
+  const std::uint64_t largest =
+      std::max(memory_->usage().largest_free_bytes, outlook.largest_bytes);
+  return NoRoom(value_bytes, ", " + std::to_string(largest) +
+                                 " with all evicted that nobody holds: raise capacity_bytes");
+}
+
+Status LocalStore::NoRoom(std::uint64_t value_bytes, const std::string& advice) const {
   const BlockAllocator::Usage usage = memory_->usage();
-  return Status(
-      StatusCode::kResourceExhausted,
-      "no room for a value of " + std::to_string(value_bytes) + " bytes: " +
-          std::to_string(usage.page_bytes) + " of " + std::to_string(memory_->region().size()) +
-          " bytes are in use, the largest free piece is " +
-          std::to_string(usage.largest_free_bytes) +
-          (options_.evict_lru ? "; nothing more can be evicted for it: raise capacity_bytes"
-                              : "; delete keys, raise capacity_bytes or set eviction to lru"));
+  return {StatusCode::kResourceExhausted, "no room for a value of " + std::to_string(value_bytes) +
+                                              " bytes: " + std::to_string(usage.page_bytes) +
+                                              " of " + std::to_string(memory_->region().size()) +
+                                              " bytes are in use, the largest free piece is " +
+                                              std::to_string(usage.largest_free_bytes) + advice};
 }
 
 Generation LocalStore::Commit(PendingValue value, Generation if_equal) {
@@ -223,44 +243,6 @@ LocalStore::Page LocalStore::List(const KeyRange& range, std::uint64_t limit,
   }
   if (!horizon.empty()) page.next = KeyAfter(horizon);
   return page;
-}
-
-Entry* LocalStore::OldestUnheld(Shard* shard) {
-  for (std::size_t left = shard->size(); left > 0; --left) {
-    Entry* const oldest = shard->Oldest();
-    // Readers take references under this shard's lock, so that nobody takes one meanwhile.
-    if (oldest->references.load(std::memory_order_acquire) == 1) return oldest;
-    // In use now, as its reader has it still.
-    shard->Touch(oldest, uses_.fetch_add(1));
-  }
-  return nullptr;
-}
-
-bool LocalStore::EvictOne() {
-  // The oldest of the shards' oldest. Another thread may take it first; then the next look finds
-  // another.
-  LockedShard* victim = nullptr;
-  std::uint32_t age = 0;
-  for (LockedShard& locked : shards_) {
-    MutexLock lock(&locked.mutex);
-    const Entry* oldest = OldestUnheld(&locked.shard);
-    if (oldest == nullptr) continue;
-    const std::uint32_t own_age = uses_.load() - oldest->last_use;
-    if (victim != nullptr && own_age <= age) continue;
-    victim = &locked;
-    age = own_age;
-  }
-  if (victim == nullptr) return false;
-  Entry* entry = nullptr;
-  {
-    MutexLock lock(&victim->mutex);
-    entry = OldestUnheld(&victim->shard);
-    if (entry != nullptr) victim->shard.Remove(entry);
-  }
-  if (entry == nullptr) return true;
-  memory_->Release(entry);
-  evicted_.fetch_add(1, std::memory_order_relaxed);
-  return true;
 }
 
 Figures LocalStore::figures() const {

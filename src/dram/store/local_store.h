@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cairn/remote_dram.h"
 #include "cairn/status.h"
@@ -127,9 +128,32 @@ class LocalStore {
   Entry* OldestUnheld(Shard* shard);
   // Makes room by the least recently used value that no reader holds. False if there is none.
   bool EvictOne();
+
+  struct EvictionOutlook {
+    // How often EvictOne makes room, at most; 0 if it can't.
+    std::uint64_t evictions = 0;
+    // If it can't: the largest piece that would come free beside what is free.
+    std::uint64_t largest_bytes = 0;
+  };
+  // Whether a block of `bytes` would come free by eviction, before anything goes: among values that
+  // readers hold there may be no piece that is large enough. Takes time as the evictions would.
+  EvictionOutlook LookAhead(std::uint64_t bytes);
+  // The same, but a no may be wrong if others write meanwhile.
+  EvictionOutlook LookOnce(std::uint64_t bytes);
+  // The same by looking at all values, in no order.
+  EvictionOutlook LookAtAll(std::uint64_t bytes);
+  struct Candidate {
+    std::uint32_t age;
+    std::uint64_t offset;
+  };
+  // Adds the `quota` least recently used values of the shard that no reader holds. The age down to
+  // which that is all of them: 0 if there are no more.
+  std::uint32_t AddOldest(LockedShard* locked, std::size_t quota, std::vector<Candidate>* oldest);
+
   // Whether the condition holds; then with a hold of the value that it is about, if there is one,
   // which keeps it from eviction.
   bool HoldIfEqual(const HashedKey& key, Generation if_equal, std::shared_ptr<void>* hold);
+  [[nodiscard]] Status NoRoom(std::uint64_t value_bytes, const std::string& advice) const;
   [[nodiscard]] bool Matches(const Entry* entry, Generation if_equal) const;
 
   const Options options_;

@@ -221,6 +221,67 @@ TEST(LocalStoreTest, EvictionPassesOverWhatReadersHold) {
   EXPECT_EQ(Figure(*store, "evicted"), evicted + 1);
 }
 
+std::string AsMuch(std::size_t bytes) { return std::string(bytes, 'v'); }
+
+// Among what readers hold there may be no piece that is large enough, whatever goes.
+TEST(LocalStoreTest, EvictionThatCannotMakeRoomIsNotBegun) {
+  const auto store = Make(1 << 20, /*lru=*/true);
+  for (int i = 0; i < 10; ++i) Put(*store, "k" + std::to_string(i), AsMuch(90'000));
+  Buffer held = store->Read({"k5", {}, {}, {}})->value;
+  const auto keys = ListAll(*store, {}, 100);
+  const auto refused = store->Write({"large", {}}, AsMuch(700'000));
+  EXPECT_EQ(refused.status().code(), StatusCode::kResourceExhausted);
+  // Each value takes 22 pages of 256; the five before the one held are fewer than what is behind.
+  EXPECT_THAT(refused.status().message(),
+              ::testing::HasSubstr(std::to_string((256 - 6 * 22) * 4096) + " with all evicted"));
+  EXPECT_EQ(ListAll(*store, {}, 100), keys);
+  EXPECT_EQ(Figure(*store, "evicted"), 0U);
+  // What does fit beside the one that is held comes in.
+  Put(*store, "large", AsMuch(500'000));
+  EXPECT_EQ(held.view(), AsMuch(90'000));
+  held = Buffer();
+  Put(*store, "large", AsMuch(700'000));
+}
+
+// Pieces of a page, every fourth of them held: three pages in a row at most.
+TEST(LocalStoreTest, EvictionThatCannotMakeRoomForASmallValueIsNotBegun) {
+  const auto store = Make(256 << 10, /*lru=*/true);
+  std::vector<Buffer> held;
+  for (int i = 0; i < 64; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    Put(*store, key, AsMuch(4000));
+    if (i % 4 == 3) held.push_back(store->Read({key, {}, {}, {}})->value);
+  }
+  ASSERT_EQ(Figure(*store, "largest_free_bytes"), 0U);
+  EXPECT_EQ(store->Write({"five pages", {}}, AsMuch(20'000)).status().code(),
+            StatusCode::kResourceExhausted);
+  EXPECT_EQ(Figure(*store, "evicted"), 0U);
+  EXPECT_EQ(Figure(*store, "keys"), 64U);
+  Put(*store, "one page", AsMuch(4000));
+  EXPECT_EQ(Figure(*store, "evicted"), 1U);
+  held.erase(held.begin());
+  Put(*store, "five pages", AsMuch(20'000));
+  for (const Buffer& buffer : held) EXPECT_EQ(buffer.view(), AsMuch(4000));
+}
+
+TEST(LocalStoreTest, ALargeValueAmongVeryManySmallOnes) {
+  const auto store = Make(8 << 20, /*lru=*/true);
+  constexpr int kKeys = (8 << 20) / 256;
+  for (int i = 0; i < kKeys; ++i) Put(*store, "k" + std::to_string(i), AsMuch(200));
+  ASSERT_EQ(Figure(*store, "keys"), kKeys);
+  ASSERT_EQ(Figure(*store, "largest_free_bytes"), 0U);
+  const std::string middle = "k" + std::to_string(kKeys / 2);
+  const Buffer held = store->Read({middle, {}, {}, {}})->value;
+  EXPECT_EQ(store->Write({"large", {}}, AsMuch(5 << 20)).status().code(),
+            StatusCode::kResourceExhausted);
+  EXPECT_EQ(Figure(*store, "evicted"), 0U);
+  Put(*store, "large", AsMuch(4'000'000));
+  // Those that were used last stay.
+  EXPECT_LT(Figure(*store, "evicted"), kKeys * 5 / 8);
+  EXPECT_EQ(Get(*store, "k" + std::to_string(kKeys - 1)), AsMuch(200));
+  EXPECT_EQ(Get(*store, middle), AsMuch(200));
+}
+
 // 64 bytes to 128 KiB, with readers that hold some; what is found is what was written last.
 TEST(LocalStoreTest, EvictionUnderMixedSizes) {
   const auto store = Make(4 << 20, /*lru=*/true);
@@ -254,6 +315,31 @@ TEST(LocalStoreTest, EvictionUnderMixedSizes) {
   EXPECT_GT(found, rounds / 10);
   EXPECT_GT(Figure(*store, "evicted"), rounds / 20);
   EXPECT_EQ(Figure(*store, "refused_for_room"), 0u);
+}
+
+// What is held and on its way at a time leaves room for the largest: nobody is refused, however the
+// others change the store while it is looked over.
+TEST(LocalStoreTest, WritersThatEvictBesideEachOtherAreNotRefused) {
+  const auto store = Make(16 << 20, /*lru=*/true);
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(t + 1);
+      Buffer held;
+      for (int i = 0; i < (kSanitized ? 500 : 5'000); ++i) {
+        const std::string key = "k" + std::to_string(random() % 500);
+        auto pending =
+            store->Prepare(key, (std::size_t{1} << (10 + random() % 9)) + random() % 200'000, {});
+        ASSERT_TRUE(pending.ok()) << pending.status().ToString();
+        ASSERT_FALSE(store->Commit(**std::move(pending), {}).IsUnknown());
+        if (i % 3 == 0)
+          held = store->Read({"k" + std::to_string(random() % 500), {}, {}, {}})->value;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_GT(Figure(*store, "evicted"), 1'000U);
+  EXPECT_EQ(Figure(*store, "refused_for_room"), 0U);
 }
 
 TEST(LocalStoreTest, ListsInOrderWhateverThePageSize) {
