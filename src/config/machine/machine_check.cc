@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "src/dram/routing/router.h"
 #include "src/dram/routing/spec.h"
 
 namespace cairn::config {
@@ -105,8 +106,10 @@ Status CheckDram(const DramConfig& config) {
         "set: give \"host:port\", or drop them");
   }
   CAIRN_ASSIGN_OR_RETURN(const std::string spec, DramSpecOf(config));
-  if (const auto parsed = dram::ParseSpec(spec); !parsed.ok()) {
-    return InvalidArgumentError("[dram]: " + parsed.status().message());
+  const auto parsed = dram::ParseSpec(spec);
+  if (const Status status = parsed.ok() ? dram::Router::Check(*parsed) : parsed.status();
+      !status.ok()) {
+    return InvalidArgumentError("[dram]: " + status.message());
   }
   if (config.tensorstore_addr.empty()) return {};
   const auto address = dram::ParseListenAddress(config.tensorstore_addr);

@@ -5,6 +5,7 @@
 #include "cairn/remote_dram.h"
 #include "src/dram/loopback/loopback_transport.h"
 #include "src/dram/pool/pool.h"
+#include "src/dram/routing/router.h"
 #include "src/dram/routing/spec.h"
 #include "src/dram/ucx/ucx_transport.h"
 
@@ -26,8 +27,8 @@ Result<std::unique_ptr<RemoteDram>> RemoteDram::Open(std::string_view json) {
 }
 
 Status RemoteDram::CheckSpec(std::string_view json) {
-  const auto spec = dram::ParseSpec(json);
-  return spec.ok() ? Status::Ok() : spec.status();
+  CAIRN_ASSIGN_OR_RETURN(const dram::Spec spec, dram::ParseSpec(json));
+  return dram::Router::Check(spec);
 }
 
 }  // namespace cairn

@@ -179,6 +179,14 @@ TEST(RemoteDramTest, SpecsAreRefusedWithAdvice) {
   const auto copies = RemoteDram::Open(R"({"remote_addr": "a:1", "replication_factor": 3})");
   EXPECT_EQ(copies.status().code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(copies.status().message(), testing::HasSubstr("set it to 1"));
+  // Rules are checked as Open checks them, by the servers of the pool.
+  for (const std::string listen : {"", R"("listen_addr": "here:5", )"}) {
+    const std::string spec = "{" + listen + R"("remote_addrs": ["a:1", "b:1"], "key_routing":
+        "explicit", "key_to_server_mapping": {"k": "c:1"}, "transport": "loopback"})";
+    const Status refused = RemoteDram::Open(spec).status();
+    EXPECT_THAT(refused.message(), testing::HasSubstr("'c:1', which is none of the pool"));
+    EXPECT_EQ(RemoteDram::CheckSpec(spec), refused);
+  }
   const auto taken = Open(NodeSpec("127.0.0.1:0", {}));
   EXPECT_EQ(RemoteDram::Open(NodeSpec(taken->listen_address(), {})).status().code(),
             StatusCode::kIoError);

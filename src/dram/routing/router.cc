@@ -13,6 +13,16 @@ std::uint64_t Hash(std::string_view bytes, std::uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
+// The servers that the rules name, in the order in which they are checked.
+std::vector<std::string> Named(const Spec& spec) {
+  std::vector<std::string> named;
+  for (const auto& [key, server] : spec.exact) named.push_back(server);
+  for (const auto& [prefix, server] : spec.prefixes) named.push_back(server);
+  for (const RangeRule& rule : spec.ranges) named.push_back(rule.server);
+  if (spec.fallback != "none" && spec.fallback != "hash") named.push_back(spec.fallback);
+  return named;
+}
+
 }  // namespace
 
 Result<Router> Router::Make(const Spec& spec, const std::string& self) {
@@ -24,18 +34,31 @@ Result<Router> Router::Make(const Spec& spec, const std::string& self) {
   router.servers_.erase(std::unique(router.servers_.begin(), router.servers_.end()),
                         router.servers_.end());
   for (const std::string& server : router.servers_) router.seeds_.push_back(Hash(server, 0));
-  for (const auto& [key, server] : spec.exact)
+  for (const std::string& server : Named(spec)) {
     CAIRN_RETURN_IF_ERROR(router.IndexOf(server).status());
-  for (const auto& [key, server] : spec.prefixes) {
-    CAIRN_RETURN_IF_ERROR(router.IndexOf(server).status());
-  }
-  for (const RangeRule& rule : spec.ranges)
-    CAIRN_RETURN_IF_ERROR(router.IndexOf(rule.server).status());
-  if (spec.fallback != "none" && spec.fallback != "hash") {
-    CAIRN_RETURN_IF_ERROR(router.IndexOf(spec.fallback).status());
   }
   if (spec.routing != Routing::kDirect) router.WriteTable();
   return router;
+}
+
+Status Router::Check(const Spec& spec) {
+  if (!spec.listen.has_value()) return Make(spec, "").status();
+  if (spec.listen->port != 0 || !spec.advertise.empty()) {
+    CAIRN_ASSIGN_OR_RETURN(const std::string self, AdvertisedAddress(spec, *spec.listen));
+    return Make(spec, self).status();
+  }
+  // The host's part of what it will be, with the colon.
+  CAIRN_ASSIGN_OR_RETURN(std::string host, AdvertisedAddress(spec, {spec.listen->host, 1}));
+  host.pop_back();
+  // It has one port: if the rules name two addresses at its host, the second can't be it.
+  for (const std::string& server : Named(spec)) {
+    const auto endpoint = ParseEndpoint(server);
+    const bool may_be_self = endpoint.ok() && endpoint->ToString() == server &&
+                             server.starts_with(host) &&
+                             std::count(spec.remotes.begin(), spec.remotes.end(), server) == 0;
+    if (may_be_self) return Make(spec, server).status();
+  }
+  return Make(spec, host + "(a free port)").status();
 }
 
 Result<std::size_t> Router::IndexOf(const std::string& server) const {

@@ -24,6 +24,10 @@ class Router {
   // `self` is this server's advertised address, empty for a client. kInvalidArgument if a rule
   // names a server that is none of the pool.
   static Result<Router> Make(const Spec& spec, const std::string& self);
+  // What Make will say once the process serves, as far as that can be told before: a server that
+  // takes a free port may turn out to be one that the rules name at its host. On this machine,
+  // whose name stands in for a wildcard.
+  static Status Check(const Spec& spec);
 
   struct Choice {
     std::size_t server = 0;  // index into servers()

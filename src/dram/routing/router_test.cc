@@ -136,5 +136,46 @@ TEST(SpecTest, WhatCannotBeIsRefusedWithAdvice) {
   EXPECT_THAT(Router::Make(*spec, "").status().message(), HasSubstr("'z:1'"));
 }
 
+std::string Checked(const std::string& listen, const std::string& server,
+                    const std::string& more = "") {
+  const auto spec =
+      ParseSpec(R"({"listen_addr": ")" + listen + R"(", "remote_addrs": ["b:1"], "key_routing":
+          "range", "range_to_server_mapping": [{"exclusive_max": "m", "server": ")" +
+                server + R"("}])" + more + "}");
+  EXPECT_TRUE(spec.ok()) << spec.status().ToString();
+  return Router::Check(*spec).message();
+}
+
+TEST(RouterTest, RulesAreCheckedBeforeTheServerListens) {
+  EXPECT_EQ(Checked("a:1", "a:1"), "");
+  EXPECT_EQ(Checked("a:1", "b:1"), "");
+  EXPECT_THAT(Checked("a:1", "c:1"), HasSubstr("'c:1', which is none of the pool (a:1, b:1)"));
+  EXPECT_THAT(Checked("a:1", "a:2"), HasSubstr("'a:2'"));
+  EXPECT_THAT(Checked("a:1", "a:1", R"(, "fallback": "c:1")"), HasSubstr("'c:1'"));
+  EXPECT_EQ(Checked("a:1", "c:1", R"(, "advertise_addr": "c:1")"), "");
+  EXPECT_THAT(Checked("a:1", "a:1", R"(, "advertise_addr": "c:1")"), HasSubstr("(b:1, c:1)"));
+}
+
+TEST(RouterTest, RulesMayNameAServerWhosePortIsNotKnownYet) {
+  EXPECT_EQ(Checked("a:0", "a:7"), "");
+  EXPECT_EQ(Checked("a:0", "b:1"), "");
+  EXPECT_EQ(Checked("[::1]:0", "[::1]:7"), "");
+  EXPECT_EQ(Checked("a:0", "c:1", R"(, "advertise_addr": "c:1")"), "");
+  EXPECT_THAT(Checked("a:0", "c:7"), HasSubstr("none of the pool (a:(a free port), b:1)"));
+  EXPECT_THAT(Checked("a:0", "a:0"), HasSubstr("'a:0'"));
+  // It can't be both.
+  EXPECT_THAT(Checked("a:0", "a:7", R"(, "fallback": "a:8")"), HasSubstr("'a:8'"));
+}
+
+TEST(RouterTest, AWildcardIsThisHostsName) {
+  const std::string self =
+      AdvertisedAddress(*ParseSpec(R"({"listen_addr": "0.0.0.0:5"})"), {"0.0.0.0", 5}).value();
+  EXPECT_EQ(Checked("0.0.0.0:5", self), "");
+  EXPECT_EQ(Checked("[::]:5", self), "");
+  EXPECT_EQ(Checked("0.0.0.0:0", self), "");
+  EXPECT_THAT(Checked("0.0.0.0:5", "0.0.0.0:5"), HasSubstr("'0.0.0.0:5'"));
+  EXPECT_THAT(Checked("0.0.0.0:6", self), HasSubstr(self));
+}
+
 }  // namespace
 }  // namespace cairn::dram
