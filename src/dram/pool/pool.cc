@@ -6,6 +6,7 @@
 
 #include "src/base/check.h"
 #include "src/base/log.h"
+#include "src/dram/memory/available_memory.h"
 #include "src/dram/messages.h"
 #include "src/dram/pool/borrowed.h"
 #include "src/dram/pool/fan_out.h"
@@ -81,6 +82,8 @@ Status Pool::Serve() {
   CAIRN_ASSIGN_OR_RETURN(self_, AdvertisedAddress(spec_, endpoint));
   CAIRN_LOG(kInfo, "dram: serving {} bytes at {} as {} over {}", store_->region().size(),
             listen_address_, self_, transport_->name());
+  const std::string too_much = WhyTooMuchMemory(store_->region().size(), AvailableMemory());
+  if (!too_much.empty()) CAIRN_LOG(kWarn, "dram: {}: {}", self_, too_much);
   return {};
 }
 

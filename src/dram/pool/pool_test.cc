@@ -9,6 +9,7 @@
 
 #include "src/base/sanitizers.h"
 #include "src/dram/loopback/loopback_transport.h"
+#include "src/dram/memory/available_memory.h"
 #include "src/dram/messages.h"
 #include "src/dram/pool/testing/store_conformance.h"
 
@@ -16,7 +17,9 @@ namespace cairn::dram {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Loopback {
  public:
@@ -245,6 +248,26 @@ TEST(PoolTest, AServerUnderAnotherNameIsRefused) {
   const auto written = Put(*client, KeyOn(*client, "n2:1"), "v");
   EXPECT_EQ(written.status().code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(written.status().message(), HasSubstr("this server is n1:1, not n2:1"));
+}
+
+// It is served all the same: what else runs may make room, and nothing is taken before values come.
+TEST(PoolTest, ACapacityBeyondTheMachinesMemoryIsWarnedOf) {
+  const std::uint64_t available = AvailableMemory().value();
+  Loopback loopback;
+  const auto log_of = [&](std::uint64_t capacity) {
+    ::testing::internal::CaptureStderr();
+    const auto pool = loopback.TryOpen(R"({"listen_addr": "n1:1", "capacity_bytes": )" +
+                                       std::to_string(capacity) + "}");
+    std::string log = ::testing::internal::GetCapturedStderr();
+    // A kernel that overcommits nothing, or a limit of the shell, says so itself.
+    EXPECT_TRUE(pool.ok() || pool.status().code() == StatusCode::kResourceExhausted);
+    return pool.ok() ? log : "no memory";
+  };
+  EXPECT_THAT(log_of(1 << 20), AllOf(HasSubstr("serving"), Not(HasSubstr("the capacity is"))));
+  const std::uint64_t too_much = (available + (std::uint64_t{64} << 30)) >> 12 << 12;
+  EXPECT_THAT(log_of(too_much),
+              AnyOf("no memory", AllOf(HasSubstr(std::to_string(too_much) + " bytes, but the"),
+                                       HasSubstr("Lower capacity_bytes"))));
 }
 
 // What a peer may not ask, over a connection of its own.
