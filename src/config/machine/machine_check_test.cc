@@ -52,6 +52,7 @@ TEST(DramConfigTest, WhatCannotBeIsRefusedWithAdvice) {
       {"listen_addr = \"a:1\"\nremote_addrs = [\"b:1\"]\nspec = '{\"key_routing\": \"explicit\", "
        "\"prefix_to_server_mapping\": {\"x/\": \"c:1\"}}'",
        "'c:1', which is none of the pool (a:1, b:1)"},
+      {"listen_addr = \"a:1\"\ncapacity_mb = 16777216", "below 16 TiB"},
       {"listen_addr = \"a:1\"\ntensorstore_addr = \"b\"", "tensorstore_addr"}};
   for (const auto& [section, advice] : bad) {
     const Status status = CheckDram(Parsed(section));

@@ -102,6 +102,7 @@ TEST(SpecTest, TheJsonOfUsersIsTakenAsItIs) {
   EXPECT_EQ(dual->routing, Routing::kHash);
   EXPECT_EQ(ParseSpec(R"({"listen_addr": "h:1", "capacity_bytes": "8GiB"})")->capacity_bytes,
             std::uint64_t{8} << 30);
+  EXPECT_TRUE(ParseSpec(R"({"listen_addr": "h:1", "capacity_bytes": 4096})").ok());
 }
 
 TEST(SpecTest, WhatCannotBeIsRefusedWithAdvice) {
@@ -118,6 +119,8 @@ TEST(SpecTest, WhatCannotBeIsRefusedWithAdvice) {
       {R"({"remote_addr": "a:1", "replication_factor": 2})", "set it to 1"},
       {R"({"remote_addr": "a:1", "cluster": "c:1"})", "remote_addrs"},
       {R"({"remote_addr": "a:1", "capacity_bytes": 5})", "listen_addr"},
+      {R"({"listen_addr": "b:1", "capacity_bytes": 4095})", "is 4095: give 4096 or more"},
+      {R"({"listen_addr": "b:1", "capacity_bytes": "16TiB"})", "below 16 TiB"},
       {R"({"remote_addr": "a:1", "advertise_addr": "b:1"})", "listen_addr"},
       {R"({"remote_addr": "a:1", "enable_server_to_server": true})", "needs both"},
       {R"({"listen_addr": "b:1", "remote_addr": "a:1", "enable_server_to_server": false})", "drop"},

@@ -14,6 +14,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint64_t kMaxTimeoutMs = 86'400'000;
+// A page, and as many pages as the store can number (src/dram/memory/block_allocator.h).
+constexpr std::uint64_t kMinCapacityBytes = 4096;
+constexpr std::uint64_t kCapacityLimitBytes = UINT32_MAX * std::uint64_t{4096};
 
 Status Bad(const std::string& field, const std::string& what) {
   return InvalidArgumentError("remote_dram spec: " + field + ": " + what);
@@ -209,6 +212,10 @@ class Reader {
               : (value.is_string() ? ParseBytes(value.get<std::string>()) : std::nullopt);
       if (!bytes.has_value()) return Bad("capacity_bytes", "expected a number, or \"8GiB\"");
       if (!spec_->listen) return Bad("capacity_bytes", "is for servers: give listen_addr too");
+      if (*bytes < kMinCapacityBytes || *bytes >= kCapacityLimitBytes) {
+        return Bad("capacity_bytes",
+                   "is " + std::to_string(*bytes) + ": give 4096 or more, below 16 TiB");
+      }
       spec_->capacity_bytes = *bytes;
     }
     std::string eviction = "none";
