@@ -14,6 +14,8 @@ namespace {
 // A routing table with a rule for each of many keys.
 constexpr std::uint64_t kMaxTableBytes = 16 << 20;
 constexpr std::uint64_t kMaxRangeBytes = 2 * (kMaxKeyBytes + 16);
+// Of clients of a server that has none itself: so many are told apart.
+constexpr std::size_t kMaxTables = 64;
 // What one request about a range may do before others have their turn.
 constexpr std::uint64_t kMaxKeysAtOnce = 4096;
 
@@ -179,6 +181,7 @@ void RequestServer::Admit(const Incoming& request, const HelloRequest& hello,
                                        std::string(hello.address) +
                                        ": correct the address or advertise_addr");
     }
+    if (status.ok() && own.hash == 0) Compare(table);
     Peer& peer = peers_[request->connection()];
     peer.status = status;
     peer.without_table = own.hash != 0 && table.hash == 0;
@@ -195,6 +198,21 @@ void RequestServer::Admit(const Incoming& request, const HelloRequest& hello,
     Succeed(request, answer, Buffer::Take(std::move(text)));
   } else {
     Fail(request, status);
+  }
+}
+
+void RequestServer::Compare(const TableInfo& table) {
+  if (table.hash == 0 || clients_tables_.size() >= kMaxTables) return;
+  const bool first = clients_tables_.empty();
+  if (!clients_tables_.insert(table.hash).second) return;
+  if (first) {
+    clients_table_ = table.text;
+  } else {
+    CAIRN_LOG(kWarn,
+              "dram: clients of this server, which has no routing table, route keys differently, "
+              "and don't find what the others wrote: {{{}}} and {{{}}}. Have all of them name the "
+              "same servers, spelled alike, with the same rules.",
+              clients_table_, table.text);
   }
 }
 

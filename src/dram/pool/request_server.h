@@ -10,6 +10,7 @@
 #define CAIRN_SRC_DRAM_POOL_REQUEST_SERVER_H_
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <atomic>
 #include <cstdint>
@@ -67,6 +68,8 @@ class RequestServer final : public RequestHandler {
   void Serve(Incoming request, const ListRequest& list);
   void Serve(Incoming request, const StatRequest& stat);
   void Admit(const Incoming& request, const HelloRequest& hello, const TableInfo& table);
+  // Says so if the clients of this server, which has no table, have several.
+  void Compare(const TableInfo& table) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why a connection may not ask this; OK if it may.
   Status Admitted(ConnectionId connection, const Request& request) const;
   Status CheckOwn(std::string_view key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -84,6 +87,9 @@ class RequestServer final : public RequestHandler {
     bool without_table = false;
   };
   absl::flat_hash_map<ConnectionId, Peer> peers_ ABSL_GUARDED_BY(mutex_);
+  // Hashes of the tables that clients of a server without one have shown, and the first one's text.
+  absl::flat_hash_set<std::uint64_t> clients_tables_ ABSL_GUARDED_BY(mutex_);
+  std::string clients_table_ ABSL_GUARDED_BY(mutex_);
   std::atomic<std::uint64_t> turned_away_{0};
 };
 
