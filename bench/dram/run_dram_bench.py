@@ -30,6 +30,7 @@ STREAM_WINDOW = 4  # large reads, and UCX's own messages, on their way at once
 POLLING = {"busy_poll": True}
 # How a client reaches a server of the same machine: the spec's members for it.
 WAYS = {"TCP": {"shared_memory": False}, "shared memory": {}}
+UCX = {"shared_memory": False, "transport": "ucx"}
 NODES, NODE_PERCENT, LANES_PER_NODE = 10, 1, 256
 WARMUP_S = 0.5
 IDLE_S = 5
@@ -95,6 +96,8 @@ class DramBench(run_bench.Bench):
             if options["clients"] > 1:
                 found[f"cairn, {way}, one pool for all"] = lambda n, m=members: self.load_dram(
                     dram, m, "--shared", *flags, "--seed", n, **options)
+        found["cairn, UCX over TCP"] = lambda n: self.load_dram(
+            dram, UCX, *flags, "--seed", n, **options)
         return found
 
     # ---- What is measured

@@ -58,7 +58,7 @@ constexpr std::array<SectionSpec, 20> kSections = {{
      "Bounds on requests, checked when one is taken in. Raising them is safe; what is stored "
      "already stays readable after lowering them."},
     {"dram",
-     "The memory plane: values in this node's memory, for other processes, over UCX. They are gone "
+     "The memory plane: values in this node's memory, for other processes. They are gone "
      "when the node ends, and no transaction sees them."},
 }};
 

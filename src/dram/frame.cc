@@ -49,6 +49,15 @@ void AppendFrame(const Frame& frame, std::string* out) {
   encoder.Raw(frame.header);
 }
 
+std::size_t FrameHeadBytes(std::string_view bytes) {
+  if (bytes.size() < kFrameFixedBytes) return 0;
+  const std::size_t header_bytes =
+      static_cast<unsigned char>(bytes[6]) | std::size_t{static_cast<unsigned char>(bytes[7])} << 8;
+  if (header_bytes > kMaxHeaderBytes) return kFrameFixedBytes;
+  const std::size_t head_bytes = kFrameFixedBytes + header_bytes;
+  return bytes.size() < head_bytes ? 0 : head_bytes;
+}
+
 Result<Frame> DecodeFrame(std::string_view bytes) {
   if (bytes.size() < kFrameFixedBytes) return Bad("its length", bytes.size());
   Decoder decoder(bytes);

@@ -43,6 +43,11 @@ struct Frame {
 // Appends the fixed part and the header to `out`.
 void AppendFrame(const Frame& frame, std::string* out);
 
+// How long the fixed part and the header at the start of `bytes` are together; 0 while that can't
+// be told or not all of them is there. Where DecodeFrame is to find what is wrong, what it needs
+// for that.
+std::size_t FrameHeadBytes(std::string_view bytes);
+
 // Reads a fixed part and the header behind it from the start of `bytes`. What follows the header is
 // the payload, or the part of it that came along. kCorruption that says which field is wrong.
 Result<Frame> DecodeFrame(std::string_view bytes);

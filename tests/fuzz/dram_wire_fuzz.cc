@@ -29,6 +29,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     AppendFrame(*frame, &again);
     CAIRN_CHECK(bytes.substr(0, again.size()) == again);
   }
+  if (const std::size_t head_bytes = FrameHeadBytes(bytes); head_bytes != 0) {
+    CAIRN_CHECK(head_bytes <= bytes.size());
+    CAIRN_CHECK(DecodeFrame(bytes.substr(0, head_bytes)).ok() == DecodeFrame(bytes).ok());
+  }
   if (const auto request = DecodeRequest(bytes); request.ok()) {
     CAIRN_CHECK(Encode(*request) == bytes);
   }

@@ -177,8 +177,12 @@ class PartitionTest(unittest.TestCase):
         run("ip", "netns", "exec", self.spaces[2], "nft",
             "table ip wall { chain in { type filter hook input priority 0; "
             "tcp flags & (syn|ack) == syn drop; }; }")
-        client = self.spawn(3, str(BIN / "cairn"), "--timeout-ms", "3000", "dram", "stat",
-                            "--remote", ADDRESSES[1])
+        # Sockets of ours connect in one direction only.
+        self.figures(3)
+        spec = {"remote_addr": ADDRESSES[1], "transport": "ucx", "timeout_ms": 3000}
+        client = self.spawn(3, sys.executable, "-c", "import json, sys, cairn\n"
+                            "store = cairn.RemoteDram(json.loads(sys.argv[1]))\n"
+                            "sys.exit('error' in store.stat()[0])", json.dumps(spec))
         lines = 0
         while client.poll() is None:
             self.assertEqual(["OK", "OK"], self.next_line())

@@ -47,9 +47,13 @@ inline std::string ServerSpec(const std::string& address = "127.0.0.1:0",
   return R"({"capacity_bytes": )" + std::to_string(capacity_bytes) + R"(, "listen_addr": ")" +
          address + "\"}";
 }
-inline std::string ClientSpec(const std::string& address, bool shared_memory) {
-  return R"({"shared_memory": )" + std::string(shared_memory ? "true" : "false") +
-         R"(, "remote_addr": ")" + address + "\"}";
+// How a client reaches a server.
+using Way = std::string;
+inline const std::vector<Way> kWays = {"SharedMemory", "Tcp", "Ucx"};
+inline std::string ClientSpec(const std::string& address, const Way& way) {
+  return R"({"shared_memory": )" + std::string(way == "SharedMemory" ? "true" : "false") +
+         (way == "Ucx" ? R"(, "transport": "ucx")" : "") + R"(, "remote_addr": ")" + address +
+         "\"}";
 }
 
 // A figure of this process's own server.

@@ -20,6 +20,8 @@ Result<std::unique_ptr<RemoteDram>> RemoteDram::Open(std::string_view json) {
     dram::UcxOptions options;
     options.busy_poll = spec.busy_poll;
     options.shared_memory = spec.shared_memory;
+    if (spec.transport == "tcp") options.network = dram::Network::kTcp;
+    if (spec.transport == "ucx") options.network = dram::Network::kUcx;
     CAIRN_ASSIGN_OR_RETURN(transport, dram::MakeUcxTransport(options));
   }
   CAIRN_ASSIGN_OR_RETURN(auto pool, dram::Pool::Open(spec, std::move(transport)));

@@ -64,14 +64,13 @@ TEST(DramChild, Runs) {
 }
 
 // Over shared memory, or over TCP.
-class RemoteDramFaultTest : public testing::TestWithParam<bool> {
+class RemoteDramFaultTest : public testing::TestWithParam<Way> {
  protected:
   static std::string Client(const std::string& address) { return ClientSpec(address, GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Ways, RemoteDramFaultTest, testing::Bool(), [](const auto& way) {
-  return std::string(way.param ? "SharedMemory" : "Tcp");
-});
+INSTANTIATE_TEST_SUITE_P(Ways, RemoteDramFaultTest, testing::ValuesIn(kWays),
+                         [](const auto& way) { return way.param; });
 
 TEST_P(RemoteDramFaultTest, AServerKilledWithOperationsInFlightAndItsReturn) {
   Child server(ServerSpec());
@@ -107,18 +106,16 @@ TEST_P(RemoteDramFaultTest, AServerKilledWithOperationsInFlightAndItsReturn) {
   EXPECT_LT(*taken, milliseconds(kSanitized ? 20'000 : 1'000));
 }
 
-// A client over shared memory and one over TCP.
+// A client by each way.
 TEST(RemoteDramKillsTest, TwentyKillsAndReturnsLeaveNothingBehind) {
   const int warm_up = 5;
   const int rounds = kSanitized ? 3 : 20;
   auto server = std::make_unique<Child>(ServerSpec());
   const std::string address = server->address();
   const std::vector<std::unique_ptr<RemoteDram>> clients = [&] {
-    std::vector<std::unique_ptr<RemoteDram>> both;
-    for (const bool shared_memory : {true, false}) {
-      both.push_back(Open(ClientSpec(address, shared_memory)));
-    }
-    return both;
+    std::vector<std::unique_ptr<RemoteDram>> all;
+    for (const Way& way : kWays) all.push_back(Open(ClientSpec(address, way)));
+    return all;
   }();
   const std::string value = Bytes(256 << 10, 1);
   std::size_t descriptors = 0;

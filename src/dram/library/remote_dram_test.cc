@@ -21,7 +21,7 @@ namespace {
 // "127.0.0.1:port" of a port that nobody has. Below those that the kernel gives to whoever asks for
 // any, so that it is still free when it is listened on.
 std::string FreeAddress() {
-  static std::uint16_t next = static_cast<std::uint16_t>(20'000 + ::getpid() % 10'000);
+  static std::uint16_t next = static_cast<std::uint16_t>(20'000 + ::getpid() * 617 % 12'000);
   for (;;) {
     next = next >= 32'000 ? 20'000 : next + 1;
     const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -59,8 +59,7 @@ void AwaitPeers(const RemoteDram& store) {
 class Harness final : public StoreHarness {
  public:
   // A server and its client, or three nodes.
-  explicit Harness(bool pool, bool shm = true) {
-    const std::string way = shm ? "" : R"("shared_memory": false, )";
+  explicit Harness(bool pool, const std::string& way = "") {
     const auto with = [&](std::string spec) { return spec.insert(spec.find('{') + 1, way); };
     if (pool) {
       std::vector<std::string> nodes;
@@ -83,10 +82,16 @@ class Harness final : public StoreHarness {
 
 const bool kRegistered = [] {
   RegisterStoreConformance("ShmClientConformance", [] { return std::make_unique<Harness>(false); });
+  static const std::string tcp = R"("shared_memory": false, "transport": "tcp", )";
+  static const std::string ucx = R"("shared_memory": false, "transport": "ucx", )";
   RegisterStoreConformance("TcpClientConformance",
-                           [] { return std::make_unique<Harness>(false, false); });
+                           [] { return std::make_unique<Harness>(false, tcp); });
   RegisterStoreConformance("TcpPoolConformance",
-                           [] { return std::make_unique<Harness>(true, false); });
+                           [] { return std::make_unique<Harness>(true, tcp); });
+  RegisterStoreConformance("UcxClientConformance",
+                           [] { return std::make_unique<Harness>(false, ucx); });
+  RegisterStoreConformance("UcxPoolConformance",
+                           [] { return std::make_unique<Harness>(true, ucx); });
   RegisterStoreConformance("ShmPoolConformance", [] { return std::make_unique<Harness>(true); });
   return true;
 }();

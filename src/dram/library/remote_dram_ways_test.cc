@@ -1,6 +1,7 @@
 // Which way a client and a server on one host take, and that the store works over TCP where they
 // can't share memory: a kernel that refuses to read the other's memory or to make a memory file, a
 // peer of another user or process namespace.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -18,6 +19,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <tuple>
 
 #include "cairn/remote_dram.h"
 #include "src/dram/pool/testing/store_conformance.h"
@@ -92,6 +94,46 @@ TEST(RemoteDramWaysTest, ASpecThatWantsNoSharedMemoryHasNone) {
   const auto server = Open(kServer);
   const auto client = Open(ClientOf(server->listen_address(), R"(, "shared_memory": false)"));
   EXPECT_EQ(UseAndCount(*client), 0u);
+}
+
+// What one side leaves out the other can't have, and says so.
+TEST(RemoteDramWaysTest, TransportsThatDoNotMeet) {
+  const std::string only = R"({"listen_addr": "127.0.0.1:0", "shared_memory": false, )";
+  const auto tcp_server = Open(only + R"("transport": "tcp"})");
+  const auto ucx_server = Open(only + R"("transport": "ucx"})");
+  for (const auto& [server, way, other] :
+       {std::tuple(tcp_server.get(), "tcp", "ucx"), std::tuple(ucx_server.get(), "ucx", "tcp")}) {
+    const auto transport = [](const std::string& name) {
+      return R"(, "transport": ")" + name + "\"";
+    };
+    EXPECT_EQ(UseAndCount(*Open(ClientOf(server->listen_address()))), 0u);
+    EXPECT_EQ(UseAndCount(*Open(ClientOf(server->listen_address(), transport(way)))), 0u);
+    const auto client = Open(ClientOf(server->listen_address(), transport(other)));
+    EXPECT_THAT(Put(*client, "k", "v").status().message(),
+                testing::HasSubstr(R"(leave out "transport" on one of both sides)"));
+  }
+}
+
+// A server that was started alone takes everybody, but sees when they will not find each other's
+// values.
+TEST(RemoteDramWaysTest, ClientsThatSpellTheServersDifferently) {
+  const auto a = Open(kServer);
+  const auto b = Open(kServer);
+  const auto port = [](const RemoteDram& server) {
+    const std::string address = server.listen_address();
+    return address.substr(address.rfind(':'));
+  };
+  const auto put_as = [&](const std::string& host) {
+    testing::internal::CaptureStderr();
+    const auto client =
+        Open(R"({"remote_addrs": [")" + host + port(*a) + R"(", ")" + host + port(*b) + R"("]})");
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(Put(*client, std::to_string(i), "v").ok());
+    return testing::internal::GetCapturedStderr();
+  };
+  const std::string warning = "route keys differently, and don't find what the others wrote";
+  EXPECT_THAT(put_as("127.0.0.1"), testing::Not(testing::HasSubstr(warning)));
+  EXPECT_THAT(put_as("127.0.0.1"), testing::Not(testing::HasSubstr(warning)));
+  EXPECT_THAT(put_as("localhost"), testing::HasSubstr(warning));
 }
 
 TEST(RemoteDramWaysTest, AClientThatMayNotReadTheServer) {
@@ -191,7 +233,8 @@ TEST(RemoteDramWaysTest, AProcessOfAnotherProcessNamespace) {
 // A pin is dropped where its owner's code may call the store.
 TEST(RemoteDramWaysTest, PinsAreDroppedOutsideOfLocks) {
   const auto server = Open(kServer);
-  for (const char* const way : {"", R"(, "shared_memory": false)"}) {
+  for (const char* const way :
+       {"", R"(, "shared_memory": false)", R"(, "shared_memory": false, "transport": "ucx")"}) {
     const auto client = Open(ClientOf(server->listen_address(), way));
     for (const std::size_t size : {100, 10'000, 32 << 10, 100'000}) {
       const std::string bytes = Bytes(size, 2);

@@ -225,8 +225,9 @@ class Reader {
     }
     spec_->evict_lru = eviction == "lru";
     CAIRN_RETURN_IF_ERROR(Text("transport", &spec_->transport));
-    if (spec_->transport != "ucx" && spec_->transport != "loopback") {
-      return Bad("transport", "is '" + spec_->transport + "': ucx or loopback");
+    const std::string& way = spec_->transport;
+    if (way != "auto" && way != "tcp" && way != "ucx" && way != "loopback") {
+      return Bad("transport", "is '" + way + "': auto, tcp, ucx or loopback");
     }
     if (object_.contains("timeout_ms")) {
       const json& value = object_["timeout_ms"];

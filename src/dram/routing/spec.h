@@ -39,7 +39,7 @@ struct Spec {
   std::string fallback = "none";
   std::uint64_t capacity_bytes = std::uint64_t{1} << 30;
   bool evict_lru = false;
-  std::string transport = "ucx";
+  std::string transport = "auto";
   bool busy_poll = false;
   bool shared_memory = true;
   std::uint64_t timeout_ms = 30'000;

@@ -107,7 +107,7 @@ void Client::OnDoorMessage(std::string_view message) {
                                       core_->engine().Post([gone = std::move(dialer_)] {});
                                       if (!link.ok()) {
                                         SayWhyNotLocally(link.status());
-                                        ConnectOverUcx(again);
+                                        ConnectOverNetwork(again);
                                       } else {
                                         link_ = std::move(*link);
                                       }
@@ -118,7 +118,7 @@ void Client::OnDoorMessage(std::string_view message) {
     }
     SayWhyNotLocally(dialer.status());
   }
-  ConnectOverUcx(*welcome);
+  ConnectOverNetwork(*welcome);
 }
 
 void Client::SayWhyNotLocally(const Status& why) const {
@@ -126,13 +126,39 @@ void Client::SayWhyNotLocally(const Status& why) const {
             why.message());
 }
 
+void Client::ConnectOverNetwork(const DoorWelcome& welcome) {
+  if (!welcome.tcp || core_->network == Network::kUcx) {
+    ConnectOverUcx(welcome);
+    return;
+  }
+  auto link = core_->tcp.Connect(server_, this);
+  if (!link.ok()) {
+    OnBroken(link.status());
+    return;
+  }
+  link_ = std::move(*link);
+  link_->SendAttach(welcome.token);
+}
+
 void Client::ConnectOverUcx(const DoorWelcome& welcome) {
+  if (core_->network == Network::kTcp) {
+    welcomed_ = false;
+    GiveUpAddress(UnavailableError(
+        R"(the server talks over UCX only: leave out "transport" on one of both sides)"));
+    return;
+  }
+  if (welcome.ucx_port == 0 && server_.storage.ss_family == AF_INET) {
+    welcomed_ = false;
+    GiveUpAddress(UnavailableError(
+        R"(the server does not talk over UCX: leave out "transport" on one of both sides)"));
+    return;
+  }
   // See UcxAddress in server.cc.
   if (welcome.ucx_port == 0 || server_.storage.ss_family != AF_INET) {
     welcomed_ = false;
     GiveUpAddress(
-        UnavailableError("UCX reaches IPv4 addresses only: have the server listen on one, or use "
-                         "shared memory from a process of its host"));
+        UnavailableError("UCX reaches IPv4 addresses only: have the server listen on one, or leave "
+                         R"(out "transport": "ucx")"));
     return;
   }
   SocketAddress address = server_;

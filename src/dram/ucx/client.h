@@ -36,6 +36,7 @@ class Client final : public std::enable_shared_from_this<Client>, public DoorUse
     bool receiving = false;
   };
   void SayWhyNotLocally(const Status& why) const;
+  void ConnectOverNetwork(const DoorWelcome& welcome);
   void ConnectOverUcx(const DoorWelcome& welcome);
   void ConnectTo(Result<std::vector<SocketAddress>> addresses);
   // Knocks at the next address; breaks if there is none.

@@ -1,5 +1,5 @@
-// Connections over UCX and shared memory between processes: one that ends with its server, many
-// that come and go, a thousand at once.
+// Connections over shared memory, TCP and UCX between processes: one that ends with its server,
+// many that come and go, a thousand at once.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -29,9 +29,11 @@ constexpr const char* kPortVariable = "CAIRN_TEST_UCX_CHILD_PORT";
 constexpr const char* kCountVariable = "CAIRN_TEST_UCX_CHILD_COUNT";
 constexpr const char* kWayVariable = "CAIRN_TEST_UCX_CHILD_WAY";
 
-std::unique_ptr<Transport> MakeUcx(bool shared_memory = true) {
+// "SharedMemory", "Tcp" or "Ucx".
+std::unique_ptr<Transport> MakeUcx(const std::string& way = "SharedMemory") {
   UcxOptions options;
-  options.shared_memory = shared_memory;
+  options.shared_memory = way == "SharedMemory";
+  options.network = way == "Ucx" ? Network::kUcx : Network::kAny;
   auto transport = MakeUcxTransport(options);
   EXPECT_TRUE(transport.ok()) << transport.status().ToString();
   return std::move(*transport);
@@ -123,12 +125,10 @@ TEST(UcxTransportTest, AServerKilledWithCallsInFlight) {
   EXPECT_EQ(client.WaitClosed().code(), StatusCode::kUnavailable);
 }
 
-// Over shared memory, or over TCP.
-class UcxConnectionsTest : public testing::TestWithParam<bool> {};
+class UcxConnectionsTest : public testing::TestWithParam<std::string> {};
 
-INSTANTIATE_TEST_SUITE_P(Ways, UcxConnectionsTest, testing::Bool(), [](const auto& way) {
-  return std::string(way.param ? "SharedMemory" : "Tcp");
-});
+INSTANTIATE_TEST_SUITE_P(Ways, UcxConnectionsTest, testing::Values("SharedMemory", "Tcp", "Ucx"),
+                         [](const auto& way) { return way.param; });
 
 // What a process held before, to be found again after.
 class Usage {
@@ -159,14 +159,14 @@ class Usage {
   const std::uint64_t resident_;
 };
 
-// 10,000, or over TCP as many as ten seconds allow, 750 at least. CAIRN_TEST_CONNECTIONS=10000 for
+// 10,000, or over UCX as many as ten seconds allow, 750 at least. CAIRN_TEST_CONNECTIONS=10000 for
 // the long run of docs/testing.md, which has no such bound.
 TEST_P(UcxConnectionsTest, ComingAndGoingLeaksNothing) {
   const char* const given = std::getenv("CAIRN_TEST_CONNECTIONS");
   const std::size_t rounds = given != nullptr ? std::strtoull(given, nullptr, 10)
                              : kSanitized     ? 20
                                               : 10'000;
-  const bool bounded = given == nullptr && !GetParam();
+  const bool bounded = given == nullptr && GetParam() == "Ucx";
   ServerProcess server;
   const auto transport = MakeUcx(GetParam());
   const auto come_and_go = [&](std::size_t times, std::size_t at_least) {
@@ -199,7 +199,7 @@ TEST(UcxChild, ComesWithOthers) {
   const char* const port = std::getenv(kPortVariable);
   if (port == nullptr) GTEST_SKIP() << "only another test runs this one";
   const std::size_t count = std::strtoull(std::getenv(kCountVariable), nullptr, 10);
-  const auto transport = MakeUcx(std::string(std::getenv(kWayVariable)) == "shared memory");
+  const auto transport = MakeUcx(std::getenv(kWayVariable));
   const Endpoint address{"127.0.0.1", static_cast<std::uint16_t>(std::atoi(port))};
   std::vector<std::unique_ptr<TestClient>> clients;
   for (std::size_t i = 0; i < count; ++i) {
@@ -246,7 +246,7 @@ TEST_P(UcxConnectionsTest, AThousandClientsAtOnce) {
         "ComesWithOthers",
         ChildProcess::Variables{{kPortVariable, std::to_string(server.address().port)},
                                 {kCountVariable, std::to_string(each)},
-                                {kWayVariable, GetParam() ? "shared memory" : "TCP"}}));
+                                {kWayVariable, GetParam()}}));
   }
   // Of each client an echo that was answered, and a request that waits.
   EXPECT_TRUE(server.WaitForRequests(2 * count));

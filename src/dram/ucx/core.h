@@ -20,6 +20,8 @@
 #include "src/dram/ucx/name_resolver.h"
 #include "src/dram/ucx/place_cache.h"
 #include "src/dram/ucx/shm_link.h"
+#include "src/dram/ucx/tcp_link.h"
+#include "src/dram/ucx/ucx_transport.h"
 
 namespace cairn::dram::ucx {
 
@@ -39,12 +41,17 @@ inline constexpr std::chrono::milliseconds kUnsettledTime{200};
 // Thread safe.
 struct Core {
   Core(std::shared_ptr<Context> context_in, std::unique_ptr<Engine> engine, std::size_t eager_bytes,
-       bool shared_memory)
+       bool shared_memory, Network network_in = Network::kAny)
       : context(std::move(context_in)),
         use_shared_memory(shared_memory),
+        network(network_in),
         shm(engine.get()),
+        tcp(engine.get()),
         links(std::move(engine), eager_bytes) {
-    this->engine().RunAndWait([this] { this->engine().SetPoller(&shm); });
+    this->engine().RunAndWait([this] {
+      this->engine().SetPoller(&shm);
+      this->engine().SetSockets(&tcp);
+    });
   }
   // Waits for what was retired.
   ~Core() {
@@ -75,8 +82,11 @@ struct Core {
   const std::shared_ptr<Context> context;
   // With processes of the same host.
   const bool use_shared_memory;
-  // The engine, which ends with `links`, polls it.
+  // With others.
+  const Network network;
+  // The engine, which ends with `links`, polls these two.
   ShmSet shm;
+  TcpLinks tcp;
   LinkSet links;
   // On the engine.
   PlaceCache places;

@@ -134,6 +134,7 @@ void Door::FailSoon(const Status& why) {
 
 Door::~Door() {
   *alive_ = false;
+  if (fd_ < 0) return;
   engine_->RemoveFd(fd_);
   ::close(fd_);
 }
@@ -217,7 +218,15 @@ void Door::TakeInput() {
   }
 }
 
+Result<int> Door::Release() {
+  failed_ = true;
+  engine_->RemoveFd(fd_);
+  if (in_.empty()) return std::exchange(fd_, -1);
+  return Status(StatusCode::kCorruption, "door: frames before the server has taken the connection");
+}
+
 void Door::Retire() {
+  if (fd_ < 0) return;
   failed_ = true;
   engine_->RemoveFd(fd_);
 }

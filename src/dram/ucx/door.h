@@ -72,6 +72,10 @@ class Door {
   static Result<int> Connect(const SocketAddress& address);
 
   void Send(std::string_view bytes);
+  // Gives up the socket, and calls its user no more. For a socket that goes on to carry frames.
+  // kCorruption, and the socket is closed with the door, if the peer has said more than its
+  // message.
+  Result<int> Release();
   // Calls its user no more. For when the user can't destroy it yet.
   void Retire();
   void Ping() { Send({&kPing, 1}); }
@@ -89,7 +93,7 @@ class Door {
   void FailSoon(const Status& why);
 
   Engine* const engine_;
-  const int fd_;
+  int fd_;  // -1 once it was released
   DoorUser* const user_;
   std::string in_;
   std::string out_;

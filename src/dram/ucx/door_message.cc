@@ -34,7 +34,11 @@ Result<std::string_view> Body(std::string_view message) {
 
 }  // namespace
 
-std::string EncodeDoorMessage(const DoorHello& hello) { return Frame({}); }
+std::string EncodeDoorMessage(const DoorHello& hello) {
+  std::string body;
+  Encoder(&body).Bytes(hello.token);
+  return Frame(body);
+}
 
 std::string EncodeDoorMessage(const DoorWelcome& welcome) {
   std::string body;
@@ -42,6 +46,7 @@ std::string EncodeDoorMessage(const DoorWelcome& welcome) {
   encoder.U8(static_cast<std::uint8_t>(welcome.status.code()));
   encoder.Bytes(welcome.status.message().substr(0, kMaxTextBytes));
   encoder.Varint(welcome.ucx_port);
+  encoder.U8(welcome.tcp ? 1 : 0);
   encoder.Bytes(welcome.token);
   encoder.Bytes(welcome.host);
   encoder.Bytes(welcome.local_name);
@@ -72,8 +77,14 @@ Result<std::optional<std::size_t>> DoorMessageSize(std::string_view bytes) {
 
 Result<DoorHello> DecodeDoorHello(std::string_view message) {
   CAIRN_ASSIGN_OR_RETURN(const std::string_view body, Body(message));
-  if (!body.empty()) return Bad("a hello is too long");
-  return DoorHello{};
+  Decoder decoder(body);
+  DoorHello hello;
+  hello.token = decoder.Bytes();
+  if (!decoder.AtEnd()) return Bad("a hello is cut short or too long");
+  if (!hello.token.empty() && hello.token.size() != kTokenBytes) {
+    return Bad("a hello's token is no token");
+  }
+  return hello;
 }
 
 Result<DoorWelcome> DecodeDoorWelcome(std::string_view message) {
@@ -83,6 +94,7 @@ Result<DoorWelcome> DecodeDoorWelcome(std::string_view message) {
   const auto code = static_cast<StatusCode>(decoder.U8());
   std::string text(decoder.Bytes());
   const std::uint64_t port = decoder.Varint();
+  welcome.tcp = decoder.U8() != 0;
   welcome.token = decoder.Bytes();
   welcome.host = decoder.Bytes();
   welcome.local_name = decoder.Bytes();

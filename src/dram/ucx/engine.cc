@@ -38,8 +38,8 @@ constexpr std::chrono::milliseconds kCrowded{10};
 constexpr std::chrono::milliseconds kSettleTime{100};
 // With busy polling, turns for each look at UCX while nothing of it is under way.
 constexpr unsigned kSkippedTurns = 4;
-// How long the driver looks out for the peers' next words before it sleeps, and while a payload is
-// on its way over UCX. A look at UCX is a system call, one at shared memory is not.
+// How long the driver looks out for the peers' next words before it sleeps, and while a large
+// payload is on its way. A look at UCX or a socket is a system call, one at shared memory is not.
 constexpr std::chrono::microseconds kLinger{20};
 constexpr std::chrono::microseconds kLingerInTransfer{100};
 constexpr unsigned kLooksEach = 16;
@@ -174,7 +174,9 @@ bool Engine::Poll() {
 bool Engine::RunInline(absl::AnyInvocable<void()> task) {
   if (current_engine != nullptr || has_posted_.load() || !TryDrive()) return false;
   const bool first = !has_posted_.load();
+  in_inline_ = true;
   if (first) task();
+  in_inline_ = false;
   StopDriving();
   // What was posted meanwhile found somebody who drives, and so may the thread have done.
   if (parked_.exchange(false) || has_posted_.load()) WakeThread();
@@ -206,8 +208,9 @@ void Engine::Help(const std::function<bool()>& done) {
 // More peers than other processors need this one to be able to say anything, if they are here.
 bool Engine::FewPeers() const {
   static const std::size_t processors = std::thread::hardware_concurrency();
-  const std::size_t peers =
-      static_cast<std::size_t>(endpoints_) + (poller_ == nullptr ? 0 : poller_->Count());
+  const std::size_t peers = static_cast<std::size_t>(endpoints_) +
+                            (poller_ == nullptr ? 0 : poller_->Count()) +
+                            (sockets_ == nullptr ? 0 : sockets_->Count());
   return peers < processors;
 }
 
@@ -215,13 +218,15 @@ bool Engine::FewPeers() const {
 // answer in time, as when there are more threads than processors, the attempts become rare.
 bool Engine::Linger() {
   const bool shm = poller_ != nullptr && poller_->Count() > 0;
-  if (!shm && endpoints_ == 0) return false;
+  const std::size_t sockets = sockets_ == nullptr ? 0 : sockets_->Count();
+  if (!shm && sockets == 0 && endpoints_ == 0) return false;
   if (pause_ > 0) {
     --pause_;
     return false;
   }
+  const bool in_transfer = ucx_operations_ > 0 || (sockets > 0 && sockets_->InTransfer());
   const MonotonicTime until =
-      clock_.Now() + (ucx_operations_ > 0 ? Duration(kLingerInTransfer) : Duration(kLinger));
+      clock_.Now() + (in_transfer ? Duration(kLingerInTransfer) : Duration(kLinger));
   do {
     for (unsigned i = 0; shm && i < kLooksEach; ++i) {
       if (has_posted_.load(std::memory_order_relaxed)) return true;
@@ -232,6 +237,10 @@ bool Engine::Linger() {
       Relax();
     }
     if (has_posted_.load(std::memory_order_relaxed)) return true;
+    if (sockets > 0 && (sockets_->LooksCheaply() ? sockets_->Look() != 0 : CheckFds(0))) {
+      vain_ = 0;
+      return true;
+    }
     if (endpoints_ > 0) {
       armed_ = false;
       if (ucp_worker_progress(worker_->get()) != 0) {
@@ -320,14 +329,19 @@ void Engine::StandBack() {
 }
 
 unsigned Engine::Turn() {
+  if (!dropped_.empty()) std::exchange(dropped_, {}).clear();
   unsigned done = RunTasks() ? 1 : 0;
   if (poller_ != nullptr) done += poller_->Poll();
+  if (busy_poll_ && sockets_ != nullptr && sockets_->Count() > 0) {
+    done += sockets_->LooksCheaply() ? sockets_->Look() : static_cast<unsigned>(CheckFds(0));
+  }
   done += Progress();
   if (RunTasks()) ++done;
   if (RunTimers()) ++done;
   if (const MonotonicTime now = clock_.Now(); now >= next_fd_check_) {
     next_fd_check_ = now + kFdInterval;
-    if (CheckFds(0)) ++done;
+    if (!checked_fds_ && CheckFds(0)) ++done;
+    checked_fds_ = false;
   }
   return done;
 }
@@ -359,9 +373,16 @@ bool Engine::RunTasks() {
     running_.swap(posted_);
     has_posted_.store(false);
   }
+  in_batch_ = running_.size() > 1;
   for (Task& task : running_) task();
   running_.clear();
+  EndBatch();
   return true;
+}
+
+void Engine::EndBatch() {
+  if (!std::exchange(in_batch_, false)) return;
+  if (sockets_ != nullptr) sockets_->Flush();
 }
 
 bool Engine::RunTimers() {
@@ -395,9 +416,11 @@ int Engine::SleepMs() const {
 }
 
 bool Engine::CheckFds(int timeout_ms) {
+  checked_fds_ = true;
   std::array<epoll_event, 64> events;
   const int n = ::epoll_wait(epoll_fd_, events.data(), events.size(), timeout_ms);
   bool worked = false;
+  in_batch_ = n > 1;
   for (int i = 0; i < n; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     if (event.data.u64 == Worker::kUcxEvent) {
@@ -415,6 +438,7 @@ bool Engine::CheckFds(int timeout_ms) {
     (*handler)(event.events);
     worked = true;
   }
+  EndBatch();
   return worked;
 }
 

@@ -49,6 +49,22 @@ class Poller {
   virtual bool FallAsleep() = 0;
 };
 
+// Sockets that bring work. While nobody looks at them, their descriptors are waited for.
+class SocketPoller {
+ public:
+  virtual ~SocketPoller() = default;
+  // Takes in what is there; how much that was. A system call for each socket.
+  virtual unsigned Look() = 0;
+  // Sends what was put off while a batch ran, see Engine::InBatch.
+  virtual void Flush() = 0;
+  // How many peers there are.
+  [[nodiscard]] virtual std::size_t Count() const = 0;
+  // Part of something large has come, and the rest of it is on its way.
+  [[nodiscard]] virtual bool InTransfer() const = 0;
+  // Look finds all that there is to do, with few system calls.
+  [[nodiscard]] virtual bool LooksCheaply() const = 0;
+};
+
 class Engine {
  public:
   // Named by when it is due and a number that is never reused.
@@ -88,6 +104,15 @@ class Engine {
   void CountEndpoints(int change) { endpoints_ += change; }
   // On the engine, or before anybody else knows it; for the rest of its life.
   void SetPoller(Poller* poller) { poller_ = poller; }
+  void SetSockets(SocketPoller* sockets) { sockets_ = sockets; }
+  // Ready descriptors or tasks are being gone through, and SocketPoller::Flush follows: what is
+  // sent now may wait for what the next of them sends. (on the engine)
+  [[nodiscard]] bool InBatch() const { return in_batch_; }
+  // Drops a pin, which may run code of its owner's: at once, or at the next turn if this is inside
+  // RunInline, whose caller may hold a lock. (on the engine)
+  void Drop(std::shared_ptr<const void> pin) {
+    if (in_inline_) dropped_.push_back(std::move(pin));
+  }
   // From now on the thread always drives: what comes in can't wait for a caller.
   void Serve() { serves_.store(true); }
   // Calls have begun or ended: the thread does not stand back while there are any.
@@ -125,6 +150,7 @@ class Engine {
   bool RunTasks();
   bool RunTimers();
   bool CheckFds(int timeout_ms);
+  void EndBatch();
   void ResumeFd(int fd, std::uint32_t events, Duration pause);
   // epoll_ctl. False: errno says why.
   [[nodiscard]] bool Control(int operation, int fd, std::uint32_t events) const;
@@ -191,8 +217,14 @@ class Engine {
   unsigned vain_ = 0;
   unsigned pause_ = 0;
   Poller* poller_ = nullptr;
+  SocketPoller* sockets_ = nullptr;
+  bool in_batch_ = false;
+  bool in_inline_ = false;
+  std::vector<std::shared_ptr<const void>> dropped_;
   MonotonicTime unsettled_until_;
   MonotonicTime next_fd_check_;
+  // Since it was set last.
+  bool checked_fds_ = false;
   // Shared, so that a handler may remove itself.
   absl::flat_hash_map<int, std::shared_ptr<FdHandler>> fds_;
 

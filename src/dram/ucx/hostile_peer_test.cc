@@ -60,6 +60,7 @@ TEST(HostilePeerTest, GarbageAtTheDoorIsTurnedAway) {
 TEST(HostilePeerTest, GarbageAtUcxsOwnPortIsHungUpOn) {
   UcxOptions options;
   options.shared_memory = false;
+  options.network = Network::kUcx;
   const auto transport = MakeUcx(options);
   TestServer server(transport.get(), {"127.0.0.1", 0});
   const Endpoint port{"127.0.0.1", ucx::UcxPortOf(server.address())};
@@ -116,7 +117,7 @@ TEST(HostilePeerTest, StrangersWhoSayNothingAreHungUpOn) {
   // So do one that shows a wrong token over shared memory, and one that says hello at the door and
   // no more. All at once, as each waits for that long.
   auto stranger = std::async(std::launch::async, [&server] {
-    return ucx::RawPeer("x", kWrongToken, true).Run(server.address());
+    return ucx::RawPeer("x", kWrongToken, ucx::Way::kSharedMemory).Run(server.address());
   });
   const ucx::UcxPortKnock silent(port, {});
   const ucx::DoorKnock at_the_door(server.address());
@@ -131,11 +132,13 @@ TEST(HostilePeerTest, StrangersWhoSayNothingAreHungUpOn) {
 TEST(HostilePeerTest, AWrongTokenIsCutOff) {
   const auto transport = MakeUcx();
   TestServer server(transport.get(), {"127.0.0.1", 0});
-  testing::internal::CaptureStderr();
-  ucx::RawPeer stranger("x", kWrongToken);
-  EXPECT_TRUE(stranger.Run(server.address()));
-  EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              HasSubstr("cuts off a client that has no token of ours"));
+  for (const ucx::Way way : {ucx::Way::kTcp, ucx::Way::kUcx}) {
+    testing::internal::CaptureStderr();
+    ucx::RawPeer stranger("x", kWrongToken, way);
+    EXPECT_TRUE(stranger.Run(server.address()));
+    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+                HasSubstr("cuts off a client that has no token of ours"));
+  }
   EXPECT_TRUE(TestClient(transport.get(), server.address()).Run("echo").ok());
   EXPECT_TRUE(server.Headers() == std::vector<std::string>{"echo"});
 }

@@ -18,12 +18,12 @@ namespace cairn::dram::ucx {
 
 // A core whose resolver gives these hosts, in this order, for the name "node".
 inline std::unique_ptr<Core> CoreWith(const std::vector<std::string>& hosts,
-                                      bool shared_memory = false) {
+                                      bool shared_memory = false, Network network = Network::kAny) {
   auto context = Context::Create(NetworkConfig("tcp"));
   EXPECT_TRUE(context.ok()) << context.status().ToString();
   auto engine = Engine::Create(*context, false);
   EXPECT_TRUE(engine.ok()) << engine.status().ToString();
-  auto core = std::make_unique<Core>(*context, std::move(*engine), 1000, shared_memory);
+  auto core = std::make_unique<Core>(*context, std::move(*engine), 1000, shared_memory, network);
   core->resolve = [hosts](const Endpoint& endpoint,
                           bool numeric_only) -> Result<std::vector<SocketAddress>> {
     if (numeric_only) return UnavailableError("a name");

@@ -22,12 +22,15 @@
 
 namespace cairn::dram::ucx {
 
-// Comes in by the door, attaches over TCP or shared memory with the token it was given (or
-// `token`), sends `frame` in place of a frame, and waits until it is cut off.
+// Ways by which a peer may come.
+enum class Way { kSharedMemory, kTcp, kUcx };
+
+// Comes in by the door, attaches by the way it is told with the token it was given (or `token`),
+// sends `frame` in place of a frame, and waits until it is cut off.
 class RawPeer final : public DoorUser, public LinkUser {
  public:
-  RawPeer(std::string frame, std::string token, bool shared_memory = false)
-      : frame_(std::move(frame)), token_(std::move(token)), shared_memory_(shared_memory) {}
+  RawPeer(std::string frame, std::string token, Way way)
+      : frame_(std::move(frame)), token_(std::move(token)), way_(way) {}
 
   // True if the listener ended the connection within a generous time.
   bool Run(const Endpoint& address) {
@@ -35,7 +38,7 @@ class RawPeer final : public DoorUser, public LinkUser {
     if (!context.ok()) return false;
     auto engine = Engine::Create(*context, false);
     if (!engine.ok()) return false;
-    Core core(*context, std::move(*engine), 1000, shared_memory_);
+    Core core(*context, std::move(*engine), 1000, way_ == Way::kSharedMemory);
     core_ = &core;
     std::future<void> cut = cut_.get_future();
     core.engine().RunAndWait([&] {
@@ -59,8 +62,8 @@ class RawPeer final : public DoorUser, public LinkUser {
   void OnDoorMessage(std::string_view message) override {
     const auto welcome = DecodeDoorWelcome(message);
     if (!welcome.ok()) return;
-    if (shared_memory_) {
-      const std::string& token = token_.empty() ? welcome->token : token_;
+    const std::string& token = token_.empty() ? welcome->token : token_;
+    if (way_ == Way::kSharedMemory) {
       auto dialer = LocalDialer::Dial(core_, welcome->local_name, token, this,
                                       [this](Result<std::shared_ptr<Link>> link) {
                                         if (link.ok()) link_ = std::move(*link);
@@ -68,14 +71,25 @@ class RawPeer final : public DoorUser, public LinkUser {
       if (dialer.ok()) dialer_ = std::move(*dialer);
       return;
     }
-    server_.set_port(welcome->ucx_port);
-    link_ = *core_->links.Connect(server_.get(), server_.size, this);
-    link_->SendAttach(token_.empty() ? welcome->token : token_);
+    if (way_ == Way::kTcp) {
+      link_ = *core_->tcp.Connect(server_, this);
+    } else {
+      server_.set_port(welcome->ucx_port);
+      link_ = *core_->links.Connect(server_.get(), server_.size, this);
+    }
+    link_->SendAttach(token);
   }
   void OnDoorClosed(const Status&) override { Cut(); }
-  void OnAttach(Link* link, std::string_view) override { link->SendRaw(frame_); }
+  void OnAttach(Link* link, std::string_view) override {
+    link->SendRaw(frame_);
+    // More of it could come, otherwise.
+    if (way_ == Way::kTcp) link->Break(UnavailableError("nothing more comes"));
+  }
   void OnFrame(const Frame&, std::unique_ptr<Arrival>) override {}
-  void OnBroken(const Status&) override { Cut(); }
+  // Over TCP on this side; what the listener does shows at the door.
+  void OnBroken(const Status&) override {
+    if (way_ != Way::kTcp) Cut();
+  }
 
  private:
   void Cut() {
@@ -85,7 +99,7 @@ class RawPeer final : public DoorUser, public LinkUser {
 
   const std::string frame_;
   const std::string token_;
-  const bool shared_memory_;
+  const Way way_;
   Core* core_ = nullptr;
   SocketAddress server_;
   std::unique_ptr<Door> door_;

@@ -43,172 +43,7 @@ std::optional<SocketAddress> UcxAddress(SocketAddress bound) {
   return four;
 }
 
-class UcxRequest final : public IncomingRequest {
- public:
-  UcxRequest(std::shared_ptr<Peer> peer, const Frame& frame, std::unique_ptr<Arrival> arrival)
-      : peer_(std::move(peer)),
-        over_shared_memory_(peer_->over_shared_memory()),
-        call_(frame.call_id),
-        header_(frame.header),
-        payload_size_(frame.payload_size),
-        arrival_(std::move(arrival)) {}
-  ~UcxRequest() override {
-    if (!answered_) Send(FrameKind::kDropped, {}, Buffer());
-  }
-
-  [[nodiscard]] ConnectionId connection() const override { return peer_->id(); }
-  [[nodiscard]] bool over_shared_memory() const override { return over_shared_memory_; }
-  [[nodiscard]] std::string_view header() const override { return header_; }
-  [[nodiscard]] std::uint64_t payload_size() const override { return payload_size_; }
-  void Receive(MutableBuffer into, absl::AnyInvocable<void(Status)> received) override {
-    CAIRN_CHECK(arrival_ != nullptr, "a payload was received twice");
-    const std::unique_ptr<Arrival> arrival = std::move(arrival_);
-    arrival->Receive(std::move(into), std::move(received));
-  }
-  void Reply(std::string header, Buffer payload) override {
-    Send(FrameKind::kAnswer, std::move(header), std::move(payload));
-  }
-
- private:
-  void Send(FrameKind kind, std::string header, Buffer payload) {
-    answered_ = true;
-    Engine& engine = peer_->engine();
-    if (engine.OnEngine()) {
-      arrival_.reset();
-      peer_->Answer(kind, call_, header, std::move(payload));
-      return;
-    }
-    engine.Post([peer = peer_, kind, call = call_, header = std::move(header),
-                 payload = std::move(payload), arrival = std::move(arrival_)]() mutable {
-      arrival.reset();
-      peer->Answer(kind, call, header, std::move(payload));
-    });
-  }
-
-  const std::shared_ptr<Peer> peer_;
-  const bool over_shared_memory_;
-  const CallId call_;
-  const std::string header_;
-  const std::uint64_t payload_size_;
-  std::unique_ptr<Arrival> arrival_;
-  bool answered_ = false;
-};
-
 }  // namespace
-
-Peer::Peer(Server* server, ConnectionId id, std::string token, std::uint16_t ucx_port)
-    : server_(server),
-      engine_(server->core_->engine()),
-      id_(id),
-      token_(std::move(token)),
-      ucx_port_(ucx_port),
-      watch_(&engine_, {[this] { return link_->outstanding() != 0; },
-                        [this] { return std::max(door_->last_heard(), link_->last_heard()); },
-                        [this] { door_->Ping(); },
-                        [this] { GiveUp(UnavailableError("the client has gone silent")); }}) {}
-
-void Peer::Open(int fd) {
-  door_ = std::make_unique<Door>(&engine_, fd, this);
-  handshake_timer_ = engine_.RunAt(engine_.Now() + kHandshakeLimit, [self = shared_from_this()] {
-    if (self->link_ == nullptr) self->Break(UnavailableError("no UCX endpoint came within 5 s"));
-  });
-}
-
-void Peer::OnDoorMessage(std::string_view message) {
-  if (server_ == nullptr) return;
-  if (const auto hello = DecodeDoorHello(message); !hello.ok()) {
-    OnDoorClosed(hello.status());
-    return;
-  }
-  DoorWelcome welcome;
-  welcome.ucx_port = ucx_port_;
-  welcome.token = token_;
-  if (server_->local_ != nullptr) {
-    welcome.host = shm::HostId();
-    welcome.local_name = server_->local_->name();
-  }
-  door_->Send(EncodeDoorMessage(welcome));
-}
-
-void Peer::OnDoorClosed(const Status& why) {
-  if (why.code() == StatusCode::kCorruption) {
-    CAIRN_LOG(kWarn, "dram: a connection to {} is closed: {}",
-              server_ == nullptr ? "a listener" : server_->address_.ToString(), why.message());
-  }
-  Break(why);
-}
-
-// Over TCP this is also how a client that closes shows; over shared memory something is wrong.
-void Peer::OnBroken(const Status& why) {
-  if (over_shared_memory()) {
-    GiveUp(why);
-  } else {
-    Break(why);
-  }
-}
-
-void Peer::GiveUp(const Status& why) {
-  if (server_ == nullptr) return;
-  CAIRN_LOG(kWarn, "dram: {} gives up a client: {}", server_->address_.ToString(), why.message());
-  Break(why);
-}
-
-void Peer::OnAttach(Link*, std::string_view) { GiveUp(UnavailableError("it attached twice")); }
-
-void Peer::Attach(std::shared_ptr<Link> link) {
-  link_ = std::move(link);
-  link_->SetUser(this);
-  engine_.Cancel(handshake_timer_);
-  // An empty token: accepted.
-  link_->SendAttach({});
-}
-
-void Peer::OnFrame(const Frame& frame, std::unique_ptr<Arrival> arrival) {
-  if (server_ == nullptr) return;
-  // A hint that costs more to follow than to ignore: the client drops what comes too late.
-  if (frame.kind == FrameKind::kCancel || frame.kind == FrameKind::kHeartbeat) return;
-  if (frame.kind != FrameKind::kRequest) {
-    CAIRN_LOG(kWarn, "dram: a client of {} is cut off: it sent a frame of kind {}",
-              server_->address_.ToString(), static_cast<int>(frame.kind));
-    Break(UnavailableError("a frame that no client sends"));
-    return;
-  }
-  if (++unanswered_ > kMaxUnansweredRequests) {
-    CAIRN_LOG(kWarn, "dram: a client of {} is cut off: more than {} requests unanswered",
-              server_->address_.ToString(), kMaxUnansweredRequests);
-    Break(UnavailableError("too many requests unanswered"));
-    return;
-  }
-  had_requests_ = true;
-  server_->handler_->OnRequest(
-      std::make_unique<UcxRequest>(shared_from_this(), frame, std::move(arrival)));
-  if (server_ != nullptr && link_->outstanding() != 0) watch_.Wake();
-}
-
-void Peer::Answer(FrameKind kind, CallId call, std::string_view header, Buffer payload) {
-  if (server_ == nullptr) return;
-  // Counts until it is on its way: a client that takes no answers is cut off as well.
-  link_->Send(kind, call, header, std::move(payload), [weak = weak_from_this()](const Status&) {
-    if (const std::shared_ptr<Peer> self = weak.lock()) --self->unanswered_;
-  });
-  if (link_->outstanding() != 0) watch_.Wake();
-}
-
-void Peer::Break(const Status& why) {
-  if (server_ == nullptr) return;
-  const std::shared_ptr<Peer> self = shared_from_this();
-  Server* const server = std::exchange(server_, nullptr);
-  watch_.Stop();
-  engine_.Cancel(handshake_timer_);
-  if (link_ != nullptr) {
-    link_->SetUser(nullptr);
-    link_->Break(why);
-  }
-  // May be inside one of the door's calls: it goes afterwards.
-  door_->Retire();
-  engine_.Post([self, door = std::shared_ptr<Door>(std::move(door_))] {});
-  server->Forget(this, link_ != nullptr, had_requests_);
-}
 
 Server::Server(Core* core, RequestHandler* handler) : core_(core), handler_(handler) {}
 
@@ -240,7 +75,8 @@ Status Server::OpenSockets(const Endpoint& address) {
 }
 
 Status Server::OpenPlace(Place* place) {
-  if (const auto address = UcxAddress(LocalAddress(place->knock_fd))) {
+  const auto address = UcxAddress(LocalAddress(place->knock_fd));
+  if (address.has_value() && core_->network != Network::kTcp) {
     CAIRN_RETURN_IF_ERROR(OpenUcx(place, *address));
     GuardPort(place);
   }
@@ -265,15 +101,16 @@ Status Server::OpenUcx(Place* place, const SocketAddress& address) {
   return {};
 }
 
-// A server without IPv4 is reached from its own host alone.
+// Over UCX a server without IPv4 is reached from its own host alone.
 Status Server::CheckReachable() const {
+  if (core_->network != Network::kUcx) return {};
   for (const auto& place : places_) {
     if (place->listener != nullptr) return {};
   }
   if (!core_->use_shared_memory) {
     return InvalidArgumentError(
         "can't listen on " + address_.ToString() +
-        R"(: UCX reaches no IPv6 address, and "shared_memory" is false. Listen on an IPv4 one)");
+        R"(: UCX reaches no IPv6 address. Listen on an IPv4 one, or leave out "transport": "ucx")");
   }
   CAIRN_LOG(kInfo,
             "dram: {} takes processes of this host only, over shared memory: UCX reaches no IPv6 "
@@ -362,9 +199,14 @@ void Server::OpenLocally() {
   }
 }
 
+// Those who have been let in come a second time, with the socket for their frames. They have their
+// place, and must not wait behind those who have none.
 void Server::OnKnock(const Place& place) {
   while (true) {
-    if (!descriptors_.Take(expected_.size() + strangers_.size(), core_->engine().Now())) {
+    const bool room =
+        expected_.size() < kMaxStrangers &&
+        descriptors_.Take(expected_.size() + strangers_.size(), core_->engine().Now());
+    if (!room && bearers_ >= expected_.size()) {
       PauseKnocks(place, "too few descriptors are left (raise the limit of open files, ulimit -n)");
       return;
     }
@@ -373,19 +215,25 @@ void Server::OnKnock(const Place& place) {
       if (OutOfDescriptors(errno)) PauseKnocks(place, std::strerror(errno));
       return;
     }
-    if (expected_.size() >= kMaxStrangers) {
-      CAIRN_LOG(kWarn, "dram: {} turns a client away: {} connections are in the making",
-                address_.ToString(), expected_.size());
-      ::close(fd);
-      continue;
-    }
-    short_of_descriptors_ = false;
-    auto peer = std::make_shared<Peer>(this, next_id_++, RandomToken(),
+    if (room) short_of_descriptors_ = false;
+    auto peer = std::make_shared<Peer>(this, next_id_++, room ? RandomToken() : std::string(),
                                        place.listener == nullptr ? 0 : place.listener->port());
     peers_.emplace(peer->id(), peer);
-    expected_.emplace(peer->token(), peer.get());
+    if (room) {
+      expected_.emplace(peer->token(), peer.get());
+    } else {
+      ++bearers_;
+    }
     peer->Open(fd);
   }
+}
+
+void Server::TurnAway() {
+  if (std::exchange(short_of_descriptors_, true)) return;
+  CAIRN_LOG(kWarn,
+            "dram: {} turns clients away for now: {} connections are in the making, or too few "
+            "descriptors are left (raise the limit of open files, ulimit -n)",
+            address_.ToString(), expected_.size());
 }
 
 // Those who knock meanwhile wait in the kernel.
@@ -394,6 +242,16 @@ void Server::PauseKnocks(const Place& place, const std::string& why) {
     CAIRN_LOG(kWarn, "dram: {} takes no connections for now: {}", address_.ToString(), why);
   }
   core_->engine().PauseFd(place.knock_fd, EPOLLIN, kKnockPause);
+}
+
+void Server::OnSocket(const std::string& token, int fd) {
+  auto link = core_->tcp.Accept(fd, this);
+  if (link.ok()) {
+    Attach(token, *link);
+  } else {
+    CAIRN_LOG(kWarn, "dram: {} closes a connection: {}", address_.ToString(),
+              link.status().message());
+  }
 }
 
 void Server::OnEndpoint(ConnectionListener* listener, ucp_conn_request* request) {
@@ -454,11 +312,15 @@ void Server::OnBroken(const Status&) {
 
 void Server::Forget(Peer* peer, bool attached, bool had_requests) {
   const ConnectionId id = peer->id();
-  expected_.erase(peer->token());
+  if (peer->token().empty()) {
+    --bearers_;
+  } else {
+    expected_.erase(peer->token());
+  }
   peers_.erase(id);
   if (attached) {
     open_.fetch_sub(1);
-  } else {
+  } else if (!peer->lent()) {
     unsettled_until_ = core_->engine().Now() + kUnsettledTime;
   }
   if (had_requests) handler_->OnDisconnect(id);
@@ -487,6 +349,8 @@ void Server::CloseAndWait() {
       }
     }
   });
+  // What broken links give back, by a task each, still goes to the handler.
+  core_->engine().RunAndWait([] {});
 }
 
 }  // namespace cairn::dram::ucx

@@ -14,11 +14,10 @@
 #include "src/dram/ucx/core.h"
 #include "src/dram/ucx/descriptor_budget.h"
 #include "src/dram/ucx/local_door.h"
+#include "src/dram/ucx/peer.h"
 #include "src/dram/ucx/port_guard.h"
 
 namespace cairn::dram::ucx {
-
-class Server;
 
 // One of the addresses at which a server listens.
 struct Place {
@@ -27,47 +26,6 @@ struct Place {
   std::unique_ptr<ConnectionListener> listener;  // null: UCX does not reach this address
   // Of the listener's port; null where the kernel refuses it, which the log says.
   std::unique_ptr<PortGuard> guard;
-};
-
-// One connection, from the knock at the door on.
-class Peer final : public std::enable_shared_from_this<Peer>, public DoorUser, public LinkUser {
- public:
-  // `ucx_port`: where the client is to come with its endpoint, at the address of its door.
-  Peer(Server* server, ConnectionId id, std::string token, std::uint16_t ucx_port);
-  void Open(int fd);
-
-  [[nodiscard]] ConnectionId id() const { return id_; }
-  [[nodiscard]] const std::string& token() const { return token_; }
-  [[nodiscard]] Engine& engine() const { return engine_; }
-  [[nodiscard]] bool over_shared_memory() const {
-    return link_ != nullptr && link_->over_shared_memory();
-  }
-  // The UCX endpoint of this connection has come.
-  void Attach(std::shared_ptr<Link> link);
-  // Answers a request, or says that nobody did.
-  void Answer(FrameKind kind, CallId call, std::string_view header, Buffer payload);
-  void Break(const Status& why);
-  // The same, with a line in the log.
-  void GiveUp(const Status& why);
-
-  void OnDoorMessage(std::string_view message) override;
-  void OnDoorClosed(const Status& why) override;
-  void OnAttach(Link* link, std::string_view token) override;
-  void OnFrame(const Frame& frame, std::unique_ptr<Arrival> arrival) override;
-  void OnBroken(const Status& why) override;
-
- private:
-  Server* server_;  // null once broken
-  Engine& engine_;
-  const ConnectionId id_;
-  const std::string token_;
-  const std::uint16_t ucx_port_;
-  std::unique_ptr<Door> door_;
-  std::shared_ptr<Link> link_;
-  std::size_t unanswered_ = 0;
-  bool had_requests_ = false;
-  SilenceWatch watch_;
-  Engine::TimerId handshake_timer_;
 };
 
 class Server final : public std::enable_shared_from_this<Server>, public LinkUser {
@@ -99,6 +57,9 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   void ClosePlaces();
   void SayWhere() const;
   void OnKnock(const Place& place);
+  void TurnAway();
+  // A socket whose client showed this token.
+  void OnSocket(const std::string& token, int fd);
   void OnEndpoint(ConnectionListener* listener, ucp_conn_request* request);
   // A link shows a token: it belongs to the peer that was given it.
   void Attach(const std::string& token, const std::shared_ptr<Link>& link);
@@ -120,8 +81,10 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   ConnectionId next_id_ = 1;
   std::atomic<std::size_t> open_{0};
   absl::flat_hash_map<ConnectionId, std::shared_ptr<Peer>> peers_;
-  // Peers whose endpoint has not come yet.
+  // Peers that have come by no way yet.
   absl::flat_hash_map<std::string, Peer*> expected_;
+  // Those that may only carry the frames of one of these.
+  std::size_t bearers_ = 0;
   // Endpoints that have not said whose they are, and until when they may.
   absl::flat_hash_map<Link*, std::pair<std::shared_ptr<Link>, Engine::TimerId>> strangers_;
   // Requests for endpoints that wait for their task.

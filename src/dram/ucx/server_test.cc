@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -10,6 +13,7 @@
 
 #include "src/dram/testing/transport_test_kit.h"
 #include "src/dram/ucx/names_test_util.h"
+#include "src/dram/ucx/raw_peer_test_util.h"
 #include "src/dram/ucx/ucx_transport.h"
 
 namespace cairn::dram::ucx {
@@ -78,12 +82,16 @@ TEST(ServerTest, AllAddressesOfANameAreListenedAt) {
 TEST(ServerTest, AnAddressThatUcxCannotReachIsPassedOver) {
   const NamedServer server({"127.0.0.2", "127.0.0.1"}, 0);
   ASSERT_TRUE(server.status().ok()) << server.status().ToString();
-  const auto core = CoreWith({"127.0.0.2", "127.0.0.1"});
+  const auto core = CoreWith({"127.0.0.2", "127.0.0.1"}, false, Network::kUcx);
   const Status both = EchoOver(core.get(), {"node", server.port()});
   EXPECT_TRUE(both.ok()) << both.ToString();
-  const auto second = CoreWith({"127.0.0.2"});
+  const auto second = CoreWith({"127.0.0.2"}, false, Network::kUcx);
   const Status alone = EchoOver(second.get(), {"node", server.port()});
   EXPECT_EQ(alone.code(), StatusCode::kUnavailable);
+  // Sockets of ours reach it.
+  const auto tcp = CoreWith({"127.0.0.2"});
+  const Status over_tcp = EchoOver(tcp.get(), {"node", server.port()});
+  EXPECT_TRUE(over_tcp.ok()) << over_tcp.ToString();
 }
 
 TEST(ServerTest, AnAddressThatIsTakenIsAnErrorAndLeavesTheOthersFree) {
@@ -101,6 +109,63 @@ TEST(ServerTest, AnAddressThatIsTakenIsAnErrorAndLeavesTheOthersFree) {
   }
   const NamedServer third({"127.0.0.2", "127.0.0.3"}, port);
   EXPECT_TRUE(third.status().ok()) << third.status().ToString();
+}
+
+// A socket that shows a token at the door; whether a heartbeat answers it.
+class FrameSocket {
+ public:
+  FrameSocket(const Endpoint& at, const std::string& token) {
+    const SocketAddress server = Resolve(at, true)->front();
+    fd_ = ::socket(server.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const timeval patience{30, 0};
+    (void)::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    EXPECT_EQ(::connect(fd_, server.get(), server.size), 0);
+    const std::string hello = EncodeDoorMessage(DoorHello{token});
+    EXPECT_EQ(::send(fd_, hello.data(), hello.size(), 0), static_cast<ssize_t>(hello.size()));
+  }
+  ~FrameSocket() { ::close(fd_); }
+  FrameSocket(const FrameSocket&) = delete;
+  FrameSocket& operator=(const FrameSocket&) = delete;
+  [[nodiscard]] bool IsTaken() const {
+    std::string bytes(kFrameFixedBytes, '\0');
+    if (::recv(fd_, bytes.data(), bytes.size(), MSG_WAITALL) != kFrameFixedBytes) return false;
+    const auto frame = DecodeFrame(bytes);
+    return frame.ok() && frame->kind == FrameKind::kHeartbeat;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+// A client takes two sockets one after the other. When descriptors run out in between, those who
+// have the first get the second.
+TEST(ServerTest, WhoWasLetInComesBeforeThoseWhoWereNot) {
+  constexpr std::size_t kClients = 10;
+  const auto transport = std::move(*MakeUcxTransport());
+  TestServer server(transport.get(), {"127.0.0.1", 0});
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const std::size_t free = FreeDescriptors().value();
+  const std::size_t wanted = DescriptorBudget::kKept + kClients * DescriptorBudget::kEach + 1;
+  ASSERT_GT(free, wanted);
+  const rlimit low{before.rlim_cur - (free - wanted), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  // Until one is turned away.
+  std::vector<std::unique_ptr<DoorKnock>> doors;
+  while (doors.size() < 2 * kClients) {
+    auto door = std::make_unique<DoorKnock>(server.address());
+    if (door->welcome().token.empty()) break;
+    doors.push_back(std::move(door));
+  }
+  EXPECT_GT(doors.size(), 2U);
+  EXPECT_LT(doors.size(), 2 * kClients);
+  std::vector<std::unique_ptr<FrameSocket>> sockets;
+  for (const auto& door : doors) {
+    sockets.push_back(std::make_unique<FrameSocket>(server.address(), door->welcome().token));
+  }
+  for (const auto& socket : sockets) EXPECT_TRUE(socket->IsTaken());
+  EXPECT_EQ(server.connections(), doors.size());
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST(ServerTest, ANameOfAnotherHostIsAnError) {

@@ -126,8 +126,9 @@ Result<std::unique_ptr<Transport>> MakeUcxTransport(const UcxOptions& options) {
                          ucx::Context::Create(ucx::NetworkConfig(options.tls)));
   CAIRN_ASSIGN_OR_RETURN(std::unique_ptr<ucx::Engine> engine,
                          ucx::Engine::Create(context, options.busy_poll));
-  return std::unique_ptr<Transport>(std::make_unique<UcxTransport>(std::make_unique<Core>(
-      std::move(context), std::move(engine), options.eager_bytes, options.shared_memory)));
+  return std::unique_ptr<Transport>(std::make_unique<UcxTransport>(
+      std::make_unique<Core>(std::move(context), std::move(engine), options.eager_bytes,
+                             options.shared_memory, options.network)));
 }
 
 }  // namespace cairn::dram

@@ -1,5 +1,7 @@
-// The UCX transport of the memory plane: TCP endpoints with peer error handling, one worker and one
-// progress thread a transport. docs/adr/0011-ucx.md says why it is built as it is.
+// The transport of the memory plane between processes, with one progress thread: over memory that
+// processes of one host share (docs/adr/0020-dram-shared-memory.md), over TCP sockets of our own
+// (docs/adr/0026-dram-tcp.md), or over UCX endpoints with peer error handling
+// (docs/adr/0011-ucx.md).
 //
 // Thread safety: all of it.
 #ifndef CAIRN_SRC_DRAM_UCX_UCX_TRANSPORT_H_
@@ -14,7 +16,15 @@
 
 namespace cairn::dram {
 
+// What carries frames between hosts.
+enum class Network {
+  kAny,  // a server offers both, a client takes TCP where it is offered
+  kTcp,  // TCP sockets of our own
+  kUcx,  // UCX
+};
+
 struct UcxOptions {
+  Network network = Network::kAny;
   // The progress thread spins instead of sleeping, and Poll makes progress on the calling thread.
   bool busy_poll = false;
   // UCX's names of the transports to use, as in UCX_TLS. Only "tcp" has been tested.

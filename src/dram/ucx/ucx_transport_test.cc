@@ -25,7 +25,10 @@ class UcxHarness final : public TransportHarness {
   explicit UcxHarness(const UcxOptions& options) : options_(options) {}
   std::unique_ptr<Transport> Make() override { return MakeUcx(options_); }
   bool SendRaw(const Endpoint& address, const std::string& bytes) override {
-    EXPECT_TRUE(ucx::RawPeer(bytes, "", options_.shared_memory).Run(address));
+    const ucx::Way way = options_.shared_memory              ? ucx::Way::kSharedMemory
+                         : options_.network == Network::kUcx ? ucx::Way::kUcx
+                                                             : ucx::Way::kTcp;
+    EXPECT_TRUE(ucx::RawPeer(bytes, "", way).Run(address));
     return true;
   }
 
@@ -39,6 +42,13 @@ const bool kRegistered = [] {
   RegisterTransportConformance("TcpConformance", [] {
     UcxOptions options;
     options.shared_memory = false;
+    options.network = Network::kTcp;
+    return std::make_unique<UcxHarness>(options);
+  });
+  RegisterTransportConformance("UcxConformance", [] {
+    UcxOptions options;
+    options.shared_memory = false;
+    options.network = Network::kUcx;
     return std::make_unique<UcxHarness>(options);
   });
   return true;
