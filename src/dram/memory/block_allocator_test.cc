@@ -78,7 +78,7 @@ TEST(BlockAllocatorTest, ForecastsWhatFreeingGives) {
   constexpr std::uint64_t kRegion = 1 << 20;
   int fitting = 0;
   int hopeless = 0;
-  for (int round = 0; round < (kSanitized ? 100 : 2'000); ++round) {
+  for (int round = 0; round < (kSanitized ? 400 : 2'000); ++round) {
     BlockAllocator allocator(kRegion);
     std::vector<std::uint64_t> used;
     for (int failures = 0; failures < 5;) {
