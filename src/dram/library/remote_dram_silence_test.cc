@@ -4,9 +4,11 @@
 #include <signal.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "src/dram/library/child_test_util.h"
@@ -87,20 +89,21 @@ class Room {
   int fillers_ = 0;
 };
 
-// Stops `client` where something of `room` is under way for it: the server gives it up, which it
-// does not do to one that nothing is owed to. False if that can't be had.
-bool StopUnderWay(const Room& room, const Child& client, const char* figure) {
-  for (int i = 0; i < 5; ++i) {
-    const std::uint64_t before = room.Of(figure);
-    const auto begun = steady_clock::now();
+// Stops `client` when something has `begun` for it in `room`, and waits until the server gives it
+// up, which it does not do to one that nothing is owed to. `over`: it came to its end before the
+// stop. False if that can't be had.
+bool StopUnderWay(const Room& room, const Child& client, const std::function<bool()>& begun,
+                  const std::function<bool()>& over) {
+  const auto end = steady_clock::now() + kLong;
+  while (steady_clock::now() < end) {
     // At once: it is soon over.
-    while (room.Of(figure) == before) {
-      if (steady_clock::now() > begun + kLong) return false;
+    while (!begun()) {
+      if (steady_clock::now() > end) return false;
       std::this_thread::yield();
     }
     client.Signal(SIGSTOP);
     const auto limit = steady_clock::now() + kSilence + milliseconds(kSanitized ? 20'000 : 6'000);
-    while (steady_clock::now() < limit) {
+    while (steady_clock::now() < limit && !over()) {
       if (room.Of("connections") == 0) return true;
       WaitFor(milliseconds(5));
     }
@@ -124,7 +127,10 @@ void AStoppedWriterFindsItsRoomTaken(const Way& way) {
   Room room;
   const std::uint64_t used = room.Of("used_bytes");
   const Child writer(room.ClientOf(way), "writer");
-  ASSERT_TRUE(StopUnderWay(room, writer, "writes"));
+  // A value that comes in has its room from its beginning on, beside the one that it replaces.
+  const auto comes_in = [&] { return room.Of("used_bytes") > used; };
+  ASSERT_TRUE(StopUnderWay(room, writer, comes_in,
+                           [&] { return !comes_in() && room.Of("connections") != 0; }));
   ASSERT_TRUE(Await([&] { return room.Of("used_bytes") == used; }));
   WakeUpToAFullRoom(room, writer);
 }
@@ -144,7 +150,10 @@ void AStoppedReaderFindsItsValueGone(const Way& way) {
   Room room;
   const std::uint64_t used = room.Of("used_bytes");
   const Child reader(room.ClientOf(way), "reader");
-  ASSERT_TRUE(StopUnderWay(room, reader, "reads"));
+  std::uint64_t before = room.Of("reads");
+  ASSERT_TRUE(StopUnderWay(
+      room, reader, [&] { return std::exchange(before, room.Of("reads")) != before; },
+      [] { return false; }));
   // What it was reading goes, and others take the place.
   ASSERT_TRUE(Put(room.server(), "large", Bytes(kLarge, 1)).ok());
   ASSERT_TRUE(Await([&] { return room.Of("used_bytes") == used; }));
