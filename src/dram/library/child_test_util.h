@@ -134,7 +134,15 @@ class Child {
     EXPECT_EQ(::clock_gettime(clock, &time), 0);
     return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
   }
-  void Signal(int number) const { EXPECT_EQ(::kill(pid_, number), 0); }
+  // SIGSTOP: returns when all of its threads have stopped, which one that is in the kernel does
+  // late.
+  void Signal(int number) const {
+    EXPECT_EQ(::kill(pid_, number), 0);
+    if (number != SIGSTOP) return;
+    siginfo_t stopped{};
+    const int events = WSTOPPED | WEXITED | WNOWAIT;
+    EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid_), &stopped, events), 0);
+  }
   // It has not ended by itself.
   [[nodiscard]] bool Runs() const {
     siginfo_t ended{};
