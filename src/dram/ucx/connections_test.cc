@@ -141,10 +141,12 @@ class Usage {
   // What is being closed is no leak: that it ends is waited for.
   void ExpectNoMore(const std::string& whose, std::size_t connections) const {
     const auto limit = std::chrono::steady_clock::now() + kPatience;
-    while (OpenDescriptors(pid_) > descriptors_ && std::chrono::steady_clock::now() < limit) {
+    std::size_t open = OpenDescriptors(pid_);
+    while (open > descriptors_ && std::chrono::steady_clock::now() < limit) {
       std::this_thread::yield();
+      open = OpenDescriptors(pid_);
     }
-    EXPECT_LE(OpenDescriptors(pid_), descriptors_) << whose;
+    EXPECT_LE(open, descriptors_) << whose;
     EXPECT_LE(ThreadCount(pid_), threads_) << whose;
     const std::uint64_t grown = std::max(ResidentBytes(pid_), resident_) - resident_;
     std::cout << "resident bytes a connection, " << whose << ": " << grown / connections << "\n";
