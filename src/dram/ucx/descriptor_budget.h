@@ -35,6 +35,8 @@ class DescriptorBudget {
   // Takes the descriptors of one connection more, while `in_making` others may still want theirs.
   // False: there are too few.
   bool Take(std::size_t in_making, MonotonicTime now);
+  // Gives back what was taken last: nobody came.
+  void GiveBack() { ++left_; }
 
  private:
   // Counting costs some microseconds for every hundred descriptors, so a count serves for a while.

@@ -59,6 +59,16 @@ TEST(DescriptorBudgetTest, ACountServesForAWhile) {
   EXPECT_EQ(counts, 3);
 }
 
+TEST(DescriptorBudgetTest, WhatNobodyCameForIsGivenBack) {
+  DescriptorBudget budget([] { return kKept + kEach; });
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(budget.Take(0, {0}));
+    budget.GiveBack();
+  }
+  EXPECT_TRUE(budget.Take(0, {0}));
+  EXPECT_FALSE(budget.Take(1, {0}));
+}
+
 TEST(DescriptorBudgetTest, WhereNobodyCanCountEverybodyIsTaken) {
   DescriptorBudget budget([] { return std::optional<std::size_t>(); });
   for (std::size_t i = 0; i < 1000; ++i) EXPECT_TRUE(budget.Take(i, {0}));

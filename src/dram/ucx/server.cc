@@ -207,12 +207,14 @@ void Server::OnKnock(const Place& place) {
         expected_.size() < kMaxStrangers &&
         descriptors_.Take(expected_.size() + strangers_.size(), core_->engine().Now());
     if (!room && bearers_ >= expected_.size()) {
-      PauseKnocks(place, "too few descriptors are left (raise the limit of open files, ulimit -n)");
+      PauseKnocks(place, WhyFull());
       return;
     }
     const int fd = ::accept4(place.knock_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-      if (OutOfDescriptors(errno)) PauseKnocks(place, std::strerror(errno));
+      const int error = errno;
+      if (room) descriptors_.GiveBack();
+      if (OutOfDescriptors(error)) PauseKnocks(place, std::strerror(error));
       return;
     }
     if (room) short_of_descriptors_ = false;
@@ -230,10 +232,14 @@ void Server::OnKnock(const Place& place) {
 
 void Server::TurnAway() {
   if (std::exchange(short_of_descriptors_, true)) return;
-  CAIRN_LOG(kWarn,
-            "dram: {} turns clients away for now: {} connections are in the making, or too few "
-            "descriptors are left (raise the limit of open files, ulimit -n)",
-            address_.ToString(), expected_.size());
+  CAIRN_LOG(kWarn, "dram: {} turns clients away for now: {}", address_.ToString(), WhyFull());
+}
+
+std::string Server::WhyFull() const {
+  if (expected_.size() >= kMaxStrangers) {
+    return std::to_string(expected_.size()) + " connections are in the making";
+  }
+  return "too few descriptors are left (raise the limit of open files, ulimit -n)";
 }
 
 // Those who knock meanwhile wait in the kernel.

@@ -58,6 +58,8 @@ class Server final : public std::enable_shared_from_this<Server>, public LinkUse
   void SayWhere() const;
   void OnKnock(const Place& place);
   void TurnAway();
+  // Why nobody else is let in.
+  [[nodiscard]] std::string WhyFull() const;
   // A socket whose client showed this token.
   void OnSocket(const std::string& token, int fd);
   void OnEndpoint(ConnectionListener* listener, ucp_conn_request* request);
