@@ -19,8 +19,8 @@ namespace cairn::dram {
 enum class FrameKind : std::uint8_t {
   kRequest = 1,
   kAnswer = 2,
-  // No header, no payload, call id 0: the sender lives. For transports that learn of a peer's death
-  // in no other way.
+  // No header, no payload, call id 0: the sender lives. The first frame of a server on a socket, by
+  // which it takes the client.
   kHeartbeat = 3,
   // Answers a request that no handler answered: the header is empty, the client gets kUnavailable.
   kDropped = 4,

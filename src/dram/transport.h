@@ -154,7 +154,7 @@ class Listener {
 class Transport {
  public:
   virtual ~Transport() = default;
-  // "loopback", "ucx": for messages and metrics.
+  // "loopback", "TCP": what carries frames between hosts, for messages.
   [[nodiscard]] virtual std::string_view name() const = 0;
   // Makes [base, base + size) known to the network hardware, so that payloads in it need no copy
   // and no registration of their own. It stays so until the result is destroyed, which must happen

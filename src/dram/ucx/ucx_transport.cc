@@ -92,7 +92,17 @@ class UcxTransport final : public Transport {
       : core_(std::move(core)), helper_(std::make_shared<Helper>(&core_->engine())) {}
   ~UcxTransport() override { helper_->Detach(); }
 
-  [[nodiscard]] std::string_view name() const override { return "ucx"; }
+  [[nodiscard]] std::string_view name() const override {
+    switch (core_->network) {
+      case Network::kTcp:
+        return "TCP";
+      case Network::kUcx:
+        return "UCX";
+      case Network::kAny:
+        break;
+    }
+    return "TCP and UCX";
+  }
   Result<std::shared_ptr<void>> RegisterMemory(void* base, std::size_t size) override {
     CAIRN_ASSIGN_OR_RETURN(std::shared_ptr<ucx::RegisteredMemory> memory,
                            ucx::RegisteredMemory::Create(core_->context, base, size));
