@@ -5,6 +5,7 @@
 #ifndef CAIRN_SRC_DRAM_LIBRARY_CHILD_TEST_UTIL_H_
 #define CAIRN_SRC_DRAM_LIBRARY_CHILD_TEST_UTIL_H_
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@
 
 #include "cairn/remote_dram.h"
 #include "src/base/sanitizers.h"
+#include "src/base/testing/spawn.h"
 #include "src/dram/pool/testing/store_conformance.h"
 
 namespace cairn::dram {
@@ -104,16 +106,12 @@ class Child {
  public:
   explicit Child(const std::string& spec, const std::string& role = "server") {
     int fds[2];
-    EXPECT_EQ(::pipe(fds), 0);
-    const std::string fd = std::to_string(fds[1]);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::setenv(kSpecVariable, spec.c_str(), 1);
-      ::setenv(kFdVariable, fd.c_str(), 1);
-      ::setenv(kRoleVariable, role.c_str(), 1);
-      ::execl("/proc/self/exe", "dram_child", "--gtest_filter=DramChild.Runs", nullptr);
-      ::_exit(1);
-    }
+    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    pid_ = SpawnThisProgram(
+        {"dram_child", "--gtest_filter=DramChild.Runs"},
+        {{kSpecVariable, spec}, {kFdVariable, std::to_string(fds[1])}, {kRoleVariable, role}},
+        fds[1]);
+    EXPECT_GT(pid_, 0);
     ::close(fds[1]);
     for (char c = 0; ::read(fds[0], &c, 1) == 1 && c != '\n';) address_ += c;
     ::close(fds[0]);

@@ -1,6 +1,7 @@
 // Which way a client and a server on one host take, and that the store works over TCP where they
 // can't share memory: a kernel that refuses to read the other's memory or to make a memory file, a
 // peer of another user or process namespace.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
@@ -22,6 +23,7 @@
 #include <tuple>
 
 #include "cairn/remote_dram.h"
+#include "src/base/testing/spawn.h"
 #include "src/dram/pool/testing/store_conformance.h"
 
 namespace cairn::dram {
@@ -184,15 +186,11 @@ class AServer {
  public:
   explicit AServer(const std::string& limit) {
     int fds[2];
-    EXPECT_EQ(::pipe(fds), 0);
-    const std::string fd = std::to_string(fds[1]);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::setenv(kLimitVariable, limit.c_str(), 1);
-      ::setenv(kFdVariable, fd.c_str(), 1);
-      ::execl("/proc/self/exe", "dram_child", "--gtest_filter=DramWaysChild.Serves", nullptr);
-      ::_exit(1);
-    }
+    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    pid_ =
+        SpawnThisProgram({"dram_child", "--gtest_filter=DramWaysChild.Serves"},
+                         {{kLimitVariable, limit}, {kFdVariable, std::to_string(fds[1])}}, fds[1]);
+    EXPECT_GT(pid_, 0);
     ::close(fds[1]);
     for (char c = 0; ::read(fds[0], &c, 1) == 1 && c != '\n';) address_ += c;
     ::close(fds[0]);

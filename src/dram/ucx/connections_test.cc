@@ -1,5 +1,6 @@
 // Connections over shared memory, TCP and UCX between processes: one that ends with its server,
 // many that come and go, a thousand at once.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -18,6 +19,7 @@
 
 #include "src/base/sanitizers.h"
 #include "src/base/testing/process_usage.h"
+#include "src/base/testing/spawn.h"
 #include "src/dram/testing/transport_test_kit.h"
 #include "src/dram/ucx/ucx_transport.h"
 
@@ -42,14 +44,11 @@ std::unique_ptr<Transport> MakeUcx(const std::string& way = "SharedMemory") {
 // A process that runs one of the tests below that are named UcxChild.
 class ChildProcess {
  public:
-  using Variables = std::vector<std::pair<const char*, std::string>>;
-  explicit ChildProcess(const std::string& test, const Variables& variables) {
-    const std::string filter = "--gtest_filter=UcxChild." + test;
-    pid_ = ::fork();
-    if (pid_ != 0) return;
-    for (const auto& [name, value] : variables) ::setenv(name, value.c_str(), 1);
-    ::execl("/proc/self/exe", "ucx_child", filter.c_str(), nullptr);
-    ::_exit(127);
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+  explicit ChildProcess(const std::string& test, const Variables& variables, int kept_fd = -1)
+      : pid_(SpawnThisProgram({"ucx_child", "--gtest_filter=UcxChild." + test}, variables,
+                              kept_fd)) {
+    EXPECT_GT(pid_, 0);
   }
   ~ChildProcess() {
     if (pid_ > 0) Kill();
@@ -71,7 +70,7 @@ class ChildProcess {
   }
 
  private:
-  pid_t pid_ = -1;
+  pid_t pid_;
 };
 
 // Says its port and serves until it is killed.
@@ -90,14 +89,14 @@ class ServerProcess {
  public:
   ServerProcess() {
     int fds[2];
-    EXPECT_EQ(::pipe(fds), 0);
+    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
     process_ = std::make_unique<ChildProcess>(
-        "Serves", ChildProcess::Variables{{kFdVariable, std::to_string(fds[1])}});
+        "Serves", ChildProcess::Variables{{kFdVariable, std::to_string(fds[1])}}, fds[1]);
+    ::close(fds[1]);
     std::uint16_t port = 0;
     EXPECT_EQ(::read(fds[0], &port, sizeof(port)), static_cast<ssize_t>(sizeof(port)));
     address_ = {"127.0.0.1", port};
     ::close(fds[0]);
-    ::close(fds[1]);
   }
   [[nodiscard]] const Endpoint& address() const { return address_; }
   ChildProcess& process() { return *process_; }
