@@ -7,6 +7,7 @@ import subprocess
 import unittest
 
 from cairn_process import BIN, NodeTestCase, cairn, wait_until
+from freeze import freeze
 
 ALL_BYTES = bytes(range(256))
 
@@ -226,7 +227,7 @@ class BulkTest(NodeTestCase):
         self.fill(30_000)
         path = self.scratch / "dump"
         for node in self.nodes[-1:]:
-            node.process.send_signal(signal.SIGSTOP)
+            freeze(node.process)
         child = subprocess.Popen([BIN / "cairn", "dump", "--out", path, "--endpoints",
                                   self.server.endpoint], stderr=subprocess.DEVNULL)
         try:

@@ -10,6 +10,7 @@ import threading
 import unittest
 
 from cairn_process import BIN, NodeTestCase, cairn, ttypes
+from freeze import freeze
 
 DONE, NOT_FOUND, USAGE, REFUSED, UNREACHABLE, TIMED_OUT = range(6)
 ALL_BYTES = bytes(range(256))
@@ -415,7 +416,7 @@ class ExitCodeTest(CommandTestCase):
             self.assertIn(b"TIMEOUT", result.stderr)
 
     def test_a_node_that_hangs(self):
-        self.server.process.send_signal(signal.SIGSTOP)
+        freeze(self.server.process)
         try:
             result = cairn("--timeout-ms", "300", "get", "k", endpoints=self.server.endpoint)
             self.assertEqual(TIMED_OUT, result.returncode, result)

@@ -10,6 +10,7 @@ import time
 import unittest
 
 from cairn_process import BIN, NodeTestCase, cairn
+from freeze import freeze
 from cut_proxy import CutProxy
 from ports import free_ports
 
@@ -197,7 +198,7 @@ class LostAnswerTest(WireTestCase):
             shell.stdin.flush()
             answers = [json.loads(shell.stdout.readline()) for _ in range(4)]
             self.assertEqual({"ok": True, "pending_writes": 1}, answers[-1])
-            self.server.process.send_signal(signal.SIGSTOP)
+            freeze(self.server.process)
             try:
                 out = shell.communicate(b"commit\n", timeout=30)[0]
             finally:

@@ -12,6 +12,7 @@ import unittest
 from cairn_process import wait_until
 from dram_process import BIN, DramServer, free_addresses
 from exposition import fetch, scrape
+from freeze import freeze
 from metrics_docs_test import documented
 
 DONE, NOT_FOUND, USAGE, REFUSED, UNREACHABLE, TIMED_OUT = range(6)
@@ -198,7 +199,7 @@ class PoolTest(DramTestCase):
     def test_a_stopped_node_is_unreachable_and_wakes_up_whole(self):
         lost = self.key_on(1)
         self.run_dram("put", *self.pool, lost, "before")
-        self.servers[1].process.send_signal(signal.SIGSTOP)
+        freeze(self.servers[1].process)
         begin = time.monotonic()
         result = subprocess.run(
             [str(BIN / "cairn"), "dram", "put", *self.pool, "--timeout-ms", "1000", lost, "during"],

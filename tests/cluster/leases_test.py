@@ -1,21 +1,15 @@
 #!/usr/bin/env python3
 """Read leases ([cluster] leases): a leader answers linearizable reads by itself for a while, and not
 for longer, whatever stops, dies or hands over; what clients saw is judged (history.py)."""
-import os
 import signal
 import unittest
 
 from cairn_process import cairn, ttypes, wait_until
 from cluster import ClusterTestCase
+from freeze import freeze
 from history import LINEARIZABLE, History
 
 LEASES = "[cluster]\nleases = true\n"
-
-
-def freeze(process):
-    """Stops the process; no thread of it runs any more when this returns."""
-    process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
 
 
 class LeasesTest(ClusterTestCase):

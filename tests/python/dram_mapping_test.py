@@ -16,7 +16,7 @@ import numpy
 
 import cairn
 from cairn.remote_dram import NO_VALUE
-from dram_support import PoolTestCase, ServerTestCase, free_addresses
+from dram_support import PoolTestCase, ServerTestCase, free_addresses, freeze
 
 
 # Opens a RemoteDram, forks a child that tries it, and uses it again. An alarm kills a child that hangs.
@@ -231,7 +231,7 @@ class FailureTest(ServerTestCase):
 
     def test_a_timeout_of_ones_own(self):
         self.store["k"] = b"v"
-        self.server.process.send_signal(signal.SIGSTOP)
+        freeze(self.server.process)
         self.addCleanup(self.server.process.send_signal, signal.SIGCONT)
         store = self.store
         begin = time.monotonic()
@@ -266,7 +266,7 @@ class FailureTest(ServerTestCase):
         nowhere.close()
 
     def test_an_interrupt_ends_a_wait(self):
-        self.server.process.send_signal(signal.SIGSTOP)
+        freeze(self.server.process)
         self.addCleanup(self.server.process.send_signal, signal.SIGCONT)
         before = signal.signal(signal.SIGUSR1, self.interrupt)
         self.addCleanup(signal.signal, signal.SIGUSR1, before)

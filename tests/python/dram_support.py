@@ -8,9 +8,12 @@ import cairn
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/cluster"))
 
-from dram_process import DramServer, free_addresses  # noqa: E402  pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position
+from dram_process import DramServer, free_addresses  # noqa: E402
+from freeze import freeze  # noqa: E402
 
-__all__ = ["ROOT", "DramServer", "PoolTestCase", "ServerTestCase", "free_addresses"]
+__all__ = ["ROOT", "DramServer", "PoolTestCase", "ServerTestCase", "free_addresses",
+           "freeze"]
 
 
 class ServerTestCase(unittest.TestCase):
