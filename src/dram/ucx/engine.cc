@@ -45,7 +45,9 @@ constexpr std::chrono::microseconds kLingerInTransfer{100};
 constexpr unsigned kLooksEach = 16;
 // A yield that takes so long has let somebody else run: there are more threads than processors.
 constexpr std::chrono::microseconds kOthersRan{4};
-constexpr unsigned kMaxVain = 8;
+constexpr unsigned kMaxTurnsOfOthers = 32;
+// So many calls pass after an attempt in vain, as a power of two.
+constexpr unsigned kMaxVain = 5;
 
 thread_local const Engine* current_engine = nullptr;
 
@@ -205,17 +207,9 @@ void Engine::Help(const std::function<bool()>& done) {
   helpers_.fetch_sub(1);
 }
 
-// More peers than other processors need this one to be able to say anything, if they are here.
-bool Engine::FewPeers() const {
-  static const std::size_t processors = std::thread::hardware_concurrency();
-  const std::size_t peers = static_cast<std::size_t>(endpoints_) +
-                            (poller_ == nullptr ? 0 : poller_->Count()) +
-                            (sockets_ == nullptr ? 0 : sockets_->Count());
-  return peers < processors;
-}
-
-// A sleep and a wake-up take longer than a peer that is awake takes to answer. Where it does not
-// answer in time, as when there are more threads than processors, the attempts become rare.
+// A sleep and a wake-up take longer than a peer that is awake takes to answer. It may need this
+// processor for that: while it yields, this thread takes no time from anybody, and many who wait
+// for each other take turns without a wake-up. Attempts that are in vain become rare.
 bool Engine::Linger() {
   const bool shm = poller_ != nullptr && poller_->Count() > 0;
   const std::size_t sockets = sockets_ == nullptr ? 0 : sockets_->Count();
@@ -224,39 +218,52 @@ bool Engine::Linger() {
     --pause_;
     return false;
   }
-  const bool in_transfer = ucx_operations_ > 0 || (sockets > 0 && sockets_->InTransfer());
-  const MonotonicTime until =
-      clock_.Now() + (in_transfer ? Duration(kLingerInTransfer) : Duration(kLinger));
-  do {
-    for (unsigned i = 0; shm && i < kLooksEach; ++i) {
-      if (has_posted_.load(std::memory_order_relaxed)) return true;
-      if (poller_->Poll() != 0) {
-        vain_ = 0;
-        return true;
-      }
-      Relax();
-    }
-    if (has_posted_.load(std::memory_order_relaxed)) return true;
-    if (sockets > 0 && (sockets_->LooksCheaply() ? sockets_->Look() != 0 : CheckFds(0))) {
+  const bool in_transfer = ucx_operations_ > 0 || (shm && poller_->InTransfer()) ||
+                           (sockets > 0 && sockets_->InTransfer());
+  // Of this thread's own time.
+  Duration left = in_transfer ? Duration(kLingerInTransfer) : Duration(kLinger);
+  MonotonicTime looks_since = clock_.Now();
+  if (!yield_gate_.Open(looks_since)) return false;
+  for (unsigned turns_of_others = 0; turns_of_others <= kMaxTurnsOfOthers;) {
+    if (LookOnce()) {
       vain_ = 0;
       return true;
     }
-    if (endpoints_ > 0) {
-      armed_ = false;
-      if (ucp_worker_progress(worker_->get()) != 0) {
-        vain_ = 0;
-        return true;
-      }
-    }
-    // Whoever would answer may be waiting for this processor.
-    const MonotonicTime before = clock_.Now();
-    if (before >= until) break;
+    const MonotonicTime yields = clock_.Now();
+    left -= yields - looks_since;
+    if (left <= Duration(0)) break;
     ::sched_yield();
-    if (clock_.Now() - before > kOthersRan) break;
-  } while (true);
+    looks_since = clock_.Now();
+    const Duration away = looks_since - yields;
+    if (away <= kOthersRan) {
+      left -= away;
+      continue;
+    }
+    ++turns_of_others;
+    if (away > YieldGate::kLong) {
+      yield_gate_.Lost(away, looks_since);
+      break;
+    }
+  }
   vain_ = std::min(vain_ + 1, kMaxVain);
   pause_ = 1U << vain_;
   return false;
+}
+
+bool Engine::LookOnce() {
+  const bool shm = poller_ != nullptr && poller_->Count() > 0;
+  for (unsigned i = 0; shm && i < kLooksEach; ++i) {
+    if (has_posted_.load(std::memory_order_relaxed) || poller_->Poll() != 0) return true;
+    Relax();
+  }
+  if (has_posted_.load(std::memory_order_relaxed)) return true;
+  if (sockets_ != nullptr && sockets_->Count() > 0 &&
+      (sockets_->LooksCheaply() ? sockets_->Look() != 0 : CheckFds(0))) {
+    return true;
+  }
+  if (endpoints_ == 0) return false;
+  armed_ = false;
+  return ucp_worker_progress(worker_->get()) != 0;
 }
 
 void Engine::LeaveTheRest() {
@@ -283,7 +290,7 @@ void Engine::Loop() {
       // A caller that waits, and whose call is over, drives the next one itself.
       const bool answered = calls_.load() == 0;
       const bool make_way = answered && caller_waited_.load();
-      const bool expects = serves_.load() ? FewPeers() : !answered;
+      const bool expects = serves_.load() || !answered;
       if (!make_way && !(expects && Linger())) Sleep(nullptr);
     }
     StopDriving();

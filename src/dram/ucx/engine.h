@@ -34,6 +34,7 @@
 #include "src/base/executor.h"
 #include "src/base/mutex.h"
 #include "src/dram/ucx/ucx.h"
+#include "src/dram/ucx/yield_gate.h"
 
 namespace cairn::dram::ucx {
 
@@ -45,6 +46,8 @@ class Poller {
   virtual unsigned Poll() = 0;
   // How many peers Poll looks after. With 0 it finds nothing for as long as nobody is added.
   [[nodiscard]] virtual std::size_t Count() const = 0;
+  // A peer copies something large out of this process, and will say when it has done so.
+  [[nodiscard]] virtual bool InTransfer() const = 0;
   // True: from now on a descriptor shows when there is something to do. False: there is already.
   virtual bool FallAsleep() = 0;
 };
@@ -158,8 +161,8 @@ class Engine {
   // Looks out for the peers' next words for a moment, if that has paid lately. True if something
   // came, so that a turn is due.
   bool Linger();
-  // Peers who may say more while this thread looks out for it.
-  [[nodiscard]] bool FewPeers() const;
+  // Looks for all that might have come; true if something did.
+  bool LookOnce();
   // (the thread, which does not drive) Until there is a reason to drive.
   void StandBack();
   void WakeThread();
@@ -216,6 +219,7 @@ class Engine {
   // Vain attempts of Linger in a row, and how many calls to let pass before the next one.
   unsigned vain_ = 0;
   unsigned pause_ = 0;
+  YieldGate yield_gate_;
   Poller* poller_ = nullptr;
   SocketPoller* sockets_ = nullptr;
   bool in_batch_ = false;
