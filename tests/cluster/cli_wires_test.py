@@ -10,8 +10,8 @@ import time
 import unittest
 
 from cairn_process import BIN, NodeTestCase, cairn
-from freeze import freeze
 from cut_proxy import CutProxy
+from freeze import freeze
 from ports import free_ports
 
 DONE, NOT_FOUND, USAGE, REFUSED, UNREACHABLE, TIMED_OUT = range(6)
