@@ -46,7 +46,7 @@ constexpr unsigned kLooksEach = 16;
 // A yield that takes so long has let somebody else run: there are more threads than processors.
 constexpr std::chrono::microseconds kOthersRan{4};
 constexpr unsigned kMaxTurnsOfOthers = 32;
-// So many calls pass after an attempt in vain, as a power of two.
+// At most so many calls pass after an attempt in vain, as a power of two.
 constexpr unsigned kMaxVain = 5;
 
 thread_local const Engine* current_engine = nullptr;
@@ -218,8 +218,7 @@ bool Engine::Linger() {
     --pause_;
     return false;
   }
-  const bool in_transfer = ucx_operations_ > 0 || (shm && poller_->InTransfer()) ||
-                           (sockets > 0 && sockets_->InTransfer());
+  const bool in_transfer = ucx_operations_ > 0 || (sockets > 0 && sockets_->InTransfer());
   // Of this thread's own time.
   Duration left = in_transfer ? Duration(kLingerInTransfer) : Duration(kLinger);
   MonotonicTime looks_since = clock_.Now();

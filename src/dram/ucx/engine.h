@@ -46,8 +46,6 @@ class Poller {
   virtual unsigned Poll() = 0;
   // How many peers Poll looks after. With 0 it finds nothing for as long as nobody is added.
   [[nodiscard]] virtual std::size_t Count() const = 0;
-  // A peer copies something large out of this process, and will say when it has done so.
-  [[nodiscard]] virtual bool InTransfer() const = 0;
   // True: from now on a descriptor shows when there is something to do. False: there is already.
   virtual bool FallAsleep() = 0;
 };

@@ -164,7 +164,6 @@ bool ShmLink::TrySend(Outgoing* message) {
     if (written) {
       *free = {true, std::move(message->payload), std::move(message->sent)};
       ++outstanding_;
-      ++set_->offered_;
     }
   } else {
     written = writer_.Write(message->kind, {message->wire});
@@ -270,7 +269,6 @@ void ShmLink::OnDone(std::string_view bytes) {
   }
   Offered done = std::exchange(offered_[slot], {});
   --outstanding_;
-  --set_->offered_;
   done.payload = Buffer();
   if (done.sent) done.sent(Status());
   Flush();
@@ -325,7 +323,6 @@ void ShmLink::GiveEverythingBack() {
     // A peer that copies it finds this when it has done so.
     out_.transfers[i].store(static_cast<std::uint32_t>(shm::TransferState::kWithdrawn));
     Offered taken = std::exchange(offered_[i], {});
-    --set_->offered_;
     taken.payload = Buffer();
     if (taken.sent) taken.sent(why_);
   }

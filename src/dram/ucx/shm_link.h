@@ -92,7 +92,6 @@ class ShmSet final : public Poller {
 
   unsigned Poll() override;
   [[nodiscard]] std::size_t Count() const override { return links_.size(); }
-  [[nodiscard]] bool InTransfer() const override { return offered_ > 0; }
   bool FallAsleep() override;
 
  private:
@@ -109,8 +108,6 @@ class ShmSet final : public Poller {
   std::vector<ShmLink*> awake_;
   std::size_t cursor_ = 0;
   bool polling_ = false;
-  // Payloads that are offered to peers.
-  std::size_t offered_ = 0;
   // Links whose peers are to be rung when Poll ends.
   std::vector<ShmLink*> to_ring_;
 };
