@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <string>
+
 namespace cairn::dram::shm {
 namespace {
 
@@ -47,6 +49,10 @@ TEST(PeerProcessTest, ReadsTheOtherProcess) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
   // Made before the fork, so that both have the same number at the same place.
   const Probe probe = Probe::OfThisProcess();
+  // Enough for two threads, and no whole number of parts.
+  std::string much((1 << 20) + 777, 0);
+  for (std::size_t i = 0; i < much.size(); ++i) much[i] = static_cast<char>(i * 7 + i / 4096);
+  const auto address = reinterpret_cast<std::uintptr_t>(much.data());
   // A socket pair names the process that made it: the child reads its parent.
   const pid_t child = ::fork();
   if (child == 0) {
@@ -57,7 +63,11 @@ TEST(PeerProcessTest, ReadsTheOtherProcess) {
     wrong.number += 1;
     if ((*parent)->Check(wrong).ok()) ::_exit(4);
     char byte = 0;
-    if ((*parent)->Read(8, &byte, 1).ok()) ::_exit(5);
+    if ((*parent)->Read(8, &byte, 1, nullptr).ok()) ::_exit(5);
+    CopyTeam team;
+    std::string read(much.size(), 0);
+    if (!(*parent)->Read(address, read.data(), read.size(), &team).ok() || read != much) ::_exit(6);
+    if ((*parent)->Read(8, read.data(), read.size(), &team).ok()) ::_exit(7);
     ::_exit(0);
   }
   int status = 0;

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "cairn/status.h"
+#include "src/dram/shm/copy_team.h"
 
 namespace cairn::dram::shm {
 
@@ -34,12 +35,15 @@ class PeerProcess {
   PeerProcess(const PeerProcess&) = delete;
   PeerProcess& operator=(const PeerProcess&) = delete;
 
-  // Copies `size` bytes at `address` there. kUnavailable if that can't be; the bytes are undefined.
-  Status Read(std::uint64_t address, char* into, std::size_t size) const;
+  // Copies `size` bytes at `address` there, with the team's help if it is much. kUnavailable if
+  // that can't be; the bytes are undefined.
+  Status Read(std::uint64_t address, char* into, std::size_t size, CopyTeam* team) const;
   // kUnavailable if its memory can't be read.
   Status Check(const Probe& probe) const;
 
  private:
+  // What went wrong, 0 if nothing did. (any thread)
+  [[nodiscard]] int Copy(std::uint64_t address, char* into, std::size_t size) const;
   PeerProcess(pid_t pid, int pidfd) : pid_(pid), pidfd_(pidfd) {}
   const pid_t pid_;
   const int pidfd_;

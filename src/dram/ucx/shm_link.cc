@@ -284,7 +284,8 @@ void ShmLink::Step(const std::shared_ptr<Pull>& pull) {
   }
   if (status.ok()) {
     const std::size_t part = std::min(kStepBytes, pull->place.size - pull->done);
-    status = parts_.peer->Read(pull->address + pull->done, pull->place.data + pull->done, part);
+    status = parts_.peer->Read(pull->address + pull->done, pull->place.data + pull->done, part,
+                               &set_->copy_team_);
     pull->done += part;
     if (status.ok() && pull->done < pull->place.size) {
       set_->engine_->Post([self = shared_from_this(), pull] { self->Step(pull); });

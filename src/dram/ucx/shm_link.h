@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "src/dram/shm/copy_team.h"
 #include "src/dram/shm/greeting.h"
 #include "src/dram/shm/segment.h"
 #include "src/dram/ucx/link.h"
@@ -110,6 +111,7 @@ class ShmSet final : public Poller {
   bool polling_ = false;
   // Links whose peers are to be rung when Poll ends.
   std::vector<ShmLink*> to_ring_;
+  shm::CopyTeam copy_team_;
 };
 
 }  // namespace cairn::dram::ucx
