@@ -31,11 +31,10 @@ struct Answer {
   Version version;
 };
 
-// Ids of sessions are the versions that opened them under a mask (exclusive or), which is 0 in
-// databases that were made before there was one. Versions alone begin anew with every database: a
-// client that outlives one, whose folder was emptied, would go on in somebody else's session, and
-// be given the answers to somebody else's commands. The mask is made of the time of a database's
-// first command, with bit 62 set, which no version reaches.
+// Ids of sessions are the versions that opened them under a mask (exclusive or). Versions alone
+// begin anew with every database: a client that outlives one, whose folder was emptied, would go on
+// in somebody else's session, and be given the answers to somebody else's commands. The mask is
+// made of the time of a database's first command, with bit 62 set, which no version reaches.
 std::uint64_t SessionMaskOf(WallTime first_command);
 // kCorruption.
 std::string EncodeSessionMask(std::uint64_t mask);

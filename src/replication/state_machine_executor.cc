@@ -43,6 +43,14 @@ std::string WhyAgain(StatusCode code, const kv::KvOperation& operation) {
   return "there is no column family '" + Printable(*families.begin()) + "' (" + again + ")";
 }
 
+// A database has a mask of session ids from its first command on. One that was restored from an
+// empty one begins at this version or above, and has none until then.
+constexpr Version kFirstRestored{std::uint64_t{1} << 32};
+
+bool NeedsSessionMask(Version version) {
+  return version > storage::StateMeta().version && version < kFirstRestored;
+}
+
 }  // namespace
 
 struct StateMachineExecutor::HistoryPins {
@@ -94,6 +102,12 @@ Result<std::unique_ptr<StateMachineExecutor::Loaded>> StateMachineExecutor::Load
     CAIRN_ASSIGN_OR_RETURN(loaded->session_mask, DecodeSessionMask(*mask));
   } else if (mask.status().code() != StatusCode::kNotFound) {
     return mask.status();
+  } else if (NeedsSessionMask(loaded->meta.version)) {
+    // Where it came to a mask would depend on where a replica begins to apply.
+    return UnimplementedError(
+        "the database was made by a build of Cairn before its first release and has no mask of "
+        "session ids; dump it with that build (cairn dump --all-families) and load it into a new "
+        "database");
   }
   CAIRN_RETURN_IF_ERROR(engine->ReconcileFamilies(ids));
   return loaded;
@@ -231,9 +245,7 @@ Result<kv::WriteResult> StateMachineExecutor::ApplyOperation(const kv::KvOperati
 }
 
 Status StateMachineExecutor::ApplyCommand(const kv::Command& command, ApplyOutcome* outcome) {
-  if (session_mask_ == 0 && meta_.version == storage::StateMeta().version) {
-    ChooseSessionMask(command.proposed_at);
-  }
+  if (session_mask_ == 0) ChooseSessionMask(command.proposed_at);
   return command.session.value() == 0 ? Execute(command, outcome)
                                       : ApplySessionCommand(command, outcome);
 }

@@ -52,7 +52,8 @@ class StateMachineExecutor {
  public:
   // Loads sessions and families from the engine's state. `engine` must outlive the executor.
   // kCorruption if the state's records don't decode; kUnimplemented if features are switched on
-  // that are not among `known_features`.
+  // that are not among `known_features`, and for a database that was made before session ids had a
+  // mask.
   static Result<std::unique_ptr<StateMachineExecutor>> Open(
       storage::Engine* engine, std::uint64_t known_features = kv::kKnownFeatures);
 
@@ -215,7 +216,7 @@ class StateMachineExecutor {
   storage::WriteBatch pending_;
   bool meta_dirty_ = false;
   std::vector<FamilyId> families_to_drop_;
-  std::uint64_t session_mask_ = 0;  // 0: a database that was made without
+  std::uint64_t session_mask_ = 0;  // 0: no command was applied yet
 
   SessionTable sessions_;  // locks by itself: figures are read from other threads
   FamilyTable families_;   // locks by itself: reads look families up

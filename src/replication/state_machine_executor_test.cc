@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/replication/executor_test_util.h"
+#include "src/replication/state_keys.h"
 
 namespace cairn::replication {
 namespace {
@@ -162,6 +163,31 @@ TEST_F(ExecutorTest, TheMaskOfSessionIdsSurvivesARestart) {
   EXPECT_EQ(first ^ second, std::uint64_t{2 ^ 3});
   EXPECT_GE(first, std::uint64_t{1} << 62);
   EXPECT_LT(first, std::uint64_t{1} << 63);
+}
+
+// Such databases were made by early builds. With a mask from the next command on, a replica that
+// applies the log from its beginning, after its disk was lost, would have another one.
+TEST_F(ExecutorTest, ADatabaseThatHasNoMaskIsRefused) {
+  MustApply(kv::Set{"a", "1", ""});
+  storage::WriteBatch batch;
+  batch.SystemDelete(storage::SystemSpace::kState, state_keys::SessionMask());
+  ASSERT_TRUE(engine_.Write(batch, engine_.Meta()).ok());
+  const auto refused = StateMachineExecutor::Open(&engine_);
+  EXPECT_EQ(refused.status().code(), StatusCode::kUnimplemented);
+  EXPECT_NE(refused.status().message().find("cairn dump"), std::string::npos);
+}
+
+// It was empty when it was backed up: no command has been applied, and versions were left out.
+TEST_F(ExecutorTest, ADatabaseRestoredFromAnEmptyOneGetsItsMaskWithItsFirstCommand) {
+  storage::StateMeta meta = engine_.Meta();
+  meta.version = Version(meta.version.value() + (std::uint64_t{1} << 32));
+  ASSERT_TRUE(engine_.Write(storage::WriteBatch(), meta).ok());
+  Reopen();
+  const std::uint64_t first = MustApply(kv::OpenSession{}).value();
+  EXPECT_GE(first, std::uint64_t{1} << 62);
+  Reopen();
+  EXPECT_EQ(first ^ MustApply(kv::OpenSession{}).value(),
+            (meta.version.value() + 1) ^ (meta.version.value() + 2));
 }
 
 TEST_F(ExecutorTest, IdleSessionsExpireByTheTimeOfCommands) {

@@ -22,7 +22,7 @@ inline constexpr std::string_view NameOf(Lane lane) {
 }
 
 // The version of everything that peers say to each other on a connection. A node refuses others.
-inline constexpr std::uint8_t kPeerProtocolVersion = 1;
+inline constexpr std::uint8_t kPeerProtocolVersion = 2;
 // A hello and its answer are shorter than this; more is refused unread.
 inline constexpr std::size_t kMaxHelloBytes = 1024;
 

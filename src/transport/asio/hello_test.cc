@@ -43,7 +43,7 @@ TEST(HelloTest, AnotherVersionIsNamed) {
   std::string bytes = Hello{kOne, NodeId(2), Lane::kConsensus}.Encode();
   bytes[4] = 9;
   EXPECT_THAT(Hello::Decode(bytes).status().message(),
-              HasSubstr("version 9 of the peers' protocol, this node version 1"));
+              HasSubstr("version 9 of the peers' protocol, this node version 2"));
 }
 
 TEST(HelloTest, StrangersAreTold) {
