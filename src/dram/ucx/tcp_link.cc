@@ -28,10 +28,24 @@ constexpr std::size_t kStepBytes = 4 << 20;
 constexpr std::size_t kFrameCost = 16;
 // How long the kernel is left alone when it has no memory for what is to be sent.
 constexpr std::chrono::milliseconds kMemoryPause{1};
-// Pieces of memory that one system call sends.
+// Parts of memory that one system call sends, and about how many bytes.
 constexpr std::size_t kSendParts = 64;
+constexpr std::size_t kPieceBytes = 128 << 10;
 // More links than these are looked at by asking the kernel which of them is ready.
 constexpr std::size_t kCheapLooks = 2;
+
+// As much of something large as the kernel is given at once: whole segments, so that none but the
+// last is sent half full. In one call for all of it, acknowledgements would be taken only at its
+// end, and all of its memory would be new and in nobody's cache.
+std::size_t PieceBytes(int fd) {
+  int segment = 0;
+  socklen_t size = sizeof(segment);
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, &size) != 0 || segment <= 0) {
+    return kPieceBytes;
+  }
+  const auto bytes = static_cast<std::size_t>(segment);
+  return std::max<std::size_t>(kPieceBytes / bytes, 1) * bytes;
+}
 
 }  // namespace
 
@@ -198,17 +212,20 @@ void TcpLink::Flush() {
 }
 
 bool TcpLink::TryFlush() {
+  std::size_t piece = kPieceBytes;
+  if (!queue_.empty() && queue_.front().size() > kPieceBytes) piece = PieceBytes(fd_);
   while (!broken() && !queue_.empty()) {
     std::array<iovec, kSendParts> parts;
     std::size_t count = 0;
     std::size_t bytes = 0;
     const auto add = [&](std::string_view part, std::size_t done) {
-      if (done >= part.size()) return;
-      parts[count++] = {const_cast<char*>(part.data()) + done, part.size() - done};
-      bytes += part.size() - done;
+      if (done >= part.size() || bytes == piece) return;
+      const std::size_t taken = std::min(part.size() - done, piece - bytes);
+      parts[count++] = {const_cast<char*>(part.data()) + done, taken};
+      bytes += taken;
     };
     for (const Outgoing& message : queue_) {
-      if (count + 2 > parts.size()) break;
+      if (count + 2 > parts.size() || bytes == piece) break;
       add(message.wire, message.done);
       add(message.payload.view(),
           std::max(message.done, message.wire.size()) - message.wire.size());
