@@ -1,8 +1,11 @@
 """RemoteDram as a store of zarr 2: chunks of one read or write travel together."""
+import math
 from collections.abc import Mapping
 
 from numcodecs.compat import ensure_contiguous_ndarray
-from zarr.storage import Store
+from zarr.errors import MetadataError
+from zarr.meta import decode_array_metadata
+from zarr.storage import Store, array_meta_key
 from zarr.util import normalize_storage_path
 
 
@@ -56,14 +59,31 @@ class DramStore(Store):
     stored as they lie in memory, as zarr's own stores do: chunks come in Fortran order too, and zarr
     keeps their order in the array's metadata. It pickles as its RemoteDram does."""
 
+    # Chunks of so many bytes are written one by one. For a store that takes many at once zarr copies
+    # all chunks of a write first, and fresh memory costs more than the wait for each.
+    ONE_BY_ONE_BYTES = 256 << 10
+
     def __init__(self, dram):
         self.dram = dram
+        self._chunk_bytes = 0  # of the array whose metadata was seen last
 
     def __getitem__(self, key):
-        return self.dram.buffer(key)
+        value = self.dram.buffer(key)
+        self._look_at_metadata(key, value)
+        return value
 
     def __setitem__(self, key, value):
         self.dram[key] = ensure_contiguous_ndarray(value)
+        self._look_at_metadata(key, value)
+
+    def _look_at_metadata(self, key, value):
+        if key.rpartition("/")[2] != array_meta_key:
+            return
+        try:
+            array = decode_array_metadata(bytes(value))
+            self._chunk_bytes = math.prod(array["chunks"]) * array["dtype"].itemsize
+        except (MetadataError, ValueError, KeyError):
+            pass  # whoever reads it says what is wrong
 
     def __delitem__(self, key):
         del self.dram[key]
@@ -87,8 +107,14 @@ class DramStore(Store):
         """Chunks that are there, by key: fetched as they are asked for, many at once."""
         return FetchedChunks(self.dram, keys)
 
-    def setitems(self, values):
-        """Writes chunks."""
+    @property
+    def setitems(self):
+        """Writes small chunks, many at once. For large ones it is not there, and zarr does without."""
+        if self._chunk_bytes >= self.ONE_BY_ONE_BYTES:
+            raise AttributeError(f"chunks of {self._chunk_bytes} bytes are written one by one")
+        return self._set_many
+
+    def _set_many(self, values):
         self.dram.set_many({key: ensure_contiguous_ndarray(value) for key, value in values.items()})
 
     def delitems(self, keys):

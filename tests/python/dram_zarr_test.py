@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import unittest
+import unittest.mock
 
 import numpy
 import zarr
@@ -214,6 +215,49 @@ class ArraysArePickled(PoolTestCase):
             self.assertEqual([""] * 4,
                              workers.starmap(fill, [(array, part) for part in range(4)]))
         numpy.testing.assert_array_equal(numpy.repeat([1, 2, 3, 4], 100), array[:, 3])
+
+
+class ChunksAreWritten(PoolTestCase):
+    """Small ones at once, large ones in turn: what is there of a write that fails half-way tells."""
+
+    def written_before_a_failure(self, **shape):
+        store = self.store.zarr()
+        array = zarr.open(store, mode="w", compressor=None, dtype="u1", **shape)
+        begun = []
+
+        def break_off(key, value):
+            begun.append(key)
+            raise RuntimeError("enough")
+        # Either way of writing ends in one of these.
+        store.dram = unittest.mock.MagicMock()
+        store.dram.__setitem__.side_effect = break_off
+        store.dram.set_many.side_effect = lambda values: break_off(list(values), None)
+        with self.assertRaisesRegex(RuntimeError, "enough"):
+            array[:] = 1
+        return begun
+
+    def test_small_ones_at_once(self):
+        begun = self.written_before_a_failure(shape=(4, 100), chunks=(1, 100))
+        self.assertEqual([["0.0", "1.0", "2.0", "3.0"]], [sorted(keys) for keys in begun])
+
+    def test_large_ones_in_turn(self):
+        self.assertEqual(["0.0"], self.written_before_a_failure(shape=(4, 1 << 20), chunks=(1, 1 << 20)))
+
+    def test_as_the_metadata_of_the_array_says(self):
+        zarr.open(self.store.zarr(), mode="w", shape=(4, 1 << 20), chunks=(1, 1 << 20), dtype="u1",
+                  path="large", compressor=None)
+        zarr.open(self.store.zarr(), mode="w", shape=(4,), chunks=(1,), dtype=[("a", "f4"), ("b", "i8")],
+                  path="small", fill_value=None)
+        store = self.store.zarr()
+        self.assertTrue(hasattr(store, "setitems"), "nothing is known of the chunks")
+        zarr.open(store, mode="r", path="large")
+        self.assertFalse(hasattr(store, "setitems"))
+        zarr.open(store, mode="r", path="small")
+        self.assertTrue(hasattr(store, "setitems"))
+        array = zarr.open(store, mode="a", path="large")
+        array[:] = numpy.repeat(numpy.arange(4, dtype="u1"), 1 << 20).reshape(array.shape)
+        numpy.testing.assert_array_equal([0, 1, 2, 3], zarr.open(self.client().zarr(), mode="r",
+                                                                 path="large")[:, 12345])
 
 
 class ChunksAreFetched(PoolTestCase):
