@@ -1,6 +1,5 @@
-// What must hold at every step (of states: whenever they are looked at), seen from outside the
-// replicas: around each core and each journal stands a watcher that passes everything on and
-// reports it to the one ledger of the world.
+// What must hold at every step, seen from outside the replicas: around each core and each journal
+// stands a watcher that passes everything on and reports it to the one ledger of the world.
 //
 //   * one leader an epoch at most
 //   * logs match: an entry of one slot and epoch is the same everywhere, and so is the one before

@@ -209,7 +209,8 @@ TEST(WorldBug, AStateThatDiffersInTheMiddleAloneIsFound) {
   options.world_bug = WorldBug::kReplayBlinks;
   const SimulationReport report = RunSeed(1, options);
   EXPECT_EQ(report.kind, Kind::kStatesDiffer);
-  EXPECT_GT(report.states_compared, 100u);
+  // Nearly all: a step may apply several entries.
+  EXPECT_GT(report.states_compared * 10, report.replayed.value() * 9);
   EXPECT_THAT(report.violation, testing::HasSubstr("at the end, they are alike"));
 }
 

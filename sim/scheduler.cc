@@ -32,8 +32,11 @@ bool Scheduler::RunOne() {
   return true;
 }
 
-void Scheduler::RunUntil(MonotonicTime end) {
-  while (!heap_.empty() && heap_.front().at <= end.ns) RunOne();
+void Scheduler::RunUntil(MonotonicTime end, const std::function<void()>& after_each) {
+  while (!heap_.empty() && heap_.front().at <= end.ns) {
+    RunOne();
+    if (after_each) after_each();
+  }
   now_ = std::max(now_, end);
 }
 

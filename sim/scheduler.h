@@ -35,8 +35,9 @@ class Scheduler {
   // they were added.
   void At(MonotonicTime when, Task task);
   void After(Duration delay, Task task) { At(now_ + delay, std::move(task)); }
-  // Runs tasks until none is left that is due by `end`, then sets the time to `end`.
-  void RunUntil(MonotonicTime end);
+  // Runs tasks until none is left that is due by `end`, then sets the time to `end`. `after_each`,
+  // if there is one, is called after each task.
+  void RunUntil(MonotonicTime end, const std::function<void()>& after_each = nullptr);
   // Runs the next task. False if there is none.
   bool RunOne();
 

@@ -233,7 +233,7 @@ SimulationReport World::Run() {
     const MonotonicTime latest = end + seconds(1200);
     while (ok() && (scheduler_.now() < end ||
                     (operations() < plan_.least_operations && scheduler_.now() < latest))) {
-      scheduler_.RunUntil(scheduler_.now() + milliseconds(5));
+      scheduler_.RunUntil(scheduler_.now() + milliseconds(5), [this] { CompareStates(false); });
       Watchdog();
     }
     if (ok()) Heal();
@@ -356,20 +356,22 @@ void World::Watchdog() {
   }
   if (scheduler_.now() < look_at_) return;
   look_at_ = scheduler_.now() + std::chrono::milliseconds(100);
-  CompareStates();
+  if (healing_) CompareStates(true);
   TakeIn();
 }
 
-// Replicas that have applied the same slot hold the same state. They are looked at every 100 ms.
-void World::CompareStates() {
+// Replicas that have applied the same slot hold the same state. What a process held at its slot is
+// looked at once, or `again`.
+void World::CompareStates(bool again) {
   for (auto& n : nodes_) {
     if (!n->serving()) continue;
     const Slot slot = n->executor()->applied_slot();
+    const std::pair now(n->life(), slot);
+    std::pair<std::uint64_t, Slot>& seen = states_seen_[n->id().value()];
+    if (seen == now && !again) continue;
     // Between two commands of an entry the state is that of no slot.
     if (slot.value() == 0 || n->engine()->Meta().applied_commands != 0) continue;
-    // What this process held at this slot was looked at before.
-    const std::pair now(n->life(), slot);
-    if (std::exchange(states_seen_[n->id().value()], now) == now && !healing_) continue;
+    seen = now;
     const Result<std::uint64_t> hash = n->executor()->StateHash();
     if (hash.ok()) invariants_.StateHash(n->id(), slot, *hash);
   }

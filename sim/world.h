@@ -95,7 +95,7 @@ class World final : public Door {
   void Restart(NodeId id);
   // Starts again what ended itself.
   void Watchdog();
-  void CompareStates();
+  void CompareStates(bool again);
 
   // ---- The end (world_end.cc)
   void Heal();
@@ -133,7 +133,7 @@ class World final : public Door {
   const Fault* forward_fate_ = nullptr;  // of the next write that is forwarded
   // The last message of each kind from one node to another, for those who tell the story.
   std::map<std::tuple<int, int, std::string>, std::string> last_messages_;
-  MonotonicTime look_at_;          // when states are compared next, and new lives taken in
+  MonotonicTime look_at_;          // when new lives are taken in next
   MonotonicTime members_changed_;  // when a change of members was last asked for
 };
 

@@ -35,7 +35,7 @@ void World::Await(Duration limit, const std::string& what, const std::function<b
   while (ok() && !done()) {
     if (scheduler_.now() >= end)
       return Violation(ViolationKind::kNoProgress, "no progress after healing: " + what);
-    scheduler_.RunUntil(scheduler_.now() + milliseconds(10));
+    scheduler_.RunUntil(scheduler_.now() + milliseconds(10), [this] { CompareStates(false); });
     Watchdog();
   }
 }
@@ -44,7 +44,8 @@ void World::CheckProgress() {
   Await(seconds(20), "every node serves", [this] {
     return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& n) { return n->serving(); });
   });
-  scheduler_.RunUntil(scheduler_.now() + seconds(3));  // Work goes on for a while.
+  scheduler_.RunUntil(scheduler_.now() + seconds(3),
+                      [this] { CompareStates(false); });  // Work goes on for a while.
   for (const auto& client : clients_) client->Finish();
   Await(seconds(60), "clients finish", [this] {
     return std::all_of(clients_.begin(), clients_.end(),
@@ -130,7 +131,7 @@ void World::CheckStates() {
       return n->serving() && n->executor()->applied_slot() >= invariants_.highest_committed();
     });
   });
-  if (ok()) CompareStates();
+  if (ok()) CompareStates(true);
 }
 
 // The state must be a function of the log: a fresh state machine that applies all that was ever
