@@ -50,6 +50,7 @@ struct Flags {
   bool scan = false;
   bool serializable_reads = false;
   bool ping = false;
+  bool sessions = false;
   std::size_t channels = 0;
   std::string unix_path;
   cairn::bench::DramDriverOptions dram;
@@ -76,6 +77,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_flag("--busy-poll", flags.dram.busy_poll, "dram: the spec has busy_poll; clients spin");
   app.add_option("--read-level", flags.read_level, "cairn: level of Gets (default: the node's)")
       ->check(CLI::IsMember({"local", "leader", "read_index"}));
+  app.add_flag(
+      "--sessions", flags.sessions,
+      "cairn-client, cairn-pipeline: sessions and reads of own writes, the client's defaults");
   app.add_option("--clients", flags.load.clients, "threads, each with its own connection")
       ->check(CLI::Range(1, 4096));
   app.add_flag("--async", flags.load.async,
@@ -110,6 +114,7 @@ json ReportJson(const Flags& flags, const LoadReport& report) {
   return {{"system", flags.system},
           {"clients", flags.load.clients},
           {"async", flags.load.async},
+          {"sessions", flags.sessions},
           {"value_bytes", flags.load.value_bytes},
           {"measured_s", report.measured_s},
           {"ops_per_s", static_cast<double>(answered) / report.measured_s},
@@ -126,6 +131,10 @@ int Fail(const cairn::Status& status) {
 }
 
 cairn::Result<std::unique_ptr<cairn::bench::Driver>> MakeDriver(const Flags& flags) {
+  const bool by_client = flags.system == "cairn-client" || flags.system == "cairn-pipeline";
+  if (flags.sessions && !by_client) {
+    return cairn::InvalidArgumentError("--sessions: " + flags.system + " has none");
+  }
   if (flags.system == "dram") return cairn::bench::MakeDramDriver(flags.dram);
   if (flags.ports.empty() && flags.unix_path.empty()) {
     return cairn::InvalidArgumentError("--port says where the servers listen");
@@ -142,14 +151,15 @@ cairn::Result<std::unique_ptr<cairn::bench::Driver>> MakeDriver(const Flags& fla
   if (flags.system == "cairn-grpc") {
     return cairn::bench::MakeGrpcDriver(endpoints, flags.channels, flags.read_level, flags.ping);
   }
-  if (flags.system == "cairn-client" || flags.system == "cairn-pipeline") {
+  if (by_client) {
     const auto clients = static_cast<std::size_t>(flags.load.clients);
     return cairn::bench::MakeClientDriver(
         {.endpoints = endpoints,
          .grpc = flags.system == "cairn-pipeline",
          .clients = flags.channels,
          .connections = flags.channels == 0 ? 1 : (clients - 1) / flags.channels + 1,
-         .read_level = flags.read_level});
+         .read_level = flags.read_level,
+         .sessions = flags.sessions});
   }
   return cairn::bench::MakeThriftDriver(endpoints, flags.read_level);
 }
@@ -177,6 +187,7 @@ nlohmann::ordered_json WorkloadReportJson(const Flags& flags, const MixSource::O
           {"in_flight", flags.load.clients},
           {"channels", flags.channels},
           {"read_level", flags.read_level},
+          {"sessions", flags.sessions},
           {"seconds", report.seconds},
           {"operations", report.operations()},
           {"operations_per_second", cairn::bench::Rate(report)},

@@ -21,6 +21,7 @@ ONE = ("--channels", 1)
 # Over gRPC all systems are driven alike by callbacks: 64 operations outstanding, not 64 threads, whose
 # wake-ups take more of this machine than the systems do.
 ASYNC = ("--async",)
+SESSIONS = ("--sessions",)
 
 
 class FrontBench(run_bench.Bench):
@@ -39,6 +40,7 @@ class FrontBench(run_bench.Bench):
             self.results["sets"] = self.interleave({
                 "etcd, one channel": self.run_of(etcd, *ASYNC, *ONE),
                 "cairn, gRPC pipeline": self.run_of(pipeline, *ASYNC, *ONE),
+                "cairn, gRPC pipeline, with sessions": self.run_of(pipeline, *SESSIONS, *ASYNC, *ONE),
                 "cairn, gRPC, one channel": self.run_of(grpc, *ASYNC, *ONE),
                 "echo (Ping), gRPC, one channel": self.run_of(grpc, "--ping", *ASYNC, *ONE),
                 "etcd, 64 channels": self.run_of(etcd, *ASYNC),
@@ -59,6 +61,8 @@ class FrontBench(run_bench.Bench):
             self.results["gets"] = self.interleave({
                 "etcd, one channel": self.run_of(etcd, *read, *ASYNC, *ONE),
                 "cairn, gRPC pipeline": self.run_of(pipeline, *read, *leader, *ASYNC, *ONE),
+                "cairn, gRPC pipeline, with sessions": self.run_of(
+                    pipeline, *SESSIONS, *read, *leader, *ASYNC, *ONE),
                 "cairn, gRPC, one channel": self.run_of(grpc, *read, *leader, *ASYNC, *ONE),
                 "etcd, 64 channels": self.run_of(etcd, *read, *ASYNC),
                 "cairn, gRPC, 64 channels": self.run_of(grpc, *read, *leader, *ASYNC),

@@ -62,7 +62,8 @@ class ClientDriver : public AsyncDriver {
         scheme_(options.grpc ? "grpc://" : ""),
         shared_(options.clients),
         connections_(options.connections),
-        level_(LevelOf(options.read_level)) {}
+        level_(LevelOf(options.read_level)),
+        sessions_(options.sessions) {}
 
   Result<std::unique_ptr<AsyncConnection>> ConnectAsync() override {
     MutexLock lock(&mutex_);
@@ -70,8 +71,8 @@ class ClientDriver : public AsyncDriver {
     ++next_;
     if (number == clients_.size()) {
       ClientOptions options;
-      options.sessions = false;
-      options.read_your_writes = false;
+      options.sessions = sessions_;
+      options.read_your_writes = sessions_;
       options.max_connections = static_cast<std::uint32_t>(connections_);
       const Endpoint& endpoint = endpoints_[number % endpoints_.size()];
       CAIRN_ASSIGN_OR_RETURN(auto client,
@@ -88,6 +89,7 @@ class ClientDriver : public AsyncDriver {
   const std::size_t shared_;
   const std::size_t connections_;
   const ReadLevel level_;
+  const bool sessions_;
   Mutex mutex_;
   std::size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::shared_ptr<NodeClient>> clients_ ABSL_GUARDED_BY(mutex_);

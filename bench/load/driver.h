@@ -96,10 +96,12 @@ struct ClientDriverOptions {
   std::size_t clients = 0;      // that all connections share; 0: each has its own
   std::size_t connections = 1;  // Thrift: of one client to its node
   std::string_view read_level;
+  bool sessions =
+      false;  // and reads that see the client's own writes: as the client's defaults are
 };
 
-// The same by Cairn's C++ client and its asynchronous calls. Without sessions, which the other
-// drivers have not either.
+// The same by Cairn's C++ client and its asynchronous calls. Unless asked for, without what the
+// other drivers have not either: sessions, and reads of one's own writes.
 std::unique_ptr<Driver> MakeClientDriver(const ClientDriverOptions& options);
 
 // etcd's v3 KV service over gRPC, with channels alike. Gets are serializable (served by the node

@@ -59,6 +59,17 @@ class FrontBench(unittest.TestCase):
         front_report.SECTIONS[part](self.measure(part)[0], targets)
         return {what: (target, verdict) for what, target, _, verdict in targets}
 
+    def test_the_client_is_measured_with_its_defaults_as_well(self):
+        for part in ("sets", "gets"):
+            results, asked = self.measure(part)
+            name = "cairn, gRPC pipeline"
+            self.assertIn(f"{name}, with sessions", results[part])
+            runs = [command for command in asked if "cairn-pipeline" in command]
+            with_them, without = sorted(runs, key=lambda command: "--sessions" not in command)
+            with_them.remove("--sessions")
+            self.assertEqual(without, with_them)
+            self.assertTrue(any("by a pipeline, with sessions" in what for what in self.targets(part)))
+
     def test_single_calls_are_held_to_the_target_as_a_pipeline_is(self):
         targets = self.targets("sets")
         self.assertEqual(("at least 2 x", "**missed**"), targets[f"gRPC Sets at 64 outstanding, {UNARY}"])
