@@ -12,6 +12,8 @@ import unittest
 import xml.etree.ElementTree
 
 from cairn_process import NodeTestCase, cairn, ttypes
+from cluster import ClusterTestCase
+from exposition import scrape
 
 NUMBER = (int, float)
 LATENCY = {"count": int, "mean_us": NUMBER, "p50_us": NUMBER, "p90_us": NUMBER, "p95_us": NUMBER,
@@ -197,6 +199,33 @@ class BenchTest(NodeTestCase):
         self.assertGreater(run["operations"], 0)
         self.assertGreater(run["failed"], 0)
         self.assertNotEqual("", run["first_error"])
+
+
+class SeveralNodesTest(ClusterTestCase):
+    def test_every_endpoint_is_asked(self):
+        with self.cluster() as cluster:
+            def served(number):
+                return scrape(f"127.0.0.1:{cluster.http_ports[number]}").total(
+                    "cairn_request_duration_seconds_count", operation="get", outcome="OK")
+
+            def bench(level, *arguments):
+                """The run, and how many reads each node answered of it."""
+                before = [served(number) for number in range(3)]
+                done = cairn("bench", "--workload", "read", "--read-level", level, "--records", "100",
+                             "--in-flight", "8", "--warmup", "0", "--seconds", "0.5", "--json",
+                             *arguments, endpoints=cluster.endpoints)
+                self.assertEqual(0, done.returncode, done)
+                run = json.loads(done.stdout)
+                self.assertEqual((0, cluster.endpoints.split(",")),
+                                 (run["failed"], run["system"]["endpoints"]), run["first_error"])
+                shares = [served(number) - before[number] for number in range(3)]
+                self.assertGreaterEqual(sum(shares), run["operations"])
+                return run, shares
+            run, shares = bench("local")
+            # In turns: no node is left out, and none answers all.
+            self.assertGreater(min(shares), run["operations"] / 10, shares)
+            run, shares = bench("leader", "--no-fill")
+            self.assertGreaterEqual(shares[cluster.leader()], run["operations"] * 0.9, shares)
 
 
 if __name__ == "__main__":
