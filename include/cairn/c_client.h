@@ -317,6 +317,13 @@ void cairn_tx_reset(cairn_tx* tx);
  * is begun, until cairn_tx_reset. A commit that was on its way may have been applied: its status
  * says so. Not after the transaction was freed, or its cairn_client_run has returned. */
 void cairn_tx_cancel(cairn_tx* tx);
+/* The same as something to keep: it may be used at any time, also when the transaction is gone,
+ * which is then no error, and is the caller's to free. */
+typedef struct cairn_tx_canceller cairn_tx_canceller;
+cairn_tx_canceller* cairn_tx_canceller_new(const cairn_tx* tx);
+/* As cairn_tx_cancel, of the transaction that it was made of. */
+void cairn_tx_canceller_cancel(cairn_tx_canceller* canceller);
+void cairn_tx_canceller_free(cairn_tx_canceller* canceller);
 
 /* Without waiting, as of the client. The transaction may be freed before they end. */
 cairn_operation* cairn_tx_get_async(cairn_tx* tx, const void* key, size_t key_size,

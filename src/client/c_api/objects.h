@@ -37,6 +37,9 @@ struct cairn_pairs {
 struct cairn_scan_canceller {
   cairn::ScanCanceller canceller;
 };
+struct cairn_tx_canceller {
+  std::function<void()> cancel;
+};
 struct cairn_names {
   std::vector<std::string> names;
 };

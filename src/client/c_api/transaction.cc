@@ -140,6 +140,11 @@ cairn_status* cairn_tx_on_error(cairn_tx* tx, const cairn_status* status) {
 }
 void cairn_tx_reset(cairn_tx* tx) { Of(tx).Reset(); }
 void cairn_tx_cancel(cairn_tx* tx) { Of(tx).Cancel(); }
+cairn_tx_canceller* cairn_tx_canceller_new(const cairn_tx* tx) {
+  return new cairn_tx_canceller{Of(tx).Canceller()};
+}
+void cairn_tx_canceller_cancel(cairn_tx_canceller* canceller) { Need(canceller).cancel(); }
+void cairn_tx_canceller_free(cairn_tx_canceller* canceller) { delete canceller; }
 
 // ---- Without waiting
 

@@ -1,4 +1,5 @@
 /* Transactions from C. */
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +191,53 @@ static void runs_until_it_is_done(const char* endpoint) {
   cairn_client_close(run.client);
 }
 
+static void* cancel_from_a_thread(void* canceller) {
+  cairn_tx_canceller_cancel((cairn_tx_canceller*)canceller);
+  return NULL;
+}
+
+/* Keeps a canceller for longer than the transaction of Run lives, and cancels meanwhile. */
+static cairn_status* keep_and_cancel(void* argument, cairn_tx* tx) {
+  cairn_tx_canceller* canceller = cairn_tx_canceller_new(tx);
+  *(cairn_tx_canceller**)argument = canceller;
+  cairn_tx_canceller_cancel(canceller);
+  return NULL;
+}
+
+static void cancellers_outlive_transactions(const char* endpoint) {
+  cairn_client_options options;
+  memset(&options, 0, sizeof options);
+  const uint64_t hour_ms = 3600000;
+  options.timeout_ms = 3 * hour_ms;
+  options.initial_backoff_ms = options.max_backoff_ms = hour_ms;
+  cairn_client* client = NULL;
+  CHECK_OK(cairn_client_open(endpoint, &options, &client));
+  set(client, "k", "1");
+  cairn_tx* tx = cairn_client_begin(client, NULL);
+  cairn_tx_canceller* canceller = cairn_tx_canceller_new(tx);
+  cairn_status* worth_a_try = cairn_status_new(CAIRN_UNAVAILABLE, "try again");
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, cancel_from_a_thread, canceller) == 0);
+  /* It begins before this waits for an hour, or while it does. */
+  CHECK_CODE(CAIRN_CANCELLED, cairn_tx_on_error(tx, worth_a_try));
+  CHECK(pthread_join(thread, NULL) == 0);
+  cairn_status_free(worth_a_try);
+  cairn_value* value = NULL;
+  CHECK_CODE(CAIRN_CANCELLED, cairn_tx_get(tx, "k", 1, NULL, &value));
+  cairn_tx_reset(tx);
+  CHECK(tx_has(tx, "k", "1"));
+  cairn_tx_free(tx);
+  cairn_tx_canceller_cancel(canceller); /* nothing is there to be cancelled */
+  cairn_tx_canceller_free(canceller);
+  cairn_tx_canceller_free(NULL);
+
+  CHECK_CODE(CAIRN_CANCELLED, cairn_client_run(client, keep_and_cancel, &canceller, NULL, NULL));
+  cairn_tx_canceller_cancel(canceller);
+  cairn_client_close(client);
+  cairn_tx_canceller_cancel(canceller);
+  cairn_tx_canceller_free(canceller);
+}
+
 static void writes_versionstamps(const char* endpoint) {
   cairn_client* client = cairn_c_open(endpoint);
   cairn_tx* tx = cairn_client_begin(client, NULL);
@@ -335,6 +383,7 @@ const cairn_c_test cairn_c_tx_tests[] = {
     {"TransactionsSeeTheirOwnWrites", sees_its_own_writes},
     {"TransactionsFindConflicts", finds_conflicts},
     {"RunsUntilItIsDone", runs_until_it_is_done},
+    {"TransactionCancellersOutliveThem", cancellers_outlive_transactions},
     {"TransactionsWriteVersionstamps", writes_versionstamps},
     {"TransactionOptionsCount", options_count},
     {"TransactionsCallBack", calls_back},
