@@ -335,6 +335,8 @@ cairn_operation* cairn_tx_range_async(cairn_tx* tx, const cairn_range* range,
 cairn_operation* cairn_tx_get_key_async(cairn_tx* tx, const cairn_selector* selector,
                                         const cairn_tx_read_options* options,
                                         cairn_value_callback callback, void* argument);
+cairn_operation* cairn_tx_read_version_async(cairn_tx* tx, cairn_version_callback callback,
+                                             void* argument);
 cairn_operation* cairn_tx_commit_async(cairn_tx* tx, cairn_version_callback callback,
                                        void* argument);
 /* As cairn_tx_on_error; in the place of the version, how many tries have failed. */

@@ -11,7 +11,9 @@
 // have been applied all the same: no answer came in time.
 //
 // Each call of one operation on data has an asynchronous form, which returns at once with a Future
-// (future.h); Scan, Run and administration have none. The synchronous form is not only a wait for
+// (future.h); what is made of several has none (Scan, Run, a transaction's DeleteRange, which reads
+// page after page), nor has administration; what only keeps something for the commit, as the other
+// writes of a transaction, needs none. The synchronous form is not only a wait for
 // it: over Thrift it does its own reading from the socket, without a hand-over between threads.
 //
 // This header uses the standard library alone and compiles as C++17.

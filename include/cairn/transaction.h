@@ -214,6 +214,7 @@ class Transaction {
 
   // The version that this transaction reads at; takes it from the node if no read has.
   Result<std::uint64_t> GetReadVersion();
+  Future<std::uint64_t> GetReadVersionAsync();
 
   // Commits; the version of the commit, or the read version if nothing was written (nothing is sent
   // then). kConflict: something that was read has changed, nothing was applied. An error with

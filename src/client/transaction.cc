@@ -126,6 +126,8 @@ Result<std::uint64_t> Transaction::GetReadVersion() {
   return version.value();
 }
 
+Future<std::uint64_t> Transaction::GetReadVersionAsync() { return state_->ReadVersionAsync(); }
+
 Result<std::uint64_t> Transaction::Commit() { return state_->Commit(); }
 Future<std::uint64_t> Transaction::CommitAsync() { return state_->CommitAsync(); }
 std::uint64_t Transaction::committed_version() const { return state_->committed_version(); }

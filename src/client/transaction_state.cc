@@ -111,6 +111,31 @@ Result<Version> TransactionState::ReadVersion() {
   return version;
 }
 
+Future<std::uint64_t> TransactionState::ReadVersionAsync() {
+  const Promise<std::uint64_t> promise;
+  Future<std::uint64_t> future = Promise<std::uint64_t>(promise).GetFuture();
+  Status open;
+  {
+    MutexLock lock(&mutex_);
+    open = CheckOpen();
+  }
+  if (!open.ok()) {
+    promise.Fulfil(open);
+    return future;
+  }
+  // Others may wait for the same version: who cancels ends the own wait alone.
+  const auto steps = StepCanceller::For(promise);
+  WithReadVersion([promise, steps](const Result<Version>& version) {
+    if (!steps->Begin()) return;  // answered by who cancelled it
+    if (version.ok()) {
+      promise.Fulfil(version->value());
+    } else {
+      promise.Fulfil(version.status());
+    }
+  });
+  return future;
+}
+
 // ---- Reads
 
 Result<TransactionState::Reading> TransactionState::StartReading(std::string_view family,

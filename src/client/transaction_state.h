@@ -38,6 +38,7 @@ class TransactionState : public std::enable_shared_from_this<TransactionState> {
   Future<std::optional<std::string>> GetKeyAsync(const KeySelector& selector,
                                                  std::string_view family, bool snapshot);
   Result<Version> ReadVersion();
+  Future<std::uint64_t> ReadVersionAsync();
 
   void Write(kv::Mutation mutation);
   void AddConflictKey(std::string_view key, std::string_view family);

@@ -178,6 +178,10 @@ cairn_operation* cairn_tx_get_key_async(cairn_tx* tx, const cairn_selector* sele
   });
   return operation;
 }
+cairn_operation* cairn_tx_read_version_async(cairn_tx* tx, cairn_version_callback callback,
+                                             void* argument) {
+  return Begin(Of(tx).GetReadVersionAsync(), callback, argument);
+}
 cairn_operation* cairn_tx_commit_async(cairn_tx* tx, cairn_version_callback callback,
                                        void* argument) {
   return Begin(Of(tx).CommitAsync(), callback, argument);

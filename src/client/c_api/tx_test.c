@@ -353,6 +353,10 @@ static void calls_back(const char* endpoint) {
     await(&call, cairn_tx_get_key_async(tx, &after_k, &options, on_value, &call));
     CHECK(cairn_c_is(call.value, "l"));
   }
+  uint64_t version = 0;
+  CHECK_OK(cairn_tx_read_version(tx, &version));
+  await(&call, cairn_tx_read_version_async(tx, on_version, &call));
+  CHECK(version > 0 && call.version == version);
   cairn_operation* commit = cairn_tx_commit_async(tx, on_version, &call);
   cairn_tx_free(tx); /* before it ends, maybe */
   await(&call, commit);

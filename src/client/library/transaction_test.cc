@@ -230,6 +230,27 @@ TEST_P(TransactionTest, AWaitForAnotherTryEndsWithTheClient) {
   EXPECT_EQ(tx.OnError(UnavailableError("after")).message(), "after");
 }
 
+TEST_P(TransactionTest, TheReadVersionComesWithoutWaiting) {
+  const auto client = Connect();
+  const auto version = client->Set("k", "1");
+  Transaction tx = client->Begin();
+  EXPECT_EQ(*tx.GetReadVersionAsync().Get(), *version);
+  ASSERT_TRUE(client->Set("k", "2").ok());
+  EXPECT_EQ(*tx.GetReadVersionAsync().Get(), *version) << "it is taken once";
+  EXPECT_EQ(*tx.GetReadVersion(), *version);
+  EXPECT_EQ(Show(tx.Get("k")), "1");
+  // All who wait for it have the same.
+  Transaction other = client->Begin();
+  Future<std::uint64_t> first = other.GetReadVersionAsync();
+  Future<std::uint64_t> second = other.GetReadVersionAsync();
+  EXPECT_EQ(*first.Get(), *version + 1);
+  EXPECT_EQ(*second.Get(), *version + 1);
+  other.Cancel();
+  EXPECT_EQ(other.GetReadVersionAsync().Get().status().code(), StatusCode::kCancelled);
+  ASSERT_TRUE(tx.Commit().ok());
+  EXPECT_EQ(tx.GetReadVersionAsync().Get().status().code(), StatusCode::kFailedPrecondition);
+}
+
 TEST_P(TransactionTest, CancelEndsWhatWaitsUntilReset) {
   ClientOptions options;
   options.timeout = std::chrono::hours(3);
