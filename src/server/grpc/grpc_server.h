@@ -45,6 +45,8 @@ struct GrpcServerOptions {
   std::size_t scan_batch_bytes = 512 << 10;
   // Of pipelines and of answers too.
   Duration scan_stall = std::chrono::seconds(60);
+  // A backup whose client takes nothing for so long is ended: the state that it reads is held.
+  Duration backup_stall = std::chrono::seconds(60);
   // Calls of KV.Pipeline at once; each has bounds of its own (pipeline.h).
   std::uint32_t max_pipelines = 1000;
   // Told by Admin.GetNodeStatus.

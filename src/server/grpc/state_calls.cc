@@ -14,8 +14,6 @@
 namespace cairn::server {
 namespace {
 
-// A client that takes nothing for so long loses its backup: the state that it reads is held.
-constexpr Duration kStall = std::chrono::seconds(60);
 // For the read barrier at the start, unless the client says how long it waits.
 constexpr Duration kBarrierBound = std::chrono::seconds(30);
 constexpr Duration kAdvanceBound = std::chrono::seconds(60);
@@ -47,10 +45,10 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
     bool writing ABSL_GUARDED_BY(mutex) = false;
     bool stalled ABSL_GUARDED_BY(mutex) = false;
 
-    // Looks again and again, as long as the call lives, whether the client takes anything.
+    // Looks every `stall`, as long as the call lives, whether the client takes anything.
     static void Look(const std::shared_ptr<Watch>& watch, SerialExecutor* worker,
-                     const Clock* clock, std::uint64_t seen) {
-      worker->PostAt(clock->Now() + kStall, [watch, worker, clock, seen] {
+                     const Clock* clock, Duration stall, std::uint64_t seen) {
+      worker->PostAt(clock->Now() + stall, [watch, worker, clock, stall, seen] {
         std::uint64_t now_seen = 0;
         {
           MutexLock lock(&watch->mutex);
@@ -61,7 +59,7 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
           }
           now_seen = watch->writes;
         }
-        Look(watch, worker, clock, now_seen);
+        Look(watch, worker, clock, stall, now_seen);
       });
     }
   };
@@ -96,7 +94,7 @@ class BackupCall final : public grpc::ServerWriteReactor<v1::BackupChunk> {
       about.made = node.clock().Wall();
       about.software_version = backend_->options().software_version;
       source_.emplace(*std::move(c), about);
-      Watch::Look(watch_, states().worker(), &node.clock(), 0);
+      Watch::Look(watch_, states().worker(), &node.clock(), backend_->options().backup_stall, 0);
       states().worker()->Post([this] { Step(); });
     };
     states().Capture(!local, deadline, std::move(take));
