@@ -56,7 +56,13 @@ constexpr std::array<SectionSpec, 20> kSections = {{
     {"cluster", "How nodes watch each other. Without effect on a single node."},
     {"limits",
      "Bounds on requests, checked when one is taken in. Raising them is safe; what is stored "
-     "already stays readable after lowering them."},
+     "already stays readable after lowering them. Others are fixed: a transaction has at most "
+     "65535 "
+     "writes (transaction_operations), 65535 conflict keys (conflict_keys) and 65535 conflict "
+     "ranges (conflict_ranges); the name of a column family has 255 bytes "
+     "(column_family_name_bytes); a session's numbers run at most 1024 ahead of the lowest "
+     "outstanding one (session_window); an answer with a range to clients of the earlier service "
+     "has 8388608 bytes (legacy_range_answer_bytes)."},
     {"dram",
      "The memory plane: values in this node's memory, for other processes. They are gone "
      "when the node ends, and no transaction sees them."},

@@ -61,5 +61,21 @@ class ApiTableTest(unittest.TestCase):
         self.assertEqual([], sorted(calls - names(4)))
 
 
+class LimitsTest(unittest.TestCase):
+    # No request meets it: an entry of the log has one command at least.
+    INTERNAL = {"entry_bytes"}
+
+    def test_every_limit_is_documented_with_its_value(self):
+        code = (ROOT / "src/kv/limits.h").read_text()
+        limits = dict(re.findall(r"^  [\w:]+ (\w+) = ([^;]+);", code, re.M))
+        self.assertGreater(len(limits), 10)
+        page = (ROOT / "docs/configuration.md").read_text()
+        section = page.split("\n### [limits]\n")[1].split("\n### ")[0]
+        for name in sorted(set(limits) - self.INTERNAL):
+            value = eval(limits[name].replace("'", ""))  # pylint: disable=eval-used
+            with self.subTest(limit=name):
+                self.assertRegex(section, rf"\| `{name}` \| `{value}` \||\b{value} [^;,]*\({name}\)")
+
+
 if __name__ == "__main__":
     unittest.main()
