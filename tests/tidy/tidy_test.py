@@ -94,6 +94,17 @@ def include_guard(tree):
 
 
 @rule
+def public_includes(tree):
+    """Public headers need the standard library and each other, and nothing that would have to be
+    installed with them."""
+    for path, text in tree.under(("include/",), (".h",)):
+        for line, found in matches(text, r'^\s*#\s*include\s*([<"].*)'):
+            name = found.group(1).strip()
+            if not re.match(r'"cairn/\w+\.h"|<[a-z_]+>|<std(def|int)\.h>', name):
+                yield f"{path}:{line}: {name}: public headers include the standard library and cairn/ alone"
+
+
+@rule
 def no_sleep(tree):
     for path, text in tree.under(("src/", "sim/", "tests/", "apps/"), CPP + (".py", ".sh")):
         if path.startswith("tests/tidy/"):
@@ -242,6 +253,8 @@ BAD = {
     "file_length": ("src/kv/long.cc", "int x;\n" * (MAX_LINES + 1)),
     "opening_comment": ("src/kv/a.h", "#ifndef CAIRN_SRC_KV_A_H_\n#define CAIRN_SRC_KV_A_H_\n#endif\n"),
     "include_guard": ("src/kv/a.h", "// A.\n#ifndef A_H\n#define A_H\n#endif\n"),
+    "public_includes": ("include/cairn/a.h", "// A.\n#ifndef CAIRN_A_H_\n#define CAIRN_A_H_\n"
+                        "#include <absl/time/time.h>\n#endif\n"),
     "no_sleep": ("tests/wait_test.cc", "void F() { std::this_thread::sleep_for(x); }\n"),
     "no_leftovers": ("src/kv/a.cc", "// TODO: everything\n"),
     "determinism": ("src/storage/a.cc", "auto t = std::chrono::steady_clock::now();\n"),
@@ -277,6 +290,15 @@ class RulesHaveTeethTest(unittest.TestCase):
 
     def test_every_rule_has_a_planted_fault(self):
         self.assertEqual(set(RULES) - {"exceptions_are_needed"}, set(BAD))
+
+    def test_includes_of_public_headers(self):
+        head = "// A.\n#ifndef CAIRN_A_H_\n#define CAIRN_A_H_\n"
+        good = "#include <string_view>\n#include <stdint.h>\n#include \"cairn/b.h\"\n"
+        self.assertEqual(set(), self.check({**GOOD, "include/cairn/a.h": f"{head}{good}#endif\n"}))
+        for bad in ('"src/base/clock.h"', '"absl/time.h"', "<unistd.h>", "<grpcpp/grpcpp.h>", '"b.h"'):
+            with self.subTest(include=bad):
+                text = f"{head}{good}#  include {bad}\n#endif\n"
+                self.assertEqual({"public_includes"}, self.check({**GOOD, "include/cairn/a.h": text}))
 
     def test_missing_anchor(self):
         bad = {"docs/a.md": "# One\n\n[x](#two)\n"}
