@@ -2,17 +2,13 @@
 // call ends by its deadline, an error of the node says what it is, and the node goes on serving.
 // The first byte chooses the method, the second a request that the bytes are added to, which
 // protobuf takes as changing its fields, so that not every run has to find one.
-#include <google/protobuf/descriptor.h>
-#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <future>
 #include <iterator>
+#include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,24 +17,11 @@
 #include "src/base/check.h"
 #include "src/server/grpc/grpc_server.h"
 #include "src/server/testing/test_node.h"
+#include "tests/fuzz/grpc_calls.h"
 
 namespace {
 
 using namespace cairn;  // NOLINT(google-build-using-namespace): a fuzzer's own file
-
-// The methods of the services that are ours, as "/service/method": whatever api/ declares.
-std::vector<std::string> Methods() {
-  std::vector<std::string> methods;
-  for (const char* name : {"cairn.v1.KV", "cairn.v1.Admin", "kvstore.KVStore"}) {
-    const auto* service =
-        google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
-    CAIRN_CHECK(service != nullptr);
-    for (int i = 0; i < service->method_count(); ++i) {
-      methods.push_back("/" + service->full_name() + "/" + service->method(i)->name());
-    }
-  }
-  return methods;
-}
 
 // Field 1 as "k", as a selector or range of it, and fields 1 and 2 as bytes: most requests' own.
 // Then a Get and a Set as operations 1 and 2 of a pipeline.
@@ -71,7 +54,7 @@ class Fixture {
     }
   }
 
-  grpc::Status Call(const std::string& method, const std::string& request);
+  [[nodiscard]] const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   void CheckAlive() {
     grpc::ClientContext context;
     v1::PingResponse response;
@@ -84,43 +67,7 @@ class Fixture {
   std::shared_ptr<grpc::Channel> channel_;
 };
 
-// Any call, its answers read to the end.
-class Reading : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
- public:
-  explicit Reading(const std::string& request) {
-    const grpc::Slice slice(request);
-    request_ = grpc::ByteBuffer(&slice, 1);
-  }
-  grpc::Status Run() {
-    StartRead(&answer_);
-    StartWriteLast(&request_, {});
-    StartCall();
-    return ended_.get_future().get();
-  }
-  void OnReadDone(bool ok) override {
-    if (ok) StartRead(&answer_);
-  }
-  void OnDone(const grpc::Status& status) override { ended_.set_value(status); }
-
- private:
-  grpc::ByteBuffer request_;
-  grpc::ByteBuffer answer_;
-  std::promise<grpc::Status> ended_;
-};
-
-grpc::Status Fixture::Call(const std::string& method, const std::string& request) {
-  grpc::GenericStub stub(channel_);
-  grpc::ClientContext context;
-  // Some wait for a version that never comes.
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(50));
-  Reading reading(request);
-  stub.PrepareBidiStreamingCall(&context, method, {}, &reading);
-  return reading.Run();
-}
-
 void CheckStatus(const grpc::Status& status) {
-  CAIRN_CHECK(status.error_code() >= grpc::StatusCode::OK &&
-              status.error_code() <= grpc::StatusCode::UNAUTHENTICATED);
   if (status.error_details().empty()) return;  // gRPC's own: the deadline, a message it can't read
   v1::RpcStatus wire;
   v1::ErrorDetail detail;
@@ -138,8 +85,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static std::uint64_t runs = 0;
   const std::string request = kHeads[data[1] % std::size(kHeads)] +
                               std::string(reinterpret_cast<const char*>(data) + 2, size - 2);
-  static const std::vector<std::string> methods = Methods();
-  CheckStatus(fixture->Call(methods[data[0] % methods.size()], request));
+  // Whatever api/ declares.
+  static const std::vector<std::string> methods =
+      fuzz::MethodsOf({"cairn.v1.KV", "cairn.v1.Admin", "kvstore.KVStore"});
+  CheckStatus(fuzz::CallMethod(fixture->channel(), methods[data[0] % methods.size()], request));
   if (++runs % 100 == 0) fixture->CheckAlive();
   return 0;
 }
