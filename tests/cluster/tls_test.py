@@ -1,4 +1,5 @@
 """Mutual TLS between nodes: a cluster that has it works, and strangers stay outside."""
+import contextlib
 import re
 import shutil
 import unittest
@@ -37,6 +38,16 @@ class PeerTlsTest(ClusterTestCase):
                 found = client.get(ttypes.GetRequest(key=b"k", read_level="read_index"))
             self.assertEqual(b"%d" % number, found.value)
         return version
+
+    @contextlib.contextmanager
+    def judged(self, **options):
+        """A cluster with clients at all of its nodes, whose history is judged at the end."""
+        with self.cluster(**options) as cluster, History(cluster) as history:
+            history.wait_for_more()
+            yield cluster
+            history.wait_for_more()
+            history.stop()
+            history.judge(self)
 
     def check_stranger(self, cluster, section, others_say, it_says):
         """A follower that comes back with another [peer_tls] stays outside until it is mended."""
@@ -79,7 +90,7 @@ class PeerTlsTest(ClusterTestCase):
         both = self.scratch / "both.pem"
         both.write_bytes(self.authority.certificate.read_bytes() +
                          forger.certificate.read_bytes())
-        with self.cluster(config=self.section) as cluster:
+        with self.judged(config=self.section) as cluster:
             # It believes the others; they must not believe it.
             self.check_stranger(
                 cluster, lambda number: self.section(number, forger, both),
@@ -90,11 +101,11 @@ class PeerTlsTest(ClusterTestCase):
                 "", r"its certificate is refused: .*issued by CN = ours")
 
     def test_a_node_without_a_certificate_is_refused(self):
-        with self.cluster(config=self.section) as cluster:
+        with self.judged(config=self.section) as cluster:
             self.check_stranger(cluster, lambda number: "", "it does not speak TLS", "")
 
     def test_a_node_with_certificates_is_refused_where_there_are_none(self):
-        with self.cluster() as cluster:
+        with self.judged() as cluster:
             self.check_stranger(cluster, self.section, "it speaks TLS, and this node does not",
                                 "TLS with")
 
