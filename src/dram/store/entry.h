@@ -1,6 +1,6 @@
 // One key and its value, in one block of the store's memory: a fixed part, the key, the value. An
-// entry never changes but for its bookkeeping; overwriting a key makes a new one. It lives while
-// the directory or a reader holds a reference.
+// entry that anybody reads never changes but for its bookkeeping: overwriting its key makes a new
+// one. It lives while the directory or a reader holds a reference.
 //
 // Thread safety: references are atomic; the LRU fields belong to the shard's lock.
 #ifndef CAIRN_SRC_DRAM_STORE_ENTRY_H_

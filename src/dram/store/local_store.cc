@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -140,6 +141,21 @@ Status LocalStore::NoRoom(std::uint64_t value_bytes, const std::string& advice) 
                                               std::to_string(usage.largest_free_bytes) + advice};
 }
 
+namespace {
+
+// Small enough that a copy costs less than finding the key's places in the directory.
+constexpr std::uint64_t kMaxCopiedBytes = 2048;
+
+// Whether the entry of a key may take over the value of its newer one. Readers take references
+// under the shard's lock, so that nobody who has none sees it change.
+bool MayTakeOver(const Entry* old, const Entry& entry) {
+  return old != nullptr && entry.value_bytes <= kMaxCopiedBytes &&
+         old->value_bytes == entry.value_bytes &&
+         old->references.load(std::memory_order_acquire) == 1;
+}
+
+}  // namespace
+
 Generation LocalStore::Commit(PendingValue value, Generation if_equal) {
   writes_.fetch_add(1, std::memory_order_relaxed);
   Entry* const entry = value.entry_;
@@ -154,6 +170,12 @@ Generation LocalStore::Commit(PendingValue value, Generation if_equal) {
     entry->counter = counter_.fetch_add(1) + 1;
     entry->last_use = uses_.fetch_add(1);
     generation = {options_.boot_id, entry->counter};
+    if (MayTakeOver(old, *entry)) {
+      std::memcpy(old->value(), entry->value(), entry->value_bytes);
+      old->counter = entry->counter;
+      locked.shard.Touch(old, entry->last_use);
+      return generation;
+    }
     locked.shard.Put(entry, old);
     value.entry_ = nullptr;
   }

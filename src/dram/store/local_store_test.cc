@@ -417,5 +417,33 @@ TEST(LocalStoreTest, OverheadOfASmallEntryIsBelow100Bytes) {
   EXPECT_LT(overhead, 100);
 }
 
+// A small value that nobody reads is overwritten where it lies; one that is read stays as it was.
+TEST(LocalStoreTest, WhoReadsASmallValueKeepsIt) {
+  for (const std::size_t size : {1, 256, 2048, 2049}) {
+    const auto store = Make(1 << 20);
+    const auto read = [&store] { return *store->Read({"key", {}, {}, {}}); };
+    Put(*store, "key", std::string(size, 'a'));
+    const auto first = read();
+    const Generation second = Put(*store, "key", std::string(size, 'b'));
+    EXPECT_NE(first.generation, second);
+    const char* place = nullptr;
+    {
+      const auto found = read();
+      EXPECT_EQ(found.value.ToString(), std::string(size, 'b'));
+      EXPECT_EQ(found.generation, second);
+      place = found.value.data();
+      EXPECT_NE(place, first.value.data());
+    }
+    const Generation third = Put(*store, "key", std::string(size, 'c'));
+    EXPECT_NE(third, second);
+    const auto last = read();
+    EXPECT_EQ(last.value.ToString(), std::string(size, 'c'));
+    EXPECT_EQ(last.generation, third);
+    EXPECT_EQ(last.value.data() == place, size <= 2048) << size;
+    EXPECT_EQ(first.value.ToString(), std::string(size, 'a'));
+    EXPECT_EQ(ListAll(*store, {}, 10).size(), 1U);
+  }
+}
+
 }  // namespace
 }  // namespace cairn::dram
