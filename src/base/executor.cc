@@ -44,7 +44,9 @@ void ThreadExecutor::Dispatch(Task task) {
     lent_ = true;
   }
   for (int others = kMostForOthers;; --others) {
-    std::move(task)();
+    // As on the thread: what a step throws, such as bad_alloc half-way, must not reach a caller who
+    // takes it for his own and goes on.
+    [&]() noexcept { std::move(task)(); }();
     task = nullptr;  // What it holds ends before the next task begins, as on the thread.
     MutexLock lock(&mutex_);
     if (others == 0 || ready_.empty() || !ready_.front().dispatched) {

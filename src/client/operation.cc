@@ -28,10 +28,17 @@ bool IsTransient(StatusCode code, bool answered) {
   }
 }
 
-// Codes that say nothing about an earlier try of the same write whose outcome is unknown.
+// Codes that do not say what is wrong with the operation itself.
 bool LeavesOpen(StatusCode code) {
   return IsTransient(code, false) || code == StatusCode::kSessionExpired ||
          code == StatusCode::kCancelled || code == StatusCode::kAlreadyAnswered;
+}
+
+// Answers of the state machine alone, which knows an earlier try of the same write in its session.
+// Others may come from a node that refused this try before it got there.
+bool Settles(StatusCode code) {
+  return code == StatusCode::kConflict || code == StatusCode::kTransactionTooOld ||
+         code == StatusCode::kNotFound || code == StatusCode::kAlreadyExists;
 }
 
 }  // namespace
@@ -287,7 +294,7 @@ void Operation::FinishFailed(Status status) {
   std::uint32_t attempts = 0;
   {
     MutexLock lock(&mutex_);
-    maybe = status.maybe_applied() || (maybe_applied_ && LeavesOpen(status.code()));
+    maybe = status.maybe_applied() || (maybe_applied_ && !Settles(status.code()));
     attempts = attempt_;
   }
   std::string text = status.message();

@@ -414,6 +414,7 @@ Result<TransactionState::PreparedCommit> TransactionState::Prepare() {
 Result<std::uint64_t> TransactionState::Committed(Result<Answer> answer) {
   if (!answer.ok()) return answer.status();
   const std::uint64_t version = std::get<kv::WriteResult>(*answer).version.value();
+  core_->Saw(Version(version));  // the client's next reads are to see it
   MutexLock lock(&mutex_);
   committed_version_ = version;
   return version;

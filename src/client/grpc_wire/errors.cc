@@ -136,7 +136,14 @@ CallError FromGrpc(const grpc::Status& status, bool is_write, const std::string&
   }
   const std::string message = node + ": " + status.error_message() + Hint(status);
   if (const auto code = OfRequest(status)) {
-    if (message.find(kTooLarge) == std::string::npos) return {Status(*code, message), true};
+    if (message.find(kTooLarge) == std::string::npos) {
+      Status other(*code, message);
+      // A server that is short of memory also cuts calls whose request it has taken.
+      if (is_write && *code == StatusCode::kResourceExhausted) {
+        other = std::move(other).WithMaybeApplied();
+      }
+      return {std::move(other), true};
+    }
     const bool clear = RequestRefused(message, sizes);
     Status refused(*code, message + (clear ? kSendLess : kAskForLess));
     if (is_write && !clear) refused = std::move(refused).WithMaybeApplied();

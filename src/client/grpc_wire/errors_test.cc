@@ -44,6 +44,16 @@ TEST(GrpcErrors, WhatGrpcMadeOfTheRequestAloneIsAnAnswer) {
   EXPECT_TRUE(error.answered);
 }
 
+// A server that is short of memory ends calls at random, also those whose write it has begun.
+TEST(GrpcErrors, AServersShortageLeavesAWriteInDoubt) {
+  const grpc::Status cut(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                         "Received RST_STREAM with error code 11");
+  const CallError error = FromGrpc(cut, /*is_write=*/true, "node");
+  EXPECT_EQ(error.status.code(), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(error.status.maybe_applied());
+  EXPECT_FALSE(FromGrpc(cut, /*is_write=*/false, "node").status.maybe_applied());
+}
+
 TEST(GrpcErrors, AMessageOverALimitClearsAWriteOnlyIfItIsTheRequest) {
   const auto doubt = [](const std::string& message, const MessageSizes& sizes) {
     const grpc::Status status(grpc::StatusCode::RESOURCE_EXHAUSTED, message);

@@ -59,6 +59,8 @@ TEST_P(TransactionTest, TransactionsSeeTheirOwnWrites) {
   const auto committed = tx.Commit();
   ASSERT_TRUE(committed.ok()) << committed.status().ToString();
   EXPECT_EQ(tx.committed_version(), *committed);
+  // What any node is to know that serves this client's next read.
+  EXPECT_GE(client->last_version(), *committed);
   EXPECT_EQ(Show(client->Get("b")), "new");
   EXPECT_EQ(Show(client->Get("e")), "(none)");
   EXPECT_EQ(tx.Get("a").status().code(), StatusCode::kFailedPrecondition);

@@ -27,6 +27,7 @@ class FakeCluster {
     bool down = false;
     int lose_answers = 0;   // to so many writes: applied, but nobody hears of it
     int lose_openings = 0;  // the same for sessions, which are not opened either
+    Status refusal;         // of writes, once answers were lost, before they get anywhere
     int calls = 0;
   };
 
@@ -59,6 +60,9 @@ class FakeCluster {
       --behaviour.lose_openings;
       return {UnavailableError("no majority").WithMaybeApplied(), true};
     }
+    if (TakesSession(request) && behaviour.lose_answers == 0 && !behaviour.refusal.ok()) {
+      return {behaviour.refusal, true};
+    }
     NodeChannel::Outcome outcome = Write(*operation, context);
     if (TakesSession(request) && behaviour.lose_answers > 0) {
       --behaviour.lose_answers;
@@ -78,6 +82,10 @@ class FakeCluster {
   void LoseAnswers(std::size_t node, int count) {
     MutexLock lock(&mutex_);
     nodes_[node].lose_answers = count;
+  }
+  void Refuse(std::size_t node, Status refusal) {
+    MutexLock lock(&mutex_);
+    nodes_[node].refusal = std::move(refusal);
   }
   void LoseOpenings(std::size_t node, int count) {
     MutexLock lock(&mutex_);
@@ -224,6 +232,25 @@ TEST_F(FailoverTest, AWriteWhoseAnswersAreLostIsAppliedOnce) {
   const auto answer = Set("1");
   ASSERT_TRUE(answer.ok()) << answer.status().ToString();
   EXPECT_EQ(cluster_.applied(), 1);
+}
+
+// A node with other limits, say, which does not get as far as to look at the session.
+TEST_F(FailoverTest, ARefusedTrySaysNothingOfAnEarlierOne) {
+  for (const Status& refusal : {InvalidArgumentError("too long"), UnimplementedError("no such")}) {
+    Make({});
+    cluster_.Refuse(0, Status());
+    const int before = cluster_.applied();
+    cluster_.LoseAnswers(0, 1);
+    cluster_.Refuse(0, refusal);
+    const auto answer = Set("1");
+    EXPECT_EQ(answer.status().code(), refusal.code());
+    EXPECT_TRUE(answer.status().maybe_applied());
+    EXPECT_EQ(cluster_.applied(), before + 1);
+    // Where no try was lost it is certain.
+    const auto certain = Set("2");
+    EXPECT_EQ(certain.status().code(), refusal.code());
+    EXPECT_FALSE(certain.status().maybe_applied());
+  }
 }
 
 TEST_F(FailoverTest, WithoutASessionItIsNotSentAgain) {
