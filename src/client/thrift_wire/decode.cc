@@ -2,6 +2,7 @@
 #include <thrift/transport/TBufferTransports.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "api/kvstore_types.h"
@@ -16,6 +17,18 @@ using apache::thrift::TApplicationException;
 using apache::thrift::TException;
 using apache::thrift::transport::TMemoryBuffer;
 using Protocol = AnswerProtocol;
+
+// What a node says in an answer's place. Its type is whatever number the wire brought, which may be
+// none that the library's enum can hold: looking at it there, as what() does too, is undefined.
+class ToldException : public TApplicationException {
+ public:
+  [[nodiscard]] bool Is(TApplicationExceptionType type) const {
+    return std::memcmp(&type_, &type, sizeof(type)) == 0;
+  }
+  [[nodiscard]] std::string text() const {
+    return message_.empty() ? "the node gives no reason" : message_;
+  }
+};
 
 Version ToVersion(std::int64_t value) { return Version(static_cast<std::uint64_t>(value)); }
 
@@ -234,15 +247,15 @@ NodeChannel::Outcome DecodeThriftAnswer(const Request& request, std::string_view
     std::int32_t sequence = 0;
     protocol.readMessageBegin(method, type, sequence);
     if (type == apache::thrift::protocol::T_EXCEPTION) {
-      TApplicationException exception;
+      ToldException exception;
       exception.read(&protocol);
-      if (exception.getType() == TApplicationException::UNKNOWN_METHOD) {
-        return {UnimplementedError(exception.what()), true};
+      const std::string why = exception.text();
+      if (exception.Is(TApplicationException::UNKNOWN_METHOD)) {
+        return {UnimplementedError(why), true};
       }
-      const std::string why = exception.what();
       // Of the request: the node says so while it reads it, before it begins. It stays over the
       // limit however often it is sent.
-      if (exception.getType() == TApplicationException::PROTOCOL_ERROR &&
+      if (exception.Is(TApplicationException::PROTOCOL_ERROR) &&
           why.find(" is over the limit of ") != std::string::npos) {
         return {
             InvalidArgumentError(why + "; send less at once, or raise the limit ([limits]) there"),

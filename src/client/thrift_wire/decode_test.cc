@@ -107,6 +107,21 @@ TEST(DecodeThriftAnswerTest, ARequestOverALimitIsInvalidAndNotApplied) {
   }
 }
 
+// Found by client_answer_fuzz: an exception of a type that Thrift does not have, and without words.
+TEST(DecodeThriftAnswerTest, AnExceptionOfAnyTypeIsTold) {
+  const auto buffer = std::make_shared<apache::thrift::transport::TMemoryBuffer>();
+  tp::TBinaryProtocol protocol(buffer);
+  protocol.writeMessageBegin("set", tp::T_EXCEPTION, 0);
+  protocol.writeFieldBegin("type", tp::T_I32, 2);
+  protocol.writeI32(33554432);
+  protocol.writeFieldStop();
+  const Status told =
+      DecodeThriftAnswer(kv::KvOperation(kv::Set{}), buffer->getBufferAsString()).answer.status();
+  EXPECT_EQ(told.code(), StatusCode::kUnavailable);
+  EXPECT_TRUE(told.maybe_applied());
+  EXPECT_NE(told.message().find("no reason"), std::string::npos) << told.message();
+}
+
 TEST(DecodeThriftAnswerTest, WhatIsNoAnswerIsRefused) {
   EXPECT_NE(Shown(Frame(OnePair(), tp::T_CALL)).find("is no answer"), std::string::npos);
   const std::string list("\x0f\x00\x01\x0c", 4);
