@@ -67,10 +67,12 @@ const std::string kHeads[] = {
 };
 
 void CheckThrift(const Kind& kind, const std::string& frame) {
+  const bool ends = client::EndsThriftConnection(frame);
   const auto outcome = client::DecodeThriftAnswer(kind.request, frame);
   if (outcome.answer.ok()) {
     CAIRN_CHECK(outcome.answered);
     CAIRN_CHECK(kind.is(*outcome.answer));
+    CAIRN_CHECK(!ends);
   }
 }
 

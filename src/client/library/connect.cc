@@ -33,7 +33,7 @@ client::ChannelFactory MakeFactory(const ClientOptions& options,
   client::PoolOptions pool;
   pool.max_connections = std::max<std::size_t>(options.max_connections, 1);
   pool.connect_timeout = options.connect_timeout;
-  pool.max_frame = options.max_message_bytes;
+  pool.connection.max_frame = options.max_message_bytes;
   client::GrpcChannelOptions grpc;
   grpc.connect_timeout = options.connect_timeout;
   grpc.max_message_bytes = options.max_message_bytes;

@@ -319,7 +319,7 @@ void ConnectionPool::OnConnected(Result<int> fd) {
     --connecting_;
     closed = closed_;
     if (fd.ok() && !closed) {
-      connections_.push_back(FramedConnection::Make(*fd, name_, options_.max_frame, loop_));
+      connections_.push_back(FramedConnection::Make(*fd, name_, options_.connection, loop_));
     }
     waiting.swap(waiting_);
   }

@@ -23,7 +23,7 @@ namespace cairn::client {
 struct PoolOptions {
   std::size_t max_connections = 16;
   Duration connect_timeout = std::chrono::seconds(2);
-  std::size_t max_frame = 64 << 20;
+  FramedConnection::Options connection;
 };
 
 // An address to connect to.

@@ -57,6 +57,7 @@ class EchoServer {
   }
   [[nodiscard]] Endpoint endpoint() const { return {"127.0.0.1", port_}; }
   [[nodiscard]] std::size_t received() const { return received_; }
+  [[nodiscard]] std::size_t accepted() const { return accepted_; }
 
  private:
   void Run() {
@@ -78,7 +79,10 @@ class EchoServer {
           (void)send(fds_[i].fd, buffer.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL);
         }
       }
-      if (fds_[1].revents != 0) fds_.push_back({accept(listener_, nullptr, nullptr), POLLIN, 0});
+      if (fds_[1].revents != 0) {
+        fds_.push_back({accept(listener_, nullptr, nullptr), POLLIN, 0});
+        ++accepted_;
+      }
     }
   }
 
@@ -86,6 +90,7 @@ class EchoServer {
   const bool mute_;
   const std::string refusal_;
   std::atomic<std::size_t> received_{0};
+  std::atomic<std::size_t> accepted_{0};
   std::uint16_t port_ = 0;
   int stop_[2] = {-1, -1};
   std::vector<pollfd> fds_;
@@ -94,9 +99,11 @@ class EchoServer {
 
 class PoolTest : public ::testing::Test {
  protected:
-  void Make(const Endpoint& endpoint, std::size_t connections) {
+  void Make(const Endpoint& endpoint, std::size_t connections,
+            FramedConnection::Options connection = {}) {
     PoolOptions options;
     options.max_connections = connections;
+    options.connection = connection;
     pool_ = std::make_shared<ConnectionPool>(endpoint, options, loop_, resolver_);
   }
   ~PoolTest() override {
@@ -224,6 +231,38 @@ TEST_F(PoolTest, ARefusalIsReadThoughTheFrameIsNotSent) {
     Make(server.endpoint(), 1);
     const std::string text(8 << 20, 'x');
     EXPECT_EQ(Value(i % 2 == 0 ? Background(text, kLong).get() : Driven(text, kLong)), "no");
+  }
+}
+
+// A peer can have begun only what was sent to its end.
+TEST_F(PoolTest, ACallThatWasSentInPartWasNotBegun) {
+  auto server = std::make_unique<EchoServer>();
+  Make(server->endpoint(), 1);
+  EXPECT_EQ(Value(Driven("up", kLong)), "up");
+  server->Pause();
+  auto sent = Background("sent", kLong);
+  auto part = Background(std::string(32 << 20, 'x'), kLong);  // more than the sockets take
+  auto behind = Background("behind", kLong);
+  server.reset();
+  const auto broken = [](std::future<Result<std::string>>* call) {
+    Status status = call->get().status();
+    EXPECT_EQ(status.code(), StatusCode::kUnavailable) << status.ToString();
+    return status;
+  };
+  EXPECT_TRUE(broken(&sent).maybe_applied());
+  EXPECT_FALSE(broken(&part).maybe_applied());
+  EXPECT_FALSE(broken(&behind).maybe_applied());
+}
+
+TEST_F(PoolTest, AfterALastAnswerTheConnectionTakesNoCalls) {
+  const EchoServer server;
+  FramedConnection::Options options;
+  options.is_last = [](std::string_view answer) { return answer == "last"; };
+  Make(server.endpoint(), 1, options);
+  for (std::size_t i = 1; i <= 20; ++i) {
+    EXPECT_EQ(Value(Driven("more", kLong)), "more");
+    EXPECT_EQ(Value(i % 2 == 0 ? Background("last", kLong).get() : Driven("last", kLong)), "last");
+    EXPECT_EQ(server.accepted(), i);  // the server itself closes none
   }
 }
 

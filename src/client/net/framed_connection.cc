@@ -38,12 +38,12 @@ std::chrono::steady_clock::time_point ToSteady(MonotonicTime time) {
 
 }  // namespace
 
-FramedConnection::FramedConnection(int fd, std::string peer, std::size_t max_frame,
+FramedConnection::FramedConnection(int fd, std::string peer, const Options& options,
                                    std::shared_ptr<IoLoop> loop)
     : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       fd_(fd),
       peer_(std::move(peer)),
-      max_frame_(max_frame),
+      options_(options),
       loop_(std::move(loop)) {
   in_.resize(kFirstBuffer);
 }
@@ -54,10 +54,10 @@ FramedConnection::~FramedConnection() {
 }
 
 std::shared_ptr<FramedConnection> FramedConnection::Make(int fd, std::string peer,
-                                                         std::size_t max_frame,
+                                                         const Options& options,
                                                          std::shared_ptr<IoLoop> loop) {
   std::shared_ptr<FramedConnection> connection(
-      new FramedConnection(fd, std::move(peer), max_frame, std::move(loop)));
+      new FramedConnection(fd, std::move(peer), options, std::move(loop)));
   {
     MutexLock lock(&connection->mutex_);
     connection->watching_ = kAlways;
@@ -93,6 +93,7 @@ Status FramedConnection::Flush() {
       left -= taken;
       if (first.sent_ < first.frame_.size()) break;
       first.frame_ = std::string();
+      first.all_sent_ = true;
       out_.pop_front();
     }
   }
@@ -143,7 +144,7 @@ std::string FramedConnection::Hint() const {
 
 Status FramedConnection::RefuseLong(std::size_t length) {
   const std::string what = peer_ + " sent an answer of " + std::to_string(length) +
-                           " bytes; this client takes " + std::to_string(max_frame_) +
+                           " bytes; this client takes " + std::to_string(options_.max_frame) +
                            " (max_message_bytes)";
   const std::string_view begins(in_.data() + in_done_ + kLengthBytes, kThriftMark.size());
   const bool is_answer = answered_ || begins == kThriftMark;
@@ -160,7 +161,7 @@ Status FramedConnection::RefuseLong(std::size_t length) {
 Status FramedConnection::TakeFrames() {
   while (in_size_ - in_done_ >= kLengthBytes) {
     const std::size_t length = ReadLength(in_.data() + in_done_);
-    if (length > max_frame_) {
+    if (length > options_.max_frame) {
       if (in_size_ - in_done_ < kLengthBytes + kThriftMark.size()) break;
       return RefuseLong(length);
     }
@@ -173,7 +174,11 @@ Status FramedConnection::TakeFrames() {
     answered_ = true;
     const std::shared_ptr<Pending> pending = std::move(queue_.front());
     queue_.pop_front();
+    const bool last = options_.is_last != nullptr && options_.is_last(frame);
+    // Before its caller knows, who may send the next call at once.
+    if (last) usable_.store(false, std::memory_order_release);
     Deliver(pending, std::move(frame));
+    if (last) return UnavailableError(peer_ + " ended the connection with an earlier answer");
   }
   if (in_done_ == in_size_) {
     in_done_ = in_size_ = 0;
@@ -254,7 +259,7 @@ void FramedConnection::Break(const Status& why) {
   out_.clear();
   for (const std::shared_ptr<Pending>& pending : queue) {
     if (!pending->ended_) {
-      Deliver(pending, pending->sent_ > 0 ? Status(why).WithMaybeApplied() : why);
+      Deliver(pending, pending->all_sent_ ? Status(why).WithMaybeApplied() : why);
     }
   }
   loop_->Remove(fd_);

@@ -9,6 +9,8 @@
 // the connection is retired: it takes no new calls, since they would wait behind that one. A call
 // of which no byte was sent when it ends is not sent at all.
 //
+// A peer acts on whole frames: a call of which a part was never sent was not begun.
+//
 // Thread safety: all methods from any thread. `done` of a background call runs on the loop's
 // thread, `done` of a driven call on the thread that drives it.
 #ifndef CAIRN_SRC_CLIENT_NET_FRAMED_CONNECTION_H_
@@ -23,6 +25,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "cairn/status.h"
 #include "src/base/mutex.h"
@@ -34,8 +37,15 @@ class FramedConnection final : public SocketHandler,
                                public std::enable_shared_from_this<FramedConnection> {
  public:
   // The answer's bytes without the length; or kTimeout, kUnavailable, kCancelled, which are
-  // maybe_applied() if a byte of the call was sent.
+  // maybe_applied() if all of the call was sent, or may still be.
   using Done = absl::AnyInvocable<void(Result<std::string>)>;
+
+  struct Options {
+    std::size_t max_frame = 64 << 20;  // bytes of an answer
+    // Whether an answer is the last one that the peer gives: calls that are behind it are failed,
+    // and no more are sent. Null: none is.
+    bool (*is_last)(std::string_view answer) = nullptr;
+  };
 
   class Pending {
    public:
@@ -49,6 +59,7 @@ class FramedConnection final : public SocketHandler,
     // Guarded by the connection's lock.
     std::string frame_;     // until it is sent
     std::size_t sent_ = 0;  // bytes of it
+    bool all_sent_ = false;
     Done done_;
     TimerId timer_ = 0;
     bool ended_ = false;                         // has its result, or was given up
@@ -56,7 +67,7 @@ class FramedConnection final : public SocketHandler,
   };
 
   // `fd` is a connected socket, non-blocking; `peer` names it in messages.
-  static std::shared_ptr<FramedConnection> Make(int fd, std::string peer, std::size_t max_frame,
+  static std::shared_ptr<FramedConnection> Make(int fd, std::string peer, const Options& options,
                                                 std::shared_ptr<IoLoop> loop);
   ~FramedConnection() override;
 
@@ -81,7 +92,7 @@ class FramedConnection final : public SocketHandler,
  private:
   enum class Reader : std::uint8_t { kNone, kLoop, kDriver };
 
-  FramedConnection(int fd, std::string peer, std::size_t max_frame, std::shared_ptr<IoLoop> loop);
+  FramedConnection(int fd, std::string peer, const Options& options, std::shared_ptr<IoLoop> loop);
   // Sends what is buffered, as far as the socket takes it. The error is that of a broken
   // connection.
   Status Flush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -112,7 +123,7 @@ class FramedConnection final : public SocketHandler,
   const int wake_;  // an eventfd, for a driver whose call is given up; -1: there was none to be had
   const int fd_;    // closed by the destructor: a driver may be polling it
   const std::string peer_;
-  const std::size_t max_frame_;
+  const Options options_;
   const std::shared_ptr<IoLoop> loop_;
   std::atomic<bool> usable_{true};
   std::atomic<std::size_t> load_{0};

@@ -20,6 +20,10 @@ Result<std::string> EncodeThriftCall(const Request& request, const CallContext& 
 // The answer to `request`. A message that is none is kUnavailable and not answered().
 NodeChannel::Outcome DecodeThriftAnswer(const Request& request, std::string_view frame);
 
+// Whether a node that sent this answer serves nothing more on the connection and closes it: it
+// could not read a message, and does not know where the next one begins.
+bool EndsThriftConnection(std::string_view frame);
+
 }  // namespace cairn::client
 
 #endif  // CAIRN_SRC_CLIENT_THRIFT_WIRE_CODEC_H_

@@ -15,6 +15,8 @@ namespace {
 namespace api = thrift_api;
 using apache::thrift::TApplicationException;
 using apache::thrift::TException;
+using apache::thrift::protocol::T_EXCEPTION;
+using apache::thrift::protocol::TMessageType;
 using apache::thrift::transport::TMemoryBuffer;
 using Protocol = AnswerProtocol;
 
@@ -230,23 +232,31 @@ NodeChannel::Outcome Refused(const Request& request, std::string why, bool answe
   return {std::move(status), answered};
 }
 
+// The protocol on a frame, which it reads where it lies.
+Protocol Open(std::string_view frame) {
+  auto* bytes = reinterpret_cast<std::uint8_t*>(const_cast<char*>(frame.data()));
+  // Made once: each transport would make one of its own.
+  thread_local const auto configuration = std::make_shared<apache::thrift::TConfiguration>();
+  const auto buffer = std::make_shared<TMemoryBuffer>(
+      bytes, static_cast<std::uint32_t>(frame.size()), TMemoryBuffer::OBSERVE, configuration);
+  // A length in a message is at most the message's own.
+  return {buffer, static_cast<std::int32_t>(std::min<std::size_t>(frame.size(), INT32_MAX))};
+}
+
+TMessageType ReadHead(Protocol* protocol) {
+  std::string method;
+  TMessageType type;
+  std::int32_t sequence = 0;
+  protocol->readMessageBegin(method, type, sequence);
+  return type;
+}
+
 }  // namespace
 
 NodeChannel::Outcome DecodeThriftAnswer(const Request& request, std::string_view frame) {
   try {
-    auto* bytes = reinterpret_cast<std::uint8_t*>(const_cast<char*>(frame.data()));
-    // Made once: each transport would make one of its own.
-    thread_local const auto configuration = std::make_shared<apache::thrift::TConfiguration>();
-    const auto buffer = std::make_shared<TMemoryBuffer>(
-        bytes, static_cast<std::uint32_t>(frame.size()), TMemoryBuffer::OBSERVE, configuration);
-    // A length in a message is at most the message's own.
-    const auto limit = static_cast<std::int32_t>(std::min<std::size_t>(frame.size(), INT32_MAX));
-    Protocol protocol(buffer, limit);
-    std::string method;
-    apache::thrift::protocol::TMessageType type;
-    std::int32_t sequence = 0;
-    protocol.readMessageBegin(method, type, sequence);
-    if (type == apache::thrift::protocol::T_EXCEPTION) {
+    Protocol protocol = Open(frame);
+    if (ReadHead(&protocol) == T_EXCEPTION) {
       ToldException exception;
       exception.read(&protocol);
       const std::string why = exception.text();
@@ -268,6 +278,21 @@ NodeChannel::Outcome DecodeThriftAnswer(const Request& request, std::string_view
     return Refused(request, std::string("the node's answer can't be read: ") + e.what(), false);
   } catch (const std::bad_alloc&) {
     return Refused(request, "the node's answer does not fit into memory", false);
+  }
+}
+
+bool EndsThriftConnection(std::string_view frame) {
+  constexpr std::string_view kExceptionHead("\x80\x01\x00\x03", 4);
+  if (frame.substr(0, kExceptionHead.size()) != kExceptionHead) return false;
+  try {
+    Protocol protocol = Open(frame);
+    (void)ReadHead(&protocol);
+    ToldException exception;
+    exception.read(&protocol);
+    return exception.Is(TApplicationException::PROTOCOL_ERROR) ||
+           exception.Is(TApplicationException::INTERNAL_ERROR);
+  } catch (const std::exception&) {
+    return true;  // what follows on the connection can be trusted no more than this
   }
 }
 

@@ -15,6 +15,7 @@ namespace cairn::client {
 namespace {
 
 namespace tp = apache::thrift::protocol;
+using apache::thrift::TApplicationException;
 
 // The frame of an answer with this response, without its length.
 template <class T>
@@ -28,6 +29,16 @@ std::string Frame(const T& response, tp::TMessageType type = tp::T_REPLY) {
   protocol.writeFieldEnd();
   protocol.writeFieldStop();
   protocol.writeStructEnd();
+  protocol.writeMessageEnd();
+  return buffer->getBufferAsString();
+}
+
+// What a node answers in an answer's place.
+std::string Exception(TApplicationException::TApplicationExceptionType type, const char* why) {
+  const auto buffer = std::make_shared<apache::thrift::transport::TMemoryBuffer>();
+  tp::TBinaryProtocol protocol(buffer);
+  protocol.writeMessageBegin("set", tp::T_EXCEPTION, 0);
+  TApplicationException(type, why).write(&protocol);
   protocol.writeMessageEnd();
   return buffer->getBufferAsString();
 }
@@ -84,15 +95,8 @@ TEST(DecodeThriftAnswerTest, AListLongerThanItsMessageIsRefusedBeforeItIsMade) {
 
 // Only what the node says while it reads the request clears a write.
 TEST(DecodeThriftAnswerTest, ARequestOverALimitIsInvalidAndNotApplied) {
-  using apache::thrift::TApplicationException;
   const auto status = [](TApplicationException::TApplicationExceptionType type, const char* why) {
-    const auto buffer = std::make_shared<apache::thrift::transport::TMemoryBuffer>();
-    tp::TBinaryProtocol protocol(buffer);
-    protocol.writeMessageBegin("set", tp::T_EXCEPTION, 0);
-    TApplicationException(type, why).write(&protocol);
-    protocol.writeMessageEnd();
-    return DecodeThriftAnswer(kv::KvOperation(kv::Set{}), buffer->getBufferAsString())
-        .answer.status();
+    return DecodeThriftAnswer(kv::KvOperation(kv::Set{}), Exception(type, why)).answer.status();
   };
   const char* const limit = "the frame is over the limit of 9 bytes (message_bytes)";
   const Status refused = status(TApplicationException::PROTOCOL_ERROR, limit);
@@ -105,6 +109,16 @@ TEST(DecodeThriftAnswerTest, ARequestOverALimitIsInvalidAndNotApplied) {
     EXPECT_EQ(other.code(), StatusCode::kUnavailable);
     EXPECT_TRUE(other.maybe_applied());
   }
+}
+
+TEST(EndsThriftConnectionTest, AfterWhatTheNodeCouldNotRead) {
+  EXPECT_TRUE(EndsThriftConnection(Exception(TApplicationException::PROTOCOL_ERROR, "")));
+  const std::string crowded = Exception(TApplicationException::INTERNAL_ERROR, "connections");
+  EXPECT_TRUE(EndsThriftConnection(crowded));
+  EXPECT_TRUE(EndsThriftConnection(crowded.substr(0, 9)));
+  EXPECT_FALSE(EndsThriftConnection(Exception(TApplicationException::UNKNOWN_METHOD, "call")));
+  EXPECT_FALSE(EndsThriftConnection(Frame(OnePair())));
+  EXPECT_FALSE(EndsThriftConnection(""));
 }
 
 // Found by client_answer_fuzz: an exception of a type that Thrift does not have, and without words.

@@ -12,7 +12,7 @@ class ThriftChannel final : public NodeChannel {
   ThriftChannel(const Endpoint& endpoint, const PoolOptions& options, std::shared_ptr<IoLoop> loop,
                 std::shared_ptr<SerialExecutor> resolver)
       : loop_(loop),
-        pool_(std::make_shared<ConnectionPool>(endpoint, options, std::move(loop),
+        pool_(std::make_shared<ConnectionPool>(endpoint, ForThrift(options), std::move(loop),
                                                std::move(resolver))) {}
 
   std::shared_ptr<Call> Start(std::shared_ptr<const Request> request, const CallContext& context,
@@ -39,6 +39,11 @@ class ThriftChannel final : public NodeChannel {
   void Close() override { pool_->Close(); }
 
  private:
+  static PoolOptions ForThrift(PoolOptions options) {
+    options.connection.is_last = EndsThriftConnection;
+    return options;
+  }
+
   const std::shared_ptr<IoLoop> loop_;
   const std::shared_ptr<ConnectionPool> pool_;
 };
