@@ -63,6 +63,9 @@ class MembersTest(ClusterTestCase):
             history.wait_for_more()
             for number in down:
                 cluster.nodes[number].start(port=None)
+            # The leader counts on those that answer it, which one does a while after it serves.
+            wait_until(lambda: all(cluster.members()[number].get("answers") for number in down),
+                       "nodes that were started again do not answer the leader")
             # Back to three; the first nodes go, so that nothing rests on the first configuration.
             for number in (0, 1):
                 cluster.run("remove", number)
