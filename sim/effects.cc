@@ -44,6 +44,8 @@ constexpr std::array<Words, kEffects> kWords = {{
     {"transfers_done", "transfers of leadership that came about"},
     {"changes_done", "changes of members that came to their end"},
     {"changes_outlived", "of them under another leader than they began under"},
+    {"members_gained", "nodes that were no members and became voters"},
+    {"members_gone", "members that were removed for good"},
     {"forwarders_lost",
      "processes that ended while they waited for the answer to a forwarded write"},
     {"forwards_repeated", "forwarded writes that were put to a second leadership"},

@@ -59,6 +59,8 @@ enum class Effect : std::uint8_t {
   kTransferDone,       // leadership went where it was to go
   kChangeDone,         // a change of members came to its end
   kChangeOutlived,     // ... under another leader than it began under
+  kMemberGained,       // a node that was no member became a voter
+  kMemberGone,         // a member was removed for good
 
   // ---- Writes on their way to the leader
   kForwarderLost,    // a process ended that waited for the leader's answer to a write

@@ -64,6 +64,8 @@ void World::Strike(const Fault& fault) {
     case FaultKind::kWipe:
     case FaultKind::kDeadDisk:
     case FaultKind::kRemoveVoter:
+    case FaultKind::kAddMember:
+    case FaultKind::kRemoveMember:
       return StrikeMembers(fault, target);
     case FaultKind::kCount:
       return;
@@ -211,120 +213,6 @@ void World::Pause(NodeId id, Duration lasts) {
   scheduler_.After(lasts, [this, id, life = target.life()] {
     if (node(id).life() == life) node(id).Resume();
   });
-}
-
-// What an operator does with a disk that is dead: the node gets an empty one, and is somebody new.
-void World::ReplaceDisk(NodeId id) {
-  if (!node(id).disk()->IsDead()) return;
-  node(id).Crash(CrashMode::kDropUnsynced);
-  node(id).disk()->SetDead(false);
-  node(id).Wipe();
-  invariants_.Wiped(id);
-  report_.effects.Count(Effect::kReplacedDeadDisk);
-}
-
-// ---- Members
-
-// The replica that leads, as far as it knows itself; null if nobody serving does.
-replication::Replica* World::LeadingReplica() {
-  const std::optional<NodeId> leader = invariants_.leader();
-  if (!leader || !node(*leader).serving() || node(*leader).paused()) return nullptr;
-  return node(*leader).replica();
-}
-
-void World::ChangeMembers(const consensus::Membership& target) {
-  replication::Replica* const leader = LeadingReplica();
-  if (leader == nullptr) return;
-  members_changed_ = scheduler_.now();
-  leader->EditMembership(
-      [target](const replication::GroupView&) -> Result<consensus::Membership> { return target; },
-      [](const Status&) {});
-}
-
-// Whether everybody runs and follows one membership that no change can be under way from: then one
-// disk may be lost.
-bool World::MembersAreSettled() const {
-  if (scheduler_.now() < members_changed_ + seconds(3)) return false;
-  const auto& first = nodes_.front();
-  if (!first->serving()) return false;
-  const consensus::Membership settled = first->replica()->status().membership;
-  if (settled.IsJoint() || settled.Voters().size() < 3) return false;
-  for (const auto& member : settled.members) {
-    if (member.joining || member.leaving) return false;
-    if (nodes_[member.node.value()]->incarnation() != member.incarnation) return false;
-  }
-  return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
-    return n->serving() && !n->disk()->IsDead() && n->replica()->status().membership == settled;
-  });
-}
-
-void World::StrikeMembers(const Fault& fault, SimNode& target) {
-  const NodeId id = target.id();
-  replication::Replica* const leader = LeadingReplica();
-  const bool transfer = fault.kind == FaultKind::kTransfer;
-  const bool possible = transfer ? leader != nullptr : MembersAreSettled();
-  if (!possible || (fault.kind == FaultKind::kRemoveVoter && leader == nullptr)) {
-    --report_.faults;  // It was none.
-    return;
-  }
-  if (transfer) {
-    ++report_.transfers;
-    return leader->TransferLeadership(id, [](const Status&) {});
-  }
-  if (fault.kind == FaultKind::kWipe) {
-    ++report_.wipes;
-    members_changed_ = scheduler_.now();
-    Down(id, CrashMode::kRandom, fault.lasts / 4);
-    target.Wipe();
-    invariants_.Wiped(id);
-    return;
-  }
-  if (fault.kind == FaultKind::kDeadDisk) {
-    members_changed_ = scheduler_.now();
-    target.disk()->SetDead(true);
-    scheduler_.After(fault.lasts, [this, id] {
-      if (!node(id).disk()->IsDead()) return;
-      ReplaceDisk(id);
-      Restart(id);
-    });
-    return;
-  }
-  consensus::Membership without = leader->status().membership;
-  for (auto& member : without.members) {
-    if (member.node == id) member.voter = false;
-  }
-  ++report_.voter_changes;
-  ChangeMembers(without);
-  scheduler_.After(fault.lasts, [this, id] { MakeVoter(id); });
-}
-
-// Asks until it is one.
-void World::MakeVoter(NodeId id) {
-  if (!ok()) return;
-  if (replication::Replica* const leader = LeadingReplica(); leader != nullptr) {
-    consensus::Membership with = leader->status().membership;
-    bool missing = false;
-    for (auto& member : with.members) {
-      if (member.node != id || member.leaving) continue;
-      missing = missing || (!member.voter && !member.joining);
-      member.voter = true;
-    }
-    if (!missing) return;
-    if (!with.IsJoint()) ChangeMembers(with);
-  }
-  scheduler_.After(milliseconds(500), [this, id] { MakeVoter(id); });
-}
-
-// What a node's driver of formation does in production: a new life asks to be taken in.
-void World::TakeIn() {
-  replication::Replica* const leader = LeadingReplica();
-  if (leader == nullptr) return;
-  const consensus::Membership now = leader->status().membership;
-  for (const auto& n : nodes_) {
-    const consensus::PeerId peer{n->id(), n->incarnation()};
-    if (!n->running() || ClassifyJoin(now, peer) != consensus::JoinVerdict::kReplace) continue;
-    return ChangeMembers(now.WithReplaced(peer));
-  }
 }
 
 void World::SetCut(const Fault& fault, NodeId id, bool cut) {

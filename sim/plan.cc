@@ -13,6 +13,7 @@ using std::chrono::seconds;
 namespace {
 
 constexpr std::uint64_t kPlanStream = 0xFA;
+constexpr std::uint64_t kSparesStream = 0x51DE;
 
 constexpr std::array<std::string_view, static_cast<std::size_t>(FaultKind::kCount)> kNames = {
     "power cut",
@@ -40,6 +41,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(FaultKind::kCoun
     "leadership goes to",
     "disk replaced by an empty one at",
     "no vote for a while for",
+    "made a member:",
+    "removed from the group:",
     "new leaders and voters are lost on slow links, first",
     "cut off and read from, with another one leading:"};
 
@@ -87,6 +90,8 @@ int WeightOf(FaultKind kind, bool alone) {
     case FaultKind::kWipe:
     case FaultKind::kDeadDisk:
       return alone ? 0 : 3;
+    case FaultKind::kAddMember:  // only where there are spares: AddSpares
+    case FaultKind::kRemoveMember:
     case FaultKind::kCount:
       break;
   }
@@ -162,6 +167,35 @@ Fault MakeFault(Random& random, const Plan& plan, Duration at) {
   return fault;
 }
 
+// In a part of the histories there are nodes that are no members when it begins, and the group
+// grows and shrinks beside all else. Drawn from a stream of its own: the rest of the plan is the
+// same.
+void AddSpares(Plan* plan) {
+  SeededRandom random(plan->seed * 0xD1B54A32D192ED03ULL + kSparesStream);
+  plan->founders = plan->nodes;
+  if (plan->nodes < 3 || !random.OneIn(1, 4)) return;
+  plan->nodes += static_cast<std::uint32_t>(1 + random.Below(2));
+  constexpr std::array<FaultKind, 12> kKinds = {
+      FaultKind::kAddMember,    FaultKind::kAddMember,    FaultKind::kAddMember,
+      FaultKind::kAddMember,    FaultKind::kRemoveMember, FaultKind::kRemoveMember,
+      FaultKind::kRemoveMember, FaultKind::kPowerCut,     FaultKind::kKill,
+      FaultKind::kPause,        FaultKind::kCutBothWays,  FaultKind::kFlush};
+  const Duration most = plan->duration / 12;
+  for (Duration at = milliseconds(500);;) {
+    at += Between(random, milliseconds(100), most);
+    if (at >= plan->duration) break;
+    Fault fault;
+    fault.at = at;
+    fault.kind = kKinds[random.Below(kKinds.size())];
+    fault.node = static_cast<std::uint32_t>(random.Below(plan->nodes));
+    fault.lasts = Between(random, milliseconds(50), seconds(3));
+    if (fault.kind == FaultKind::kCutBothWays) fault.others = ~std::uint32_t{0};
+    plan->faults.push_back(fault);
+  }
+  std::stable_sort(plan->faults.begin(), plan->faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at < b.at; });
+}
+
 }  // namespace
 
 std::string Fault::Describe() const {
@@ -229,6 +263,7 @@ Plan MakePlan(std::uint64_t seed) {
     if (at >= plan.duration) break;
     plan.faults.push_back(MakeFault(random, plan, at));
   }
+  AddSpares(&plan);
   return plan;
 }
 

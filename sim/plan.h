@@ -17,31 +17,33 @@
 namespace cairn::sim {
 
 enum class FaultKind : std::uint8_t {
-  kPowerCut,     // loses and tears what was not synced; back after `lasts`
-  kPowerCutAt,   // the same, in the middle of one of the next file operations (`amount`)
-  kPowerCutAll,  // all nodes lose power at once, each in the middle of one of its next operations
-  kCutTransfer,  // power cut at the next node that takes a snapshot, `amount` operations into it
-  kCutInstall,   // the same, at the next one that installs a snapshot
-  kKill,         // kill -9: the process is gone, the page cache is not
-  kStop,         // an orderly stop
-  kPause,        // SIGSTOP, for `lasts`
-  kSyncFails,    // the next fdatasync fails
-  kDiskFull,     // `amount` bytes are left, for `lasts`
-  kEngineFull,   // for `lasts`
-  kSlowDisk,     // for `lasts`; with an `amount` the node is killed and back meanwhile
-  kDeadDisk,     // every operation fails; after `lasts` it is replaced as by kWipe
-  kFallBehind,   // down for `lasts`, while the others cut their journals: it needs a snapshot
-  kClockStep,    // the wall clock jumps by `amount` ms
-  kCutOneWay,    // `node` is not heard by those in `others`
-  kCutBothWays,  // nor hears them
-  kFlap,         // the same, off and on again
-  kLossy,        // all links lose, double and delay frames
-  kSlowLinks,    // links of `node` are slow and narrow
-  kFlush,        // the engine is flushed, the journal cut
-  kForwardFate,  // the next write that is forwarded loses its way: see ForwardFate in faults.cc
-  kTransfer,     // leadership is to go to `node`
-  kWipe,         // the disk is replaced by an empty one; back as a new incarnation
-  kRemoveVoter,  // `node` becomes a learner for `lasts`, then a voter again
+  kPowerCut,      // loses and tears what was not synced; back after `lasts`
+  kPowerCutAt,    // the same, in the middle of one of the next file operations (`amount`)
+  kPowerCutAll,   // all nodes lose power at once, each in the middle of one of its next operations
+  kCutTransfer,   // power cut at the next node that takes a snapshot, `amount` operations into it
+  kCutInstall,    // the same, at the next one that installs a snapshot
+  kKill,          // kill -9: the process is gone, the page cache is not
+  kStop,          // an orderly stop
+  kPause,         // SIGSTOP, for `lasts`
+  kSyncFails,     // the next fdatasync fails
+  kDiskFull,      // `amount` bytes are left, for `lasts`
+  kEngineFull,    // for `lasts`
+  kSlowDisk,      // for `lasts`; with an `amount` the node is killed and back meanwhile
+  kDeadDisk,      // every operation fails; after `lasts` it is replaced as by kWipe
+  kFallBehind,    // down for `lasts`, while the others cut their journals: it needs a snapshot
+  kClockStep,     // the wall clock jumps by `amount` ms
+  kCutOneWay,     // `node` is not heard by those in `others`
+  kCutBothWays,   // nor hears them
+  kFlap,          // the same, off and on again
+  kLossy,         // all links lose, double and delay frames
+  kSlowLinks,     // links of `node` are slow and narrow
+  kFlush,         // the engine is flushed, the journal cut
+  kForwardFate,   // the next write that is forwarded loses its way: see ForwardFate in faults.cc
+  kTransfer,      // leadership is to go to `node`
+  kWipe,          // the disk is replaced by an empty one; back as a new incarnation
+  kRemoveVoter,   // `node` becomes a learner for `lasts`, then a voter again
+  kAddMember,     // `node`, if it is no member, is added and made a voter: see member_faults.cc
+  kRemoveMember,  // `node` is removed for good: only as somebody new can it be added again
   kChurn,  // for `lasts` links are slow, and leaders and voters are lost: see leader_faults.cc
   kStaleLeader,  // the leader learns late that it leads no more, and is read from: see there
   kCount
@@ -71,6 +73,7 @@ struct Plan {
   std::uint64_t seed = 0;
   std::uint64_t variation = 0;  // of delays and of what disks and networks do by chance
   std::uint32_t nodes = 3;
+  std::uint32_t founders = 3;                    // the first so many are the members when it begins
   Duration duration = std::chrono::seconds(60);  // of the faults; healing comes after
   std::uint64_t least_operations = 1000;         // goes on (without further faults) until then
   bool demands_operations = true;                // fewer are a violation; not in a part of a plan

@@ -67,6 +67,8 @@ constexpr Least kLeast[] = {
     {Effect::kTransferDone, 17},         // 43
     {Effect::kChangeDone, 31},           // 78
     {Effect::kChangeOutlived, 3},        // 9
+    {Effect::kMemberGained, 7},          // 19
+    {Effect::kMemberGone, 8},            // 20
     {Effect::kForwarderLost, 38},        // 96
     {Effect::kForwardRepeated, 130},     // 340
     {Effect::kBareForward, 2000},        // 5102

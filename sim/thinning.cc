@@ -92,6 +92,7 @@ Plan Thin(const Plan& plan, const Thinning& thinning) {
   if (thinning.lanes) thin.lanes = *thinning.lanes;
   if (thinning.nodes) {
     thin.nodes = std::min(plan.nodes, *thinning.nodes);
+    thin.founders = std::min(plan.founders, thin.nodes);
     std::erase_if(thin.faults, [&](const Fault& fault) { return fault.node >= thin.nodes; });
   }
   if (thinning.duration_ms) thin.duration = std::chrono::milliseconds(*thinning.duration_ms);

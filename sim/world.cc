@@ -47,6 +47,9 @@ World::World(const Plan& plan, const SimulationOptions& options)
   for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
     const SimWorld world{&scheduler_, &network_, &invariants_, &group_, &report_.effects};
     nodes_.push_back(std::make_unique<SimNode>(world, NodeOptions(NodeId(n))));
+    if (n < plan_.founders) {
+      once_members_.insert({nodes_.back()->id(), nodes_.back()->incarnation()});
+    }
     nodes_.back()->OnTransfer([this, n] { OnSnapshot(NodeId(n), &cut_next_transfer_); });
     nodes_.back()->OnForward([this, n](NodeId to) { OnForward(NodeId(n), to); });
     nodes_.back()->OnInstall([this, n] { OnSnapshot(NodeId(n), &cut_next_install_); });
@@ -61,7 +64,7 @@ SimNodeOptions World::NodeOptions(NodeId id) {
   replica.node = id;
   replica.incarnation = IncarnationId(100 + id.value());
   replica.cluster = 7;
-  for (std::uint32_t n = 0; n < plan_.nodes; ++n) {
+  for (std::uint32_t n = 0; n < plan_.founders; ++n) {
     replica.initial_membership.members.push_back({NodeId(n), IncarnationId(100 + n)});
   }
   replica.max_batch_size = plan_.max_batch_size;
@@ -152,7 +155,10 @@ void World::Call(int client, NodeId node_id, Request request, std::function<void
 
 void World::Arrive(const std::shared_ptr<Pending>& pending) {
   SimNode& target = node(pending->node);
-  if (!target.serving()) {
+  // A spare that was not taken in yet does not know the group, and serves nobody.
+  const bool stranger = plan_.founders != plan_.nodes &&
+                        once_members_.count({target.id(), target.incarnation()}) == 0;
+  if (!target.serving() || stranger) {
     // Nobody listens there.
     return Finish(pending, UnavailableError("connection refused"));
   }

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -63,17 +64,10 @@ class World final : public Door {
   // ---- Faults (faults.cc)
   void Strike(const Fault& fault);
   void StrikeNetwork(const Fault& fault, NodeId id);
-  [[nodiscard]] replication::Replica* LeadingReplica();
-  void ChangeMembers(const consensus::Membership& target);
-  [[nodiscard]] bool MembersAreSettled() const;
-  void StrikeMembers(const Fault& fault, SimNode& target);
-  void MakeVoter(NodeId id);
-  void TakeIn();
   void StrikeDisk(const Fault& fault, SimNode& target);
   void Aim(const Fault& fault);
   void FallBehind(const Fault& fault, SimNode& target);
   void OnSnapshot(NodeId id, std::uint64_t* cut);
-  void ReplaceDisk(NodeId id);
   void OnForward(NodeId from, NodeId to);
   void Pause(NodeId id, Duration lasts);
   void SetCut(const Fault& fault, NodeId id, bool cut);
@@ -82,6 +76,21 @@ class World final : public Door {
   void SetAllLinks(const LinkQuality& quality);
   [[nodiscard]] LinkQuality UsualLink() const;
   void SetLinksTo(NodeId id, const LinkQuality& quality);
+  // ---- Members (member_faults.cc)
+  void ReplaceDisk(NodeId id);
+  [[nodiscard]] replication::Replica* LeadingReplica();
+  void ChangeMembers(const consensus::Membership& target);
+  [[nodiscard]] std::optional<consensus::Membership> SettledMembers() const;
+  [[nodiscard]] bool AllFollow(const consensus::Membership& membership) const;
+  void StrikeMembers(const Fault& fault, SimNode& target);
+  void MakeVoter(NodeId id);
+  void TakeIn();
+  void GrowOrShrink(const Fault& fault, NodeId id);
+  void AddMember(NodeId id, replication::Replica* leader);
+  void Promote(NodeId id);
+  static bool MayBeRemoved(const consensus::Membership& settled, NodeId id);
+  void RemoveMember(NodeId id, replication::Replica* leader);
+  void AwaitRemoval(NodeId id);
   // ---- Leaders (leader_faults.cc)
   void BeginChurn(const Fault& fault, NodeId id);
   void Churn(NodeId id, const consensus::Effects& effects);
@@ -101,6 +110,7 @@ class World final : public Door {
   void Heal();
   void Await(Duration limit, const std::string& what, const std::function<bool()>& done);
   std::optional<Answer> AskFinal(NodeId id, kv::KvOperation operation);
+  void AwaitMembers();
   void CheckProgress();
   void ReadEverything();
   void CheckStates();
@@ -135,6 +145,9 @@ class World final : public Door {
   std::map<std::tuple<int, int, std::string>, std::string> last_messages_;
   MonotonicTime look_at_;          // when new lives are taken in next
   MonotonicTime members_changed_;  // when a change of members was last asked for
+  std::set<consensus::PeerId> once_members_;
+  std::uint64_t placeholders_ = 0;  // seats that were made for nodes that are no members
+  std::vector<SimNode*> members_;   // at the end
 };
 
 }  // namespace cairn::sim

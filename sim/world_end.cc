@@ -40,10 +40,24 @@ void World::Await(Duration limit, const std::string& what, const std::function<b
   }
 }
 
+// Who must hold everything, and serve it.
+void World::AwaitMembers() {
+  if (plan_.nodes == plan_.founders) {
+    for (const auto& n : nodes_) members_.push_back(n.get());
+    return;
+  }
+  std::optional<consensus::Membership> settled;
+  Await(seconds(60), "changes of members come to their end",
+        [&] { return (settled = SettledMembers()).has_value(); });
+  if (!ok()) return;
+  for (const auto& member : settled->members) members_.push_back(&node(member.node));
+}
+
 void World::CheckProgress() {
   Await(seconds(20), "every node serves", [this] {
     return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& n) { return n->serving(); });
   });
+  AwaitMembers();
   scheduler_.RunUntil(scheduler_.now() + seconds(3),
                       [this] { CompareStates(false); });  // Work goes on for a while.
   for (const auto& client : clients_) client->Finish();
@@ -52,7 +66,7 @@ void World::CheckProgress() {
                        [](const auto& client) { return client->idle(); });
   });
   // A write through every node.
-  for (auto& n : nodes_) {
+  for (const SimNode* n : members_) {
     if (!ok()) return;
     WriteRecord record;
     record.key = "reg/final";
@@ -105,7 +119,7 @@ void World::ReadEverything() {
     record.when.client = -1;
     record.when.begin = ++order_;
     record.when.began_at = scheduler_.now();
-    const auto answer = AskFinal(nodes_[i % nodes_.size()]->id(), kv::Get{record.key, {}});
+    const auto answer = AskFinal(members_[i % members_.size()]->id(), kv::Get{record.key, {}});
     if (!answer || !ok()) return;
     const auto& get = std::get<kv::GetResult>(**answer);
     if (get.found) record.value = get.value;
@@ -117,7 +131,7 @@ void World::ReadEverything() {
   kv::RangeQuery log;
   log.begin = kv::KeySelector::FirstGreaterOrEqual("log/");
   log.end = kv::KeySelector::FirstGreaterOrEqual("log0");
-  const auto stamps = AskFinal(nodes_.back()->id(), kv::GetRange{log, {}});
+  const auto stamps = AskFinal(members_.back()->id(), kv::GetRange{log, {}});
   if (!stamps || !ok()) return;
   history_.final_stamps.emplace();
   for (const auto& [key, value] : std::get<kv::RangeResult>(**stamps).key_values) {
@@ -127,7 +141,7 @@ void World::ReadEverything() {
 
 void World::CheckStates() {
   Await(seconds(20), "every node applies everything", [this] {
-    return std::all_of(nodes_.begin(), nodes_.end(), [this](const auto& n) {
+    return std::all_of(members_.begin(), members_.end(), [this](SimNode* n) {
       return n->serving() && n->executor()->applied_slot() >= invariants_.highest_committed();
     });
   });
@@ -137,9 +151,9 @@ void World::CheckStates() {
 // The state must be a function of the log: a fresh state machine that applies all that was ever
 // committed ends up with the state of those that crashed and replayed their way through.
 void World::CheckReplay() {
-  const NodeId first = nodes_.front()->id();
-  const Slot applied = nodes_.front()->executor()->applied_slot();
-  const Result<std::uint64_t> hash = nodes_.front()->executor()->StateHash();
+  const NodeId first = members_.front()->id();
+  const Slot applied = members_.front()->executor()->applied_slot();
+  const Result<std::uint64_t> hash = members_.front()->executor()->StateHash();
   // Every state that was looked at on the way, whoever held it, and the first one that differs.
   std::string text;
   std::uint64_t looked_at = 0;
