@@ -87,26 +87,26 @@ FormationDriver::~FormationDriver() = default;
 transport::PeerTransport* FormationDriver::replica_transport() { return replica_transport_.get(); }
 
 template <class F>
-void FormationDriver::PostTo(MonotonicTime when, F task) {
-  env_.core->PostAt(when, [self = shared_from_this(), task = std::move(task)]() mutable {
+auto FormationDriver::UnlessStopped(F task) {
+  return [self = shared_from_this(), task = std::move(task)]() mutable {
     if (!self->stopped_.load(std::memory_order_acquire)) task();
-  });
+  };
 }
 
 void FormationDriver::Start() {
+  env_.core->Post(UnlessStopped([this] {
+    tell_at_ = env_.clock->Now() + kFirstTold;
+    Step(consensus::formation::Started{record_});
+  }));
+  // After that: no frame may reach the machine before it has started.
   env_.transport->SetReceiver([weak = weak_from_this()](NodeId from, std::string frame) {
     if (const auto self = weak.lock()) self->OnFrame(from, std::move(frame));
-  });
-  const MonotonicTime now = env_.clock->Now();
-  PostTo(now, [this, now] {
-    tell_at_ = now + kFirstTold;
-    Step(consensus::formation::Started{record_});
   });
 }
 
 void FormationDriver::MembershipChanged(const consensus::Membership& membership) {
-  PostTo(env_.clock->Now(),
-         [this, membership] { Step(consensus::formation::MembershipInForce{membership}); });
+  env_.core->Post(UnlessStopped(
+      [this, membership] { Step(consensus::formation::MembershipInForce{membership}); }));
 }
 
 std::string FormationDriver::Describe() const {
@@ -130,9 +130,9 @@ void FormationDriver::OnFrame(NodeId from, std::string bytes) {
     return;
   }
   if (frame->header.group != options_.formation.group) return;
-  PostTo(env_.clock->Now(), [this, from, body = std::string(frame->body)]() mutable {
+  env_.core->Post(UnlessStopped([this, from, body = std::string(frame->body)]() mutable {
     Step(consensus::MessageReceived{from, std::move(body)});
-  });
+  }));
 }
 
 void FormationDriver::Step(decltype(FormationEvent::what) what) {
@@ -170,11 +170,11 @@ void FormationDriver::Send(const consensus::Message& message) {
 void FormationDriver::ArmTimer(MonotonicTime when) {
   if (timer_ && *timer_ <= when) return;
   timer_ = when;
-  PostTo(when, [this, when] {
-    if (timer_ != when) return;
-    timer_.reset();
-    Step(consensus::Tick{});
-  });
+  env_.core->PostAt(when, UnlessStopped([this, when] {
+                      if (timer_ != when) return;
+                      timer_.reset();
+                      Step(consensus::Tick{});
+                    }));
 }
 
 void FormationDriver::TellWhatIsAwaited() {

@@ -80,8 +80,9 @@ class FormationDriver : public std::enable_shared_from_this<FormationDriver> {
   FormationDriver(const FormationDriverOptions& options, const FormationEnvironment& environment,
                   FormationHooks hooks, std::string record);
 
+  // A task for the core executor that does nothing once Stop was called.
   template <class F>
-  void PostTo(MonotonicTime when, F task);
+  auto UnlessStopped(F task);
   void OnFrame(NodeId from, std::string frame);
   void Step(decltype(consensus::formation::FormationEvent::what) what);
   void CarryOut(consensus::formation::FormationEffects effects);

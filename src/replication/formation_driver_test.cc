@@ -116,6 +116,43 @@ TEST(FormationDriver, AClusterFormsWhenAllAreThereAndIsRemembered) {
   EXPECT_EQ(founders.node(NodeId(1)).formed->cluster, first.cluster);
 }
 
+// Hands over a frame as soon as somebody listens: other nodes may run already.
+class EagerTransport final : public transport::PeerTransport {
+ public:
+  explicit EagerTransport(std::string frame) : frame_(std::move(frame)) {}
+  void Send(NodeId, transport::Lane, std::string) override { ++sent_; }
+  void SetReceiver(Receiver receiver) override {
+    if (receiver) receiver(NodeId(1), frame_);
+  }
+  [[nodiscard]] int sent() const { return sent_; }
+
+ private:
+  const std::string frame_;
+  int sent_ = 0;
+};
+
+TEST(FormationDriver, AFrameThatIsThereAtTheStartComesAfterIt) {
+  VirtualTime time;
+  VirtualExecutor core(&time);
+  FaultFileSystem disk;
+  ASSERT_TRUE(disk.CreateDirectories("/node").ok());
+  const FrameHeader header{FrameKind::kFormation, GroupId(0), 0, IncarnationId(101)};
+  EagerTransport transport(EncodeFrame(header, "not a message of formation"));
+  FormationDriverOptions options;
+  options.formation.self = {NodeId(0), IncarnationId(100)};
+  options.formation.members = {{NodeId(0), "host:0"}, {NodeId(1), "host:1"}};
+  options.record_path = kRecord;
+  const auto driver =
+      FormationDriver::Create(options, {&time, &core, &disk, &transport},
+                              {[](const Formed&) {}, [](const auto&) {}, [](const Status&) {}});
+  ASSERT_TRUE(driver.ok()) << driver.status().ToString();
+  (*driver)->Start();
+  time.RunFor(std::chrono::seconds(1));
+  EXPECT_GT(transport.sent(), 0);
+  EXPECT_EQ((*driver)->Describe(), "waiting to hear from nodes 1");
+  (*driver)->Stop();
+}
+
 TEST(FormationDriver, ADamagedRecordIsRefusedWithItsName) {
   Founders founders(1);
   ASSERT_TRUE(founders.Start(NodeId(0)).ok());
