@@ -52,6 +52,7 @@ Status CheckAddress(const Membership& membership, const NewMember& member) {
 Status CheckQuorum(const GroupView& view, const Membership& group, bool force) {
   std::size_t voters = 0;
   std::size_t alive = 0;
+  std::size_t awaited = 0;
   std::string silent;
   for (const Member& member : group.members) {
     if (!member.voter) continue;
@@ -60,12 +61,16 @@ Status CheckQuorum(const GroupView& view, const Membership& group, bool force) {
       ++alive;
     } else {
       silent += (silent.empty() ? "" : ", ") + ToString(member.node);
+      if (view.Awaits(member.id())) ++awaited;
     }
   }
   if (voters == 0) {
     return FailedPreconditionError("that would leave no voter: a group needs one");
   }
   if (2 * alive > voters || force) return Status::Ok();
+  if (2 * (alive + awaited) > voters) {
+    return NotHeardYet(silent);
+  }
   return FailedPreconditionError(
       "the change would need a majority of " + std::to_string(voters) + " voters, of which " +
       std::to_string(alive) + " answer (silent: " + silent +
@@ -86,6 +91,16 @@ bool GroupView::Answers(const PeerId& peer) const {
   if (own != nullptr && own->id() == peer) return true;
   const consensus::PeerProgress* const progress = Of(peer);
   return progress != nullptr && progress->answers;
+}
+
+bool GroupView::Awaits(const PeerId& peer) const {
+  const consensus::PeerProgress* const progress = Of(peer);
+  return progress != nullptr && progress->awaited;
+}
+
+Status NotHeardYet(const std::string& nodes) {
+  return UnavailableError("the leader has just begun, and has not heard of node " + nodes +
+                          " yet; try again");
 }
 
 Result<Member> FindMember(const Membership& membership, NodeId node) {
@@ -117,6 +132,7 @@ Result<Membership> WithPromoted(const GroupView& view, NodeId node) {
   Membership target = Intended(view.membership);
   if (member.voter || member.joining) return target;
   const consensus::PeerProgress* const progress = view.Of(member.id());
+  if (view.Awaits(member.id())) return NotHeardYet(ToString(node));
   if (progress == nullptr || !progress->answers) {
     return FailedPreconditionError(
         "node " + ToString(node) +

@@ -8,7 +8,9 @@
 //
 // Guards. A change is refused if too few voters answer the leader, of the group that it makes or,
 // where somebody joins in the place of another, of the one that there is: it would stop at once.
-// And a learner becomes a voter when it has caught up, not before. `force` lifts the first.
+// And a learner becomes a voter when it has caught up, not before. `force` lifts the first. A node
+// that has just begun to lead, and has not heard of those it counts on, says kUnavailable: it is
+// worth asking again.
 //
 // Thread safety: plain values and pure functions.
 #ifndef CAIRN_SRC_REPLICATION_MEMBERSHIP_EDITS_H_
@@ -40,7 +42,12 @@ struct GroupView {
   [[nodiscard]] const consensus::PeerProgress* Of(const consensus::PeerId& peer) const;
   // Whether a member answers this node, which leads; this node itself does.
   [[nodiscard]] bool Answers(const consensus::PeerId& peer) const;
+  // Whether it may do so any moment: this node leads, and gave it no time to answer yet.
+  [[nodiscard]] bool Awaits(const consensus::PeerId& peer) const;
 };
+
+// kUnavailable: whether that node can be counted on is not known yet (GroupView::Awaits).
+Status NotHeardYet(const std::string& nodes);
 
 // The member under this number that stays, if there are two; kNotFound names those there are.
 Result<consensus::Membership::Member> FindMember(const consensus::Membership& membership,
@@ -60,7 +67,7 @@ struct NewMember {
 // nothing changes. kInvalidArgument for an address that is none or another member's.
 Result<consensus::Membership> WithLearner(const GroupView& view, const NewMember& member);
 
-// A learner made a voter. kFailedPrecondition says what it lacks, or that it has not come yet.
+// A learner made a voter. kFailedPrecondition says what it lacks, or that it does not answer.
 Result<consensus::Membership> WithPromoted(const GroupView& view, NodeId node);
 
 // Without that member. The removal of one that is joining in the place of another calls that

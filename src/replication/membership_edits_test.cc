@@ -30,6 +30,16 @@ void Silence(GroupView* view, std::uint32_t node) {
   }
 }
 
+// Node 0 has just begun to lead, and has heard of nobody yet.
+GroupView NewLeader() {
+  GroupView view = ThreeVoters();
+  for (auto& peer : view.peers) {
+    peer.answers = false;
+    peer.awaited = true;
+  }
+  return view;
+}
+
 // A learner that came.
 void AddLearner(GroupView* view, std::uint32_t node, Slot match) {
   const IncarnationId incarnation(100 + node);
@@ -68,6 +78,28 @@ TEST(MembershipEditsTest, AddingAgainChangesNothingAndAddingAMemberIsRefused) {
             StatusCode::kInvalidArgument);
   EXPECT_EQ(WithLearner(view, {NodeId(4), "nonsense", IncarnationId(7)}).status().code(),
             StatusCode::kInvalidArgument);
+}
+
+TEST(MembershipEditsTest, WhoHasJustBegunToLeadDoesNotKnowWhoIsSilent) {
+  GroupView view = NewLeader();
+  const auto removed = [&](NodeId node) { return WithRemoved(view, node, false).status(); };
+  EXPECT_EQ(removed(NodeId(2)).code(), StatusCode::kUnavailable);
+  EXPECT_NE(removed(NodeId(2)).message().find("not heard of node 1 yet"), std::string::npos)
+      << removed(NodeId(2)).message();
+  EXPECT_TRUE(WithRemoved(view, NodeId(2), /*force=*/true).ok());
+  // One of them is overdue: the other one may make a majority of three, but not of the two that
+  // stay without it.
+  view.peers[0].awaited = false;
+  EXPECT_EQ(WithSuccessor(view, NodeId(1), Node3(), false).status().code(),
+            StatusCode::kUnavailable);
+  EXPECT_EQ(removed(NodeId(2)).code(), StatusCode::kFailedPrecondition);
+  view.peers[1].awaited = false;
+  EXPECT_EQ(WithSuccessor(view, NodeId(1), Node3(), false).status().code(),
+            StatusCode::kFailedPrecondition);
+  AddLearner(&view, 3, Slot(5000));
+  view.peers.back().answers = false;
+  view.peers.back().awaited = true;
+  EXPECT_EQ(WithPromoted(view, NodeId(3)).status().code(), StatusCode::kUnavailable);
 }
 
 TEST(MembershipEditsTest, ALearnerIsPromotedWhenItHasCaughtUp) {

@@ -133,6 +133,7 @@ class Replica : public std::enable_shared_from_this<Replica> {
   //   kInvalidArgument      `to` is no voter
   //   kFailedPrecondition   `to` does not answer, or there is nobody to take over: no voter
   //                         answers that has not to be sent a snapshot first
+  //   kUnavailable          this node has just begun to lead, and not heard of `to` yet
   void TransferLeadership(std::optional<NodeId> to, StatusCallback done);
 
   // Before this node stops: if it leads, voters are asked to take over, one after the other, the

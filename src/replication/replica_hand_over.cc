@@ -29,9 +29,15 @@ void Replica::TransferLeadership(std::optional<NodeId> to, StatusCallback done) 
 Status Replica::BeginTransfer(std::optional<NodeId> to) {
   if (!leads()) return NotLeaderError("this node does not lead");
   if (to == options_.node) return Status::Ok();
+  const GroupView view = CurrentView();
   const bool chosen = to.has_value();
   if (!chosen) to = NextLeader({});
   if (!to) {
+    for (const consensus::PeerProgress& progress : view.peers) {
+      if (progress.awaited && membership_.IsVoter(progress.peer)) {
+        return NotHeardYet(ToString(progress.peer.node));
+      }
+    }
     return FailedPreconditionError("no other voter answers: there is nobody to lead instead");
   }
   const consensus::Membership::Member* const member = membership_.Find(*to);
@@ -39,7 +45,8 @@ Status Replica::BeginTransfer(std::optional<NodeId> to) {
     return InvalidArgumentError("node " + ToString(*to) +
                                 " is no voter of this group; only those can lead");
   }
-  if (chosen && !CurrentView().Answers(member->id())) {
+  if (chosen && view.Awaits(member->id())) return NotHeardYet(ToString(*to));
+  if (chosen && !view.Answers(member->id())) {
     return FailedPreconditionError("node " + ToString(*to) + " does not answer; it can't lead now");
   }
   Step(consensus::TransferLeadership{*to});

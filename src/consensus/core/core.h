@@ -270,6 +270,8 @@ struct PeerProgress {
   Slot match;                // the peer's journal is known to hold everything up to here
   bool answers = false;      // it answered this leader not longer ago than a leader may be silent
   MonotonicTime last_heard;  // if it ever answered this leader; else when the leader began with it
+  // It has not answered this leader yet, and had no time to: whether it will is not known.
+  bool awaited = false;
   bool needs_snapshot = false;
   // False: leases are on here, and the peer's last answer promised nothing that one can rest on.
   bool honours_lease = true;

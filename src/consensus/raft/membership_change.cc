@@ -125,7 +125,9 @@ std::vector<PeerProgress> RaftCore::ProgressOfPeers(MonotonicTime now) const {
   if (role_ != Role::kLeader) return all;
   all.reserve(peers_.size());
   for (const auto& [peer, progress] : peers_) {
-    all.push_back({peer, progress.match, Answers(peer, now), progress.last_heard,
+    const bool awaited =
+        !progress.answered && now < progress.last_heard + options_.election_timeout;
+    all.push_back({peer, progress.match, Answers(peer, now), progress.last_heard, awaited,
                    progress.state == Progress::State::kSnapshot,
                    !options_.leases || progress.promises});
   }

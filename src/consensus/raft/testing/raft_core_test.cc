@@ -70,6 +70,31 @@ TEST(RaftCore, ALeaderWithoutAQuorumStepsDownAndAnotherTakesOver) {
   EXPECT_EQ(cluster.node(current).core->epoch(), epoch);
 }
 
+// Whom a new leader has not heard of it awaits for an election timeout, and then takes for silent.
+TEST(RaftCore, ANewLeaderAwaitsWhoHasNotAnswered) {
+  Cluster cluster(Of(3, 3), 1);
+  cluster.Crash(NodeId(2));
+  for (int i = 0; i < 1000 && !cluster.Leader(); ++i) cluster.Run(milliseconds(10));
+  ASSERT_TRUE(cluster.Leader().has_value());
+  const NodeId leader = *cluster.Leader();
+  const auto of = [&](NodeId node) {
+    for (const PeerProgress& peer : cluster.node(leader).core->ProgressOfPeers(cluster.now())) {
+      if (peer.peer.node == node) return peer;
+    }
+    ADD_FAILURE() << "node " << ToString(node) << " is no peer";
+    return PeerProgress();
+  };
+  EXPECT_TRUE(of(NodeId(2)).awaited);
+  EXPECT_FALSE(of(NodeId(2)).answers);
+  cluster.Run(seconds(1));
+  ASSERT_EQ(cluster.Leader(), leader);
+  const NodeId other(1 - leader.value());
+  EXPECT_TRUE(of(other).answers);
+  EXPECT_FALSE(of(other).awaited);
+  EXPECT_FALSE(of(NodeId(2)).awaited);
+  EXPECT_FALSE(of(NodeId(2)).answers);
+}
+
 TEST(RaftCore, BarriersOpenOnEveryNode) {
   Cluster cluster(Of(3, 3), 3);
   cluster.Run(seconds(1));
