@@ -149,30 +149,44 @@ std::uint32_t NodeArgument(const Invocation& in, const char* name) {
 
 // A command that has taken so long says what it waits for.
 constexpr std::chrono::seconds kSilence(2);
+// How often something is asked for that a node may have dropped.
+constexpr std::chrono::seconds kAskEvery(2);
 
 using Reached = std::function<bool(const ListMembersResponse&)>;
+using AskAgain = std::function<MaybeFailure()>;
 
 // Waits until the members are as `reached` says, in what is committed; reports what came of it.
+// `ask_again`, of what does not go on by itself, is called every now and then meanwhile.
 ExitCode Await(Context& context, AdminChannel* channel, const Invocation& in,
-               const Reached& reached, const std::string& done) {
+               const Reached& reached, const std::string& done,
+               const AskAgain& ask_again = nullptr) {
   const milliseconds bound(*in.Number("wait-ms"));
   const Patience patience(bound);
   std::uint64_t seen_slot = 0;
   ListMembersResponse all;
   std::string why = "it is under way";
   bool told = false;
+  auto asked = patience.Waited();
+  bool missing = false;
   do {
+    if (ask_again && missing && patience.Waited() - asked >= kAskEvery) {
+      if (const auto failure = ask_again()) why = failure->message;
+      asked = patience.Waited();
+    }
     if (!told && patience.Waited() >= kSilence) {
       told = true;
-      std::cerr
-          << "cairn: waiting for it to be complete; a new node must run, and reach the others\n";
+      std::cerr << (ask_again
+                        ? "cairn: waiting for the other node to lead; it is asked again and again\n"
+                        : "cairn: waiting for it to be complete; a new node must run, and reach "
+                          "the others\n");
     }
     // While leadership moves nobody may answer.
     if (const auto failure = channel->ListMembers(&all)) {
       why = failure->message;
       continue;
     }
-    if (!reached(all)) continue;
+    missing = !reached(all);
+    if (missing) continue;
     if (seen_slot == 0) seen_slot = all.last_slot();
     if (all.committed_slot() < seen_slot) continue;
     if (context.options().json) {
@@ -190,11 +204,13 @@ ExitCode Await(Context& context, AdminChannel* channel, const Invocation& in,
     }
     return kSuccess;
   }
-  return context.Fail({kTimedOut, "TIMEOUT",
-                       "it has begun and has not ended within " + std::to_string(bound.count()) +
-                           " ms (" + why +
-                           "); it goes on by itself, and `cairn cluster members` shows how far "
-                           "it is"});
+  const std::string within = " within " + std::to_string(bound.count()) + " ms (" + why + "); ";
+  return context.Fail(
+      {kTimedOut, "TIMEOUT",
+       ask_again ? "the other node does not lead" + within +
+                       "`cairn cluster members` shows whether it answers and has caught up"
+                 : "it has begun and has not ended" + within +
+                       "it goes on by itself, and `cairn cluster members` shows how far it is"});
 }
 
 ExitCode RunAdd(Context& context, const Invocation& in) {
@@ -278,7 +294,9 @@ ExitCode RunTransfer(Context& context, const Invocation& in) {
     return request.has_to_node_id() ? all.leader_id() == request.to_node_id()
                                     : all.leader_id() != before.leader_id();
   };
-  return Await(context, &channel, in, reached, "leadership was handed over");
+  // A leader drops a transfer that has not come about within an election timeout.
+  return Await(context, &channel, in, reached, "leadership was handed over",
+               [&] { return channel.TransferLeadership(request); });
 }
 
 ExitCode RunSnapshot(Context& context, const Invocation& in) {

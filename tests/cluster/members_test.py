@@ -2,11 +2,14 @@
 import json
 import re
 import shutil
+import signal
+import subprocess
 import unittest
 import urllib.request
 
-from cairn_process import cairn, wait_until
+from cairn_process import BIN, cairn, wait_until
 from cluster import ClusterTestCase
+from freeze import freeze
 from history import History
 
 
@@ -153,6 +156,28 @@ class MembersTest(ClusterTestCase):
             for number in (2, 0, 1, 1):
                 cluster.run("transfer-leader", number)
                 self.assertEqual(number, cluster.leader())
+
+    def test_a_transfer_that_was_dropped_is_asked_for_again(self):
+        timing = "[consensus]\nelection_timeout_ms = 4000\nheartbeat_interval_ms = 200\n"
+        with self.cluster(timing=timing) as cluster:
+            to = cluster.follower()
+            wait_until(lambda: cluster.members()[to].get("answers"), "a follower does not answer")
+            freeze(cluster.nodes[to].process)
+            try:
+                command = subprocess.Popen(
+                    [BIN / "cairn", "--endpoints", cluster.endpoints, "cluster", "transfer-leader",
+                     str(to)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                self.addCleanup(command.kill)
+                # The leader gives it an election timeout, and drops it then.
+                wait_until(lambda: cluster.members()[to]["last_contact_ms"] > 9000 or
+                           command.poll() is not None, "the node that is stopped is heard of")
+                self.assertIsNone(command.poll(), "it has ended")
+            finally:
+                cluster.nodes[to].process.send_signal(signal.SIGCONT)
+            output, _ = command.communicate(timeout=60)
+            self.assertEqual(0, command.returncode, output)
+            self.assertIn(b"asked again", output)
+            self.assertEqual(to, cluster.leader())
 
     def test_snapshot_leaves_little_to_replay(self):
         with self.cluster() as cluster:
