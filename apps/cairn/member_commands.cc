@@ -10,6 +10,7 @@
 #include "api/cairn.pb.h"
 #include "apps/cairn/admin_channel.h"
 #include "apps/cairn/context.h"
+#include "apps/cairn/member_view.h"
 #include "apps/cairn/patience.h"
 
 namespace cairn::cli {
@@ -20,117 +21,15 @@ using std::chrono::milliseconds;
 using v1::ListMembersResponse;
 using v1::Member;
 
-const char* NameOf(Member::Kind kind) {
-  switch (kind) {
-    case Member::KIND_VOTER:
-      return "voter";
-    case Member::KIND_LEARNER:
-      return "learner";
-    case Member::KIND_JOINING:
-      return "joining";
-    case Member::KIND_LEAVING:
-      return "leaving";
-    default:
-      return "unknown";
-  }
-}
-
-// Slots that the member lacks, as the leader knows; nothing of itself, or if nobody leads.
-std::optional<std::uint64_t> LagOf(const Member& member, const ListMembersResponse& all) {
-  if (!member.has_match_slot()) return std::nullopt;
-  return all.last_slot() > member.match_slot() ? all.last_slot() - member.match_slot() : 0;
-}
-
-ordered_json ToJson(const Member& member, const ListMembersResponse& all) {
-  ordered_json document = {{"node_id", member.node_id()},
-                           {"kind", NameOf(member.kind())},
-                           {"is_leader", member.is_leader()},
-                           {"peer_endpoint", member.peer_endpoint()},
-                           {"thrift_endpoint", member.thrift_endpoint()},
-                           {"grpc_endpoint", member.grpc_endpoint()},
-                           {"incarnation", fmt::format("{:016x}", member.incarnation())}};
-  if (member.has_answers()) document["answers"] = member.answers();
-  if (member.has_match_slot()) document["match_slot"] = member.match_slot();
-  if (const auto lag = LagOf(member, all)) document["lag_slots"] = *lag;
-  if (member.has_last_contact_ms()) document["last_contact_ms"] = member.last_contact_ms();
-  if (member.has_needs_snapshot()) document["needs_snapshot"] = member.needs_snapshot();
-  if (member.has_honours_lease()) document["honours_lease"] = member.honours_lease();
-  if (member.has_applied_slot()) document["applied_slot"] = member.applied_slot();
-  if (member.has_applied_version()) document["applied_version"] = member.applied_version();
-  if (member.has_report_age_ms()) document["report_age_ms"] = member.report_age_ms();
-  if (!member.problem().empty()) document["problem"] = member.problem();
-  return document;
-}
-
-// Without a leader only what the node that answers has heard of the member is known.
-std::string RemarkWithoutLeader(const Member& member, const ListMembersResponse& all) {
-  if (member.node_id() == all.answered_by()) {
-    return member.problem().empty() ? "answers" : member.problem();
-  }
-  if (!member.has_report_age_ms()) {
-    return fmt::format("silent: node {} has never heard of it", all.answered_by());
-  }
-  const double age = static_cast<double>(member.report_age_ms()) / 1000;
-  if (age < 3 && !member.problem().empty()) return member.problem();
-  // Nodes report about once a second.
-  return fmt::format("{}node {} heard of it {:.1f} s ago",
-                     age < 3 ? "" : "silent: ", all.answered_by(), age);
-}
-
-std::string Remark(const Member& member, const ListMembersResponse& all) {
-  if (!all.has_leader_id()) return RemarkWithoutLeader(member, all);
-  // What one that is silent said before counts no more.
-  if (!member.problem().empty() && (!member.has_answers() || member.answers())) {
-    return member.problem();
-  }
-  if (member.is_leader()) return "leads";
-  if (!member.has_answers()) return "";
-  const bool ever = member.has_applied_slot();
-  if (!member.answers()) {
-    return ever ? fmt::format("silent for {:.1f} s",
-                              static_cast<double>(member.last_contact_ms()) / 1000)
-                : "has not come yet";
-  }
-  if (member.needs_snapshot()) return "gets a snapshot";
-  const std::string lag = fmt::format("{} slots behind", LagOf(member, all).value_or(0));
-  const bool counts = member.kind() == Member::KIND_VOTER || member.kind() == Member::KIND_LEAVING;
-  if (!counts || !member.has_honours_lease() || member.honours_lease()) return lag;
-  return lag + ", and does not honour leases";
-}
-
-void PrintTable(const ListMembersResponse& all) {
-  std::cout << fmt::format("{:<5} {:<8} {:<22} {:>12} {}\n", "node", "kind", "peers", "applied",
-                           "state");
-  for (const Member& member : all.members()) {
-    const std::string applied =
-        member.has_applied_slot() ? std::to_string(member.applied_slot()) : "-";
-    std::cout << fmt::format("{:<5} {:<8} {:<22} {:>12} {}\n", member.node_id(),
-                             NameOf(member.kind()), member.peer_endpoint(), applied,
-                             Remark(member, all));
-  }
-  if (!all.has_leader_id()) std::cout << "nobody is known to lead\n";
-  if (all.changing()) std::cout << "a change of the voters is under way\n";
-  std::cout << std::flush;
-}
-
 ExitCode RunMembers(Context& context, const Invocation&) {
   AdminChannel channel(&context);
   ListMembersResponse all;
   if (const auto failure = channel.ListMembers(&all)) return context.Fail(*failure);
-  if (!context.options().json) {
-    PrintTable(all);
-    return kSuccess;
+  if (context.options().json) {
+    Context::Print(MembersJson(all));
+  } else {
+    std::cout << MembersTable(all) << std::flush;
   }
-  ordered_json members = ordered_json::array();
-  for (const Member& member : all.members()) members.push_back(ToJson(member, all));
-  ordered_json document = {{"answered_by", all.answered_by()}};
-  if (all.has_leader_id()) document["leader_id"] = all.leader_id();
-  document["epoch"] = all.epoch();
-  document["last_slot"] = all.last_slot();
-  document["committed_slot"] = all.committed_slot();
-  document["changing"] = all.changing();
-  document["members"] = std::move(members);
-  Context::Print(document);
   return kSuccess;
 }
 
@@ -392,10 +291,16 @@ OptionDef ForceDef() {
 }
 
 CommandDef MembersDef() {
-  return {.name = "cluster members",
-          .summary = "Shows the members of the cluster and how far each is",
-          .common = kNodeOptions,
-          .examples = {{"cairn cluster members", "Who votes, who lags, who is silent?"}}};
+  return {
+      .name = "cluster members",
+      .summary = "Shows the members of the cluster and how far each is",
+      .description = {"\"log\" is up to where a member holds the log, and \"slots behind\" what "
+                      "it lacks of the leader's: as it has acknowledged to the leader, this "
+                      "moment. \"applied\", and a problem that is shown, are as of its last "
+                      "report, \"reported\" says when that came; nodes report about once a "
+                      "second. The node that answers knows its own."},
+      .common = kNodeOptions,
+      .examples = {{"cairn cluster members", "Who votes, who lags, who is silent?"}}};
 }
 
 CommandDef AddDef() {

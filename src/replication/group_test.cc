@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/replication/group_test_util.h"
@@ -266,6 +268,35 @@ TEST(GroupTest, AnIsolatedLeaderGrowsStale) {
   group.AwaitAgreement();
   group.time.RunFor(seconds(1));
   EXPECT_EQ(group.Get(leader, "k", ReadLevel::kLocal), "v");
+}
+
+TEST(GroupTest, TheLeaderKnowsWhatTheOthersHoldWithoutAReport) {
+  Group group(3);
+  ASSERT_EQ(group.options.report_interval, Duration::zero()) << "nobody reports";
+  group.StartAll();
+  const NodeId leader = group.AwaitAgreement();
+  const NodeId cut = group.Other(leader);
+  const auto lacks = [&](NodeId node) -> std::uint64_t {
+    std::optional<GroupView> seen;
+    group.replica(leader)->View([&](std::optional<GroupView> view) { seen = std::move(view); });
+    EXPECT_TRUE(group.time.RunUntil([&] { return seen.has_value(); }));
+    const auto* const progress = seen->Of(seen->membership.Find(node)->id());
+    if (progress == nullptr) return ~0ULL;
+    return seen->committed_slot.value() - std::min(progress->match, seen->committed_slot).value();
+  };
+  ASSERT_TRUE(group.Set(leader, "k", "v").ok());
+  ASSERT_TRUE(group.AwaitApplied());
+  for (std::uint32_t n = 0; n < 3; ++n) {
+    if (NodeId(n) == leader) continue;
+    EXPECT_EQ(lacks(NodeId(n)), 0U);
+  }
+  group.network().Isolate(cut);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(group.Set(leader, "k", "v").ok());
+  EXPECT_EQ(lacks(cut), 5U);
+  group.network().Heal();
+  ASSERT_TRUE(group.AwaitApplied());
+  EXPECT_EQ(lacks(cut), 0U);
+  EXPECT_TRUE(group.replica(leader)->Reports().empty());
 }
 
 TEST(GroupTest, FramesOfAnotherClusterAreTurnedAway) {

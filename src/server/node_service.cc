@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <utility>
 
 #include "src/consensus/core/quorum.h"
@@ -278,6 +279,42 @@ ClusterHealth NodeService::Health() const {
   if (health.status == "healthy" && !health.leader) health.status = "degraded";
   health.epoch = static_cast<std::int64_t>(status.leadership.epoch.value());
   return health;
+}
+
+namespace {
+
+// The group as the replica's core sees it; nothing if it has stopped, or says nothing for `bound`.
+std::optional<replication::GroupView> ViewWithin(replication::Replica* replica, Duration bound) {
+  // Shared with the answer, which may come when nobody waits any more.
+  struct Answer {
+    Mutex mutex;
+    CondVar given;
+    bool there ABSL_GUARDED_BY(mutex) = false;
+    std::optional<replication::GroupView> view ABSL_GUARDED_BY(mutex);
+  };
+  const auto answer = std::make_shared<Answer>();
+  replica->View([answer](std::optional<replication::GroupView> view) {
+    MutexLock lock(&answer->mutex);
+    answer->there = true;
+    answer->view = std::move(view);
+    answer->given.Signal();
+  });
+  const auto until = std::chrono::steady_clock::now() + bound;
+  MutexLock lock(&answer->mutex);
+  while (!answer->there) {
+    if (!answer->given.WaitUntil(&answer->mutex, until)) break;
+  }
+  return std::exchange(answer->view, std::nullopt);
+}
+
+}  // namespace
+
+std::vector<PeerSight> NodeService::PeersAndProgress() const {
+  std::vector<PeerSight> peers = Peers();
+  if (peers.empty() || replica_->status().leadership.role != consensus::Role::kLeader) return peers;
+  const auto view = ViewWithin(replica_, options_.progress_bound);
+  if (view) AddProgress(*view, &peers);
+  return peers;
 }
 
 Result<NodeStatus> NodeService::NodeInfo(std::optional<std::int32_t> node_id) const {

@@ -26,6 +26,7 @@
 #include "src/replication/routing_manager.h"
 #include "src/replication/state_machine_executor.h"
 #include "src/server/cluster_admin.h"
+#include "src/server/peer_sight.h"
 #include "src/server/request_metrics.h"
 #include "src/server/slow_requests.h"
 #include "src/server/state_admin.h"
@@ -72,29 +73,6 @@ struct DatabaseStats {
   std::optional<std::int64_t> compaction_pending_bytes;
 };
 
-// One way to or from another node.
-struct LaneSight {
-  std::string_view lane;  // "consensus", "bulk": to it; "incoming": all that comes from it
-  bool connected = false;
-  std::uint64_t frames = 0;  // counters since start
-  std::uint64_t bytes = 0;
-  std::uint64_t dropped_frames = 0;
-  std::uint64_t connects = 0;
-  std::uint64_t queued_bytes = 0;  // now
-};
-
-// Another node of the cluster, as this one knows it.
-struct PeerSight {
-  NodeId node;
-  std::string endpoint;  // "host:port" of its Thrift service; may be empty
-  bool is_learner = false;
-  // Since it was last heard of; nothing: never, or somebody else speaks under its number.
-  std::optional<Duration> silent_for;
-  std::optional<replication::NodeReport> report;  // its last one
-  std::optional<Duration> report_age;
-  std::vector<LaneSight> lanes;
-};
-
 struct TransactionFigures {
   std::uint64_t active = 0;  // wait for their answer
   std::uint64_t committed = 0;
@@ -115,6 +93,8 @@ struct NodeServiceOptions {
   std::function<std::vector<PeerSight>()> peers;
   // One that was silent for longer is unreachable.
   Duration node_timeout = std::chrono::seconds(5);
+  // How long PeersAndProgress waits for the replica's core.
+  Duration progress_bound = std::chrono::milliseconds(500);
   std::uint64_t cluster = 0;  // 0: a node by itself
 };
 
@@ -182,6 +162,10 @@ class NodeService {
   [[nodiscard]] std::vector<PeerSight> Peers() const {
     return options_.peers ? options_.peers() : std::vector<PeerSight>();
   }
+  // The same and, on a leader, what each has acknowledged. The core is asked for that, on its
+  // executor, as for ClusterAdmin::Members, and this call waits for it: a moment, and if the core
+  // hangs progress_bound, after which it says what Peers does. Never on an executor of the replica.
+  [[nodiscard]] std::vector<PeerSight> PeersAndProgress() const;
 
   [[nodiscard]] replication::ReplicaStatus Replica() const { return replica_->status(); }
   [[nodiscard]] const replication::ReplicaFigures& ReplicaFigures() const {

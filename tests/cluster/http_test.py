@@ -376,11 +376,13 @@ class ThreeNodes(ClusterTestCase):
         with self.cluster() as cluster:
             leader, stopped = cluster.leader(), cluster.follower()
             other = next(n for n in range(3) if n not in (leader, stopped))
-            # Its first report is there, on which the lag rests.
-            for number in (leader, other):
-                wait_until(lambda number=number: ("cairn_peer_lag_slots", frozenset(
-                    {("peer", str(stopped))})) in scrape(
-                        cluster.nodes[number].http_endpoint).samples, "no report has come")
+            # What the lag rests on is there: an acknowledgement, and on the other one a report.
+            for number, name in ((leader, "cairn_peer_match_slot"), (other, "cairn_peer_lag_slots")):
+                wait_until(lambda number=number, name=name: scrape(
+                    cluster.nodes[number].http_endpoint).value(name, peer=str(stopped)) is not None,
+                           f"no {name}")
+            self.assertIsNone(scrape(cluster.nodes[other].http_endpoint).value(
+                "cairn_peer_match_slot", peer=str(stopped)))
             cluster.nodes[stopped].process.send_signal(signal.SIGSTOP)
             try:
                 with cluster.nodes[leader].client() as client:
@@ -396,6 +398,11 @@ class ThreeNodes(ClusterTestCase):
                     if number == leader:
                         self.assertTrue(sees_all())
                     wait_until(sees_all, "what the stopped node lacks is not seen")
+                # The leader's figure is exact: nobody writes, and nobody acknowledges any more.
+                metrics = scrape(cluster.nodes[leader].http_endpoint)
+                self.assertEqual(metrics.value("cairn_replica_slot", position="committed") -
+                                 metrics.value("cairn_peer_match_slot", peer=str(stopped)),
+                                 metrics.value("cairn_peer_lag_slots", peer=str(stopped)))
                 # What was sent and is not taken waits in the leader's queue to that peer alone.
                 page = cluster.nodes[leader].http_endpoint
 
@@ -412,6 +419,40 @@ class ThreeNodes(ClusterTestCase):
                 wait_until(lambda number=number: scrape(cluster.nodes[number].http_endpoint).value(
                     "cairn_peer_lag_slots", peer=str(stopped)) == 0, "the peer lags on")
             wait_until(lambda: queued(stopped) == 0, "the queue does not drain")
+
+    def test_the_leader_needs_no_report_to_know_what_the_others_hold(self):
+        """A page of the leader that says that a follower holds a write of which no report has come:
+        the report that is there says itself that it is older."""
+        with self.cluster() as cluster:
+            leader, follower = cluster.leader(), cluster.follower()
+            pages = [node.http_endpoint for node in cluster.nodes]
+            peer = str(follower)
+
+            def applied(number):
+                return scrape(pages[number]).value("cairn_replica_slot", position="applied")
+            with cluster.nodes[leader].client() as client:
+                def told_before_any_report():
+                    client.set(b"k", b"v")
+                    written = applied(leader)
+                    wait_until(lambda: applied(follower) >= written, "the follower does not apply")
+                    metrics = scrape(pages[leader])
+                    reported = metrics.value("cairn_peer_slot", peer=peer, position="applied")
+                    told = reported is not None and reported < written and \
+                        metrics.value("cairn_peer_match_slot", peer=peer) >= written and \
+                        metrics.value("cairn_peer_lag_slots", peer=peer) == 0
+                    # If the report was faster, or there is none yet: once more.
+                    return written if told else None
+                written = wait_until(told_before_any_report, "the leader waits for a report")
+
+            def seen_by(number):
+                status = json.loads(fetch(pages[number], "/debug/status").text)
+                return {one["node"]: one for one in status["peers"]}
+            told = seen_by(leader)[follower]
+            self.assertLessEqual(written, told["match_slot"])
+            self.assertEqual("match", told["lag_by"])
+            told = wait_until(lambda: (lambda one: one if one.get("report") else None)(
+                seen_by(follower)[leader]), "the follower gets no report")
+            self.assertEqual((None, "report"), (told["match_slot"], told["lag_by"]))
 
     def test_a_leader_that_was_stopped_for_a_while(self):
         with self.cluster() as cluster:

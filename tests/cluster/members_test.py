@@ -44,6 +44,12 @@ class MembersTest(ClusterTestCase):
                 self.assertEqual("voter", member["kind"])
                 self.assertIs(number == leader, member["is_leader"])
                 self.assertEqual(cluster.peer(number), member["peer_endpoint"])
+                # What a report says stands under its age; the node that answers says it itself.
+                report = member.get("report")
+                self.assertIs(number == leader, report is None)
+                self.assertEqual(member["report_age_ms"], report["age_ms"] if report else 0)
+                self.assertEqual(member["applied_slot"],
+                                 report["applied_slot"] if report else member["applied_slot"])
             follower = cluster.follower()
             cluster.nodes[follower].kill()
             wait_until(lambda: not cluster.members()[follower].get("answers"),
@@ -51,7 +57,11 @@ class MembersTest(ClusterTestCase):
             endpoints = cluster.nodes[leader].endpoint
             lines = cairn("cluster", "members", endpoints=endpoints).stdout.decode().splitlines()
             self.assertEqual(4, len(lines), lines)
+            self.assertEqual(["node", "kind", "peers", "log", "applied", "reported", "state"],
+                             lines[0].split())
             self.assertIn("silent for", lines[1 + follower])
+            self.assertIn(" s ago ", lines[1 + follower])
+            self.assertEqual(["now", "leads"], lines[1 + leader].split()[-2:])
 
     def test_three_nodes_to_five_and_back_under_load(self):
         with self.cluster() as cluster, History(cluster) as history:

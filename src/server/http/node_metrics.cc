@@ -237,7 +237,7 @@ void AppendNodeFamilies(const MetricsSources& sources, Exposition* page) {
   // One moment for all that the page says of the replica.
   const replication::ReplicaStatus status = sources.replica->status();
   Replica(*sources.replica, status, page);
-  AppendPeerFamilies(sources.service->Peers(), status.committed_slot, page);
+  AppendPeerFamilies(sources.service->PeersAndProgress(), status.committed_slot, page);
   Journal(*sources.journal, page);
   if (sources.wires) AppendWireFamilies(sources.wires(), page);
   Engine(sources.service->EngineFigures(), page);

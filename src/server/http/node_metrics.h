@@ -2,7 +2,8 @@
 // docs/metrics.md describes every family; a test compares the two.
 //
 // Gathering waits for no request: counters are read as they are, and what a lock guards is copied
-// under it. RocksDB's properties take its own mutex for a moment.
+// under it. RocksDB's properties take its own mutex for a moment, and a leader's core is asked what
+// its peers have acknowledged (NodeService::PeersAndProgress: bounded, should it hang).
 //
 // Thread safety: any thread.
 #ifndef CAIRN_SRC_SERVER_HTTP_NODE_METRICS_H_

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "src/base/mutex.h"
 #include "src/server/http/peer_metrics.h"
@@ -221,6 +224,7 @@ TEST(PeerFamilies, SayWhatIsKnownAndNoMore) {
   EXPECT_EQ(1.5, Value(text, R"(cairn_peer_last_contact_seconds{peer="1"})"));
   EXPECT_EQ(0.25, Value(text, R"(cairn_peer_report_age_seconds{peer="1"})"));
   EXPECT_EQ(3, Value(text, R"(cairn_peer_lag_slots{peer="1"})"));
+  EXPECT_THAT(text, Not(HasSubstr("\ncairn_peer_match_slot{")));
   EXPECT_EQ(6, Value(text, R"(cairn_peer_slot{peer="1",position="applied"})"));
   EXPECT_EQ(1, Value(text, R"(cairn_peer_is_leader{peer="1"})"));
   EXPECT_EQ(0, Value(text, R"(cairn_peer_accepts_writes{peer="1"})"));
@@ -228,6 +232,56 @@ TEST(PeerFamilies, SayWhatIsKnownAndNoMore) {
   EXPECT_EQ(40, Value(text, R"(cairn_peer_queued_bytes{peer="1",lane="consensus"})"));
   EXPECT_EQ(1, Value(text, R"(cairn_peer_dropped_frames_total{peer="1",lane="consensus"})"));
   EXPECT_THAT(text, Not(HasSubstr("peer=\"2\"")));
+}
+
+TEST(PeerFamilies, ALeaderNeedsNoReportForTheLag) {
+  PeerSight silent;
+  silent.node = NodeId(1);
+  silent.acknowledged = {Slot(70), 5};
+  PeerSight reports;
+  reports.node = NodeId(2);
+  reports.acknowledged = {Slot(75), 0};
+  reports.report.emplace();
+  reports.report->applied_slot = Slot(6);
+  metrics::Exposition page;
+  AppendPeerFamilies({silent, reports}, Slot(75), &page);
+  const std::string& text = page.text();
+  EXPECT_EQ(70, Value(text, R"(cairn_peer_match_slot{peer="1"})"));
+  EXPECT_EQ(75, Value(text, R"(cairn_peer_match_slot{peer="2"})"));
+  EXPECT_EQ(5, Value(text, R"(cairn_peer_lag_slots{peer="1"})"));
+  EXPECT_EQ(0, Value(text, R"(cairn_peer_lag_slots{peer="2"})"));
+  EXPECT_EQ(6, Value(text, R"(cairn_peer_slot{peer="2",position="applied"})"));
+}
+
+// A leader's core is asked for the lag. If it does not answer, the pages are made all the same.
+TEST(NodePages, PagesOfALeaderWhoseCoreHangs) {
+  testing::TestNodeOptions options;
+  options.progress_bound = std::chrono::milliseconds(1);
+  options.peers = [] {
+    PeerSight peer;
+    peer.node = NodeId(4);
+    peer.report.emplace();
+    return std::vector<PeerSight>{peer};
+  };
+  std::promise<void> go_on;
+  std::promise<void> hangs;
+  testing::TestNode node(options);
+  NodePages pages(Options());
+  pages.SetServing(SourcesOf(&node, &node.journal(), nullptr));
+  ASSERT_TRUE(node.service().Execute(Wire::kThrift, {}, kv::Set{"a", "1", ""}).ok());
+  node.replica().View([&](const auto& /*view*/) {
+    hangs.set_value();
+    go_on.get_future().wait();
+  });
+  hangs.get_future().wait();
+  const double committed =
+      Value(Get(pages, "/metrics").body, R"(cairn_replica_slot{position="committed"})");
+  EXPECT_EQ(committed, Value(Get(pages, "/metrics").body, R"(cairn_peer_lag_slots{peer="4"})"));
+  const auto peer = nlohmann::json::parse(Get(pages, "/debug/status").body)["peers"][0];
+  EXPECT_EQ(committed, peer["lag_slots"]);
+  EXPECT_EQ("report", peer["lag_by"]);
+  EXPECT_TRUE(peer["match_slot"].is_null());
+  go_on.set_value();
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "src/server/http/peer_metrics.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,14 +19,33 @@ void Contact(const std::vector<PeerSight>& peers, Exposition* page) {
   }
 }
 
-void Reports(const std::vector<PeerSight>& peers, Slot committed, Exposition* page) {
+void Progress(const std::vector<PeerSight>& peers, Slot committed, Exposition* page) {
+  page->Family("cairn_peer_match_slot", Kind::kGauge,
+               "On a leader: the peer's journal holds the log up to here, as it has acknowledged; "
+               "absent on other nodes, and until it has acknowledged anything to this leader.");
+  for (const PeerSight& peer : peers) {
+    if (!peer.acknowledged) continue;
+    page->Sample({{"peer", ToString(peer.node)}}, peer.acknowledged->match.value());
+  }
+  page->Family("cairn_peer_lag_slots", Kind::kGauge,
+               "Entries that are committed on this node and that the peer is not known to hold. "
+               "Where there is a cairn_peer_match_slot of the peer, on the leader: above that, "
+               "exact at the scrape. Elsewhere: above what it has applied by its last report.");
+  for (const PeerSight& peer : peers) {
+    const std::optional<PeerLag> lag = LagOf(peer, committed);
+    if (lag) page->Sample({{"peer", ToString(peer.node)}}, lag->slots);
+  }
+}
+
+void Reports(const std::vector<PeerSight>& peers, Exposition* page) {
   const auto each = [&](auto sample) {
     for (const PeerSight& peer : peers) {
       if (peer.report) sample(peer, ToString(peer.node));
     }
   };
   page->Family("cairn_peer_report_age_seconds", Kind::kGauge,
-               "Age of a peer's last report, on which the next four rest.");
+               "Age of a peer's last report, on which the next three rest, and the lag on nodes "
+               "that do not lead.");
   each([&](const PeerSight& peer, const std::string& node) {
     if (peer.report_age) page->Sample({{"peer", node}}, Seconds(*peer.report_age));
   });
@@ -34,13 +54,6 @@ void Reports(const std::vector<PeerSight>& peers, Slot committed, Exposition* pa
     page->Sample({{"peer", node}, {"position", "last"}}, peer.report->last_slot.value());
     page->Sample({{"peer", node}, {"position", "committed"}}, peer.report->committed_slot.value());
     page->Sample({{"peer", node}, {"position", "applied"}}, peer.report->applied_slot.value());
-  });
-  page->Family("cairn_peer_lag_slots", Kind::kGauge,
-               "Entries that are committed on this node and, by its last report, not yet applied "
-               "on the peer.");
-  each([&](const PeerSight& peer, const std::string& node) {
-    const std::uint64_t there = peer.report->applied_slot.value();
-    page->Sample({{"peer", node}}, committed.value() > there ? committed.value() - there : 0);
   });
   page->Family("cairn_peer_is_leader", Kind::kGauge,
                "1 if the peer took itself for the leader in its last report, else 0.");
@@ -71,7 +84,8 @@ void LaneFamily(const std::vector<PeerSight>& peers, Value LaneSight::*figure,
 void AppendPeerFamilies(const std::vector<PeerSight>& peers, Slot committed, Exposition* page) {
   if (peers.empty()) return;
   Contact(peers, page);
-  Reports(peers, committed, page);
+  Progress(peers, committed, page);
+  Reports(peers, page);
   LaneFamily(peers, &LaneSight::connected, "cairn_peer_connected", Kind::kGauge,
              "1 while the connection stands, else 0. Lanes: consensus and bulk to the peer; "
              "incoming, all that it dialled.",

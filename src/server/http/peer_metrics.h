@@ -1,5 +1,5 @@
 // The families of /metrics about the other nodes of the cluster: contact, connections, and how far
-// they are by their own reports.
+// they are, as a leader knows it or by their own reports.
 //
 // Thread safety: pure functions.
 #ifndef CAIRN_SRC_SERVER_HTTP_PEER_METRICS_H_
@@ -9,11 +9,12 @@
 
 #include "src/base/ids.h"
 #include "src/metrics/exposition.h"
-#include "src/server/node_service.h"
+#include "src/server/peer_sight.h"
 
 namespace cairn::server {
 
-// Nothing for a node by itself. `committed`: on this node.
+// Nothing for a node by itself. `peers`: of NodeService::PeersAndProgress. `committed`: on this
+// node.
 void AppendPeerFamilies(const std::vector<PeerSight>& peers, Slot committed,
                         metrics::Exposition* page);
 

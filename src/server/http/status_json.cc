@@ -26,8 +26,7 @@ void PutIf(Json* json, const char* name, const std::optional<T>& value) {
   if (value.has_value()) (*json)[name] = *value;
 }
 
-Json ReplicaJson(const replication::Replica& replica) {
-  const replication::ReplicaStatus status = replica.status();
+Json ReplicaJson(const replication::Replica& replica, const replication::ReplicaStatus& status) {
   Json json;
   json["role"] = NameOf(status.leadership.role);
   json["epoch"] = status.leadership.epoch.value();
@@ -56,12 +55,24 @@ Json ReplicaJson(const replication::Replica& replica) {
   return json;
 }
 
-Json PeersJson(const std::vector<PeerSight>& peers) {
+// How far the peer is behind: `lag_by` says on what that rests.
+void PutLag(const PeerSight& peer, Slot committed, Json* json) {
+  (*json)["match_slot"] = nullptr;
+  if (peer.acknowledged) (*json)["match_slot"] = peer.acknowledged->match.value();
+  (*json)["lag_slots"] = nullptr;
+  const std::optional<PeerLag> lag = LagOf(peer, committed);
+  if (!lag) return;
+  (*json)["lag_slots"] = lag->slots;
+  (*json)["lag_by"] = lag->by_report ? "report" : "match";
+}
+
+Json PeersJson(const std::vector<PeerSight>& peers, Slot committed) {
   Json json = Json::array();
   for (const PeerSight& peer : peers) {
     Json one = {{"node", peer.node.value()}, {"endpoint", peer.endpoint}};
     one["silent_ms"] = nullptr;
     if (peer.silent_for) one["silent_ms"] = Milliseconds(*peer.silent_for);
+    PutLag(peer, committed, &one);
     if (peer.report) {
       one["report"] = {{"role", NameOf(peer.report->role)},
                        {"epoch", peer.report->epoch.value()},
@@ -119,8 +130,9 @@ std::string StatusJson(const MetricsSources& sources, std::string_view software_
     if (check.needed && !check.status.ok()) json["ready"] = false;
     json["checks"][check.name] = check.status.ok() ? "ok" : check.status.message();
   }
-  json["replica"] = ReplicaJson(*sources.replica);
-  json["peers"] = PeersJson(sources.service->Peers());
+  const replication::ReplicaStatus status = sources.replica->status();
+  json["replica"] = ReplicaJson(*sources.replica, status);
+  json["peers"] = PeersJson(sources.service->PeersAndProgress(), status.committed_slot);
   json["journal"] = JournalJson(*sources.journal);
   json["engine"] = EngineJson(sources.service->EngineFigures());
   json["sessions"] = sources.service->Sessions();

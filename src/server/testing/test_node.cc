@@ -48,6 +48,8 @@ TestNode::TestNode(const TestNodeOptions& options)
                                                            replica_.get(), &clock_, &faults_);
   NodeServiceOptions service_options;
   service_options.endpoint = "127.0.0.1:9090";
+  service_options.peers = options.peers;
+  service_options.progress_bound = options.progress_bound;
   service_ = std::make_unique<NodeService>(service_options, routing_.get(), replica_.get(),
                                            state_machine_.get(), &engine_, &faults_, &clock_);
 }

@@ -5,7 +5,10 @@
 #ifndef CAIRN_SRC_SERVER_TESTING_TEST_NODE_H_
 #define CAIRN_SRC_SERVER_TESTING_TEST_NODE_H_
 
+#include <chrono>
+#include <functional>
 #include <memory>
+#include <vector>
 
 #include "src/base/clock.h"
 #include "src/base/executor.h"
@@ -24,6 +27,9 @@ struct TestNodeOptions {
   bool allow_fault_injection = false;
   kv::Limits limits;
   bool recover = true;  // false: the test calls Recover
+  // What the node knows of others, which are not there.
+  std::function<std::vector<PeerSight>()> peers = {};
+  Duration progress_bound = std::chrono::seconds(30);  // of NodeServiceOptions
 };
 
 // Every failure while it is made is a bug, and ends the process.
