@@ -164,6 +164,9 @@ class MembersTest(ClusterTestCase):
     def test_leadership_is_handed_over_to_whom_is_named(self):
         with self.cluster() as cluster:
             for number in (2, 0, 1, 1):
+                # One that has just begun to lead may not have an answer of it yet.
+                wait_until(lambda number=number: cluster.leader() == number or
+                           cluster.members()[number].get("answers"), "the member does not answer")
                 cluster.run("transfer-leader", number)
                 self.assertEqual(number, cluster.leader())
 
