@@ -76,7 +76,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Enter(const config::NodeConfig& config
   hooks.formed = [entrance](const Formed& formed) { entrance->Give(formed); };
   hooks.join = [raw = cluster.get()](const JoinRequest& request) { raw->Join(request); };
   hooks.fatal = [entrance](const Status& status) {
-    CAIRN_LOG(kError, "formation: {}", status.message());
+    CAIRN_LOG(kError, "formation: no cluster can be formed or joined: {}", status.message());
     entrance->Give(status);
   };
   CAIRN_ASSIGN_OR_RETURN(cluster->driver_, replication::FormationDriver::Create(

@@ -144,7 +144,7 @@ Status StartLogging(const config::NodeConfig& config) {
 
 // A fatal error is told on standard error too, where whoever started the node looks first.
 void Tell(const Status& status, const config::NodeConfig& config) {
-  CAIRN_LOG(kError, "node: {}", status.ToString());
+  CAIRN_LOG(kError, "node: this node ends: {}", status.ToString());
   FlushLogging();
   if (!config.logging.log_dir.empty() && !config.logging.also_stderr) {
     std::fprintf(stderr, "cairnd: %s\n", status.message().c_str());
@@ -202,7 +202,9 @@ int Run(const Flags& flags, const config::NodeConfig& config) {
   CAIRN_LOG(kInfo, "node: {}", signal);
   const Status stopped = (*node)->Stop();
   // Nothing is lost by a failed flush: the next start replays the journal.
-  if (!stopped.ok()) CAIRN_LOG(kWarn, "node: {}", stopped.ToString());
+  if (!stopped.ok()) {
+    CAIRN_LOG(kWarn, "node: the database was not flushed at the stop: {}", stopped.ToString());
+  }
   FlushLogging();
   return kOk;
 }

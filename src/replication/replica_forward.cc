@@ -56,7 +56,8 @@ void Replica::ForwardQueue() {
 void Replica::OnForwardResponse(NodeId from, const std::string& body) {
   Result<ForwardResponse> response = DecodeForwardResponse(body);
   if (!response.ok()) {
-    CAIRN_LOG(kWarn, "replica: node {}: {}", from.value(), response.status().message());
+    CAIRN_LOG(kWarn, "replica: dropped a frame from node {}: {}", from.value(),
+              response.status().message());
     return;
   }
   forwarder_.OnResponse(from, *std::move(response), env_.clock->Now());
@@ -65,7 +66,8 @@ void Replica::OnForwardResponse(NodeId from, const std::string& body) {
 void Replica::OnForwardRequest(NodeId from, const std::string& body) {
   const Result<ForwardRequest> request = DecodeForwardRequest(body);
   if (!request.ok()) {
-    CAIRN_LOG(kWarn, "replica: node {}: {}", from.value(), request.status().message());
+    CAIRN_LOG(kWarn, "replica: dropped a frame from node {}: {}", from.value(),
+              request.status().message());
     return;
   }
   const ForwardTable::Seen seen = forward_table_.Look(from, *request);

@@ -112,7 +112,8 @@ ClientEndpoints Replica::ReportedEndpoints(NodeId node) const {
 void Replica::OnReport(const consensus::PeerId& from, const std::string& body) {
   Result<NodeReport> report = DecodeNodeReport(body);
   if (!report.ok()) {
-    CAIRN_LOG(kWarn, "replica: node {}: {}", from.node.value(), report.status().message());
+    CAIRN_LOG(kWarn, "replica: dropped a frame from node {}: {}", from.node.value(),
+              report.status().message());
     return;
   }
   MutexLock lock(&reports_mutex_);

@@ -91,7 +91,9 @@ void Replica::OnSnapshotFrame(NodeId from, FrameKind kind, std::string body) {
     } else {
       status = ack.status();
     }
-    if (!status.ok()) CAIRN_LOG(kWarn, "snapshot: node {}: {}", from.value(), status.message());
+    if (!status.ok())
+      CAIRN_LOG(kWarn, "snapshot: dropped a frame from node {}: {}", from.value(),
+                status.message());
   });
 }
 

@@ -159,7 +159,7 @@ void SnapshotReceiver::OnChunk(NodeId from, const SnapshotChunk& chunk) {
   if (chunk.at != incoming_->files.have()) return Answer(SnapshotAck::Verdict::kGoOn);
   const Status written = incoming_->files.Write(chunk);
   if (!written.ok()) {
-    CAIRN_LOG(kWarn, "snapshot: {}", written.message());
+    CAIRN_LOG(kWarn, "snapshot: what comes in can't be kept: {}", written.message());
     Answer(SnapshotAck::Verdict::kRefused, written.message());
     return Drop();
   }

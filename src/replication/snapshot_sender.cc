@@ -171,7 +171,7 @@ void SnapshotSender::SendWindow(Transfer* transfer, MonotonicTime now) {
          transfer->in_flight < options_.window_bytes && Allowance(now) > 0) {
     const Result<SnapshotChunk> chunk = ReadChunk(transfer);
     if (!chunk.ok()) {
-      CAIRN_LOG(kError, "snapshot: {}", chunk.status().ToString());
+      CAIRN_LOG(kError, "snapshot: what is sent can't be read: {}", chunk.status().ToString());
       transfer->broken = true;
       return;
     }

@@ -83,7 +83,7 @@ Status Pool::Serve() {
   CAIRN_LOG(kInfo, "dram: serving {} bytes at {} as {} over {}", store_->region().size(),
             listen_address_, self_, transport_->name());
   const std::string too_much = WhyTooMuchMemory(store_->region().size(), AvailableMemory());
-  if (!too_much.empty()) CAIRN_LOG(kWarn, "dram: {}: {}", self_, too_much);
+  if (!too_much.empty()) CAIRN_LOG(kWarn, "dram: {} may run out of memory: {}", self_, too_much);
   return {};
 }
 

@@ -88,7 +88,8 @@ void ServerLink::OnHello(std::uint64_t epoch, Result<Answer> answer) {
     }
     if (status.code() == StatusCode::kFailedPrecondition) {
       refused.swap(waiting_);
-      if (!refused_) CAIRN_LOG(kWarn, "dram: {}", status.message());
+      if (!refused_)
+        CAIRN_LOG(kWarn, "dram: no pool with {}: {}", options_.address, status.message());
       refused_ = true;
       refused_epoch_ = epoch;
     }

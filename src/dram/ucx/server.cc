@@ -267,7 +267,8 @@ void Server::OnEndpoint(ConnectionListener* listener, ucp_conn_request* request)
   }
   auto link = core_->links.Accept(request, this);
   if (!link.ok()) {
-    CAIRN_LOG(kWarn, "dram: {}: {}", address_.ToString(), link.status().message());
+    CAIRN_LOG(kWarn, "dram: {} can't take a connection over UCX: {}", address_.ToString(),
+              link.status().message());
     return;
   }
   Link* const key = link->get();
