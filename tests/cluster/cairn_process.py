@@ -53,14 +53,16 @@ def wait_until(condition, what, seconds=30):
 
 
 class Node:
-    """A cairnd. Serving when `start` returns; `port` is then its Thrift port."""
+    """A cairnd. Serving when `start` returns; `port` is then its Thrift port. `folder`: of its data;
+    None leaves it to its configuration."""
 
     def __init__(self, folder, arguments=(), environment=None):
-        self.folder = pathlib.Path(folder)
+        self.folder = None if folder is None else pathlib.Path(folder)
         self.arguments = [str(argument) for argument in arguments]
         self.environment = dict(environment or {})
         self.host = "127.0.0.1"  # where it listens
         self.prefix = []         # of its command: where it is to run
+        self.directory = None    # that it runs in; None: the test's own
         self.process = None
         self.port = None
         self.output = ""
@@ -70,7 +72,8 @@ class Node:
         environment = {name: value for name, value in os.environ.items()
                        if name not in ("THRIFT_PORT", "CAIRN_ENDPOINTS", "NOTIFY_SOCKET")}
         environment.update(self.environment)
-        command = [*self.prefix, str(BIN / "cairnd"), "--data-dir", str(self.folder), *self.arguments]
+        folder = [] if self.folder is None else ["--data-dir", str(self.folder)]
+        command = [*self.prefix, str(BIN / "cairnd"), *folder, *self.arguments]
         if port is not None:
             command += ["--port", str(port)]
             # Tests run side by side: none may depend on a port of the defaults being free.
@@ -81,7 +84,8 @@ class Node:
         self.port = None
         # Ended by its owner, never left behind: each test kills what it started.
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, env=environment)
+                                        stderr=subprocess.STDOUT, env=environment,
+                                        cwd=self.directory)
         os.set_blocking(self.process.stdout.fileno(), False)
         return self
 
