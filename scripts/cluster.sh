@@ -3,7 +3,7 @@
 #
 #   scripts/cluster.sh start           starts the nodes that don't run, and waits until one leads
 #   scripts/cluster.sh status          who runs, who leads
-#   scripts/cluster.sh leader          the number of the node that leads
+#   scripts/cluster.sh leader          the number of the node that leads; waits for an election
 #   scripts/cluster.sh kill N          ends node N at once, as a crash would (SIGKILL)
 #   scripts/cluster.sh stop [N]        asks all nodes, or node N, to end; their data stays
 #
@@ -79,6 +79,18 @@ leader() {
   return 1
 }
 has_leader() { leader >/dev/null; }
+
+# Prints the number of the node that leads; waits a while for one, if any node runs: there is none
+# during an election.
+await_leader() {
+  local node
+  for node in $nodes; do
+    running "$node" >/dev/null || continue
+    until_true 30 has_leader && leader
+    return
+  done
+  return 1
+}
 
 node_gone() { ! running "$1" >/dev/null; }
 
@@ -163,7 +175,7 @@ shift || true
 case "$command" in
   start) start ;;
   status) status ;;
-  leader) leader || die "nobody leads" ;;
+  leader) await_leader || die "nobody leads" ;;
   kill) kill_node "${1:?kill needs the number of a node}" ;;
   stop)
     if [ $# -eq 0 ]; then set -- 0 1 2; fi

@@ -117,8 +117,11 @@ load
 if $sum_only; then finish; fi
 work=$(mktemp -d)
 running=
+ended=
 stop() {
-  [ -z "$running" ] || kill "$running" 2>/dev/null || true
+  # A signal may come between the start of the program and the next line, which notes its number.
+  local program=${running:-${!:-}}
+  [ -z "$program" ] || [ "$program" = "$ended" ] || kill "$program" 2>/dev/null || true
   rm -rf "$work"
 }
 trap stop EXIT
@@ -134,6 +137,7 @@ until enough; do
   "$sim" "${options[@]}" >"$work/out" &
   running=$!
   wait "$running" || status=$?
+  ended=$running
   running=
   [ -s "$work/totals" ] || die "cairn-sim ended with code $status: $(tail -n 3 "$work/out")"
   # One write a chunk: a line is in the log as a whole or not at all.
