@@ -145,6 +145,9 @@ class SingleNode(Process):
 
     number, members, leads = 0, 1, True
 
+    def led(self):
+        return True
+
     def __init__(self, *flags):
         super().__init__(tempfile.mkdtemp(prefix="cairn-contract-"))
         self.flags = flags
@@ -168,6 +171,8 @@ class Member(Process):
     members = 3
     level = "local"
     leads = None  # set by subclasses: which of the three
+    # No stall of the machine makes another one lead, as tests of one that leads, or does not, need it.
+    election_timeout_ms = 2500
 
     def __init__(self, *flags):
         scratch = tempfile.mkdtemp(prefix="cairn-contract-")
@@ -186,7 +191,7 @@ class Member(Process):
                 f'[deployment]\nmode = "replicated"\ninstance_id = {number}\n'
                 f"replica_endpoints = {self.quoted(ports[:self.members])}\n"
                 f"[consensus]\nendpoints = {self.quoted(ports[self.members:])}\n"
-                "election_timeout_ms = 1000\nheartbeat_interval_ms = 100\n"
+                f"election_timeout_ms = {self.election_timeout_ms}\nheartbeat_interval_ms = 100\n"
                 f'[reads]\nconsistency_level = "{self.level}"\n', encoding="ascii")
         try:
             for node in self.all:
@@ -198,6 +203,7 @@ class Member(Process):
         self.number = (self.leader() + (0 if self.leads else 1)) % self.members
         node = self.all[self.number]
         self.folder, self.port, self.process = node.folder, node.port, node.process
+        self.term = self.health(node).current_term
 
     @staticmethod
     def quoted(ports):
@@ -208,7 +214,18 @@ class Member(Process):
             return client.getClusterHealth(old.GetClusterHealthRequest()).cluster_health
 
     def leader(self):
-        return self.health(self.all[0]).leader.node_id
+        """Who leads; waits for somebody."""
+        told = []
+        self.all[0].wait_for(lambda: told.append(self.health(self.all[0]).leader) or told[-1])
+        return told[-1].node_id
+
+    def led(self):
+        """`leads`, if there was no election since that was so; else None: then nobody knows what this
+        node was when it answered."""
+        health = self.health(self.all[self.number])
+        same = health.leader is not None and health.current_term == self.term and \
+            (health.leader.node_id == self.number) == self.leads
+        return self.leads if same else None
 
     def grpc_port(self, node):
         """Where one of the three serves gRPC, which it says when all of it serves."""
@@ -250,6 +267,7 @@ class Member(Process):
         self.process = node.process
         self.await_health()
         self.leads = self.leader() == self.number  # another one was elected while it was away
+        self.term = self.health(node).current_term
 
     def restart(self, how=signal.SIGTERM):
         self.stop(how)
@@ -272,6 +290,8 @@ class Leader(Member):
 class Moving(Member):
     """Any of the three, while leadership is handed from one to the next all the time: at the
     beginning of each test, and every MOVE_SECONDS."""
+
+    election_timeout_ms = 1000  # who leads changes all the same
 
     def __init__(self, *flags):
         super().__init__(*flags)
@@ -340,6 +360,10 @@ class Mover(threading.Thread):
     def end(self):
         if self.ended.is_set():
             return
+        # It may have been made a moment ago, for a test that was over at once.
+        deadline = time.monotonic() + START_SECONDS
+        while self.moved == 0 and self.is_alive() and time.monotonic() < deadline:
+            self.join(0.05)  # a thread that ends before its time has a fault
         self.ended.set()
         self.wake.set()
         self.join()

@@ -259,6 +259,7 @@ class LeaderClient(Worker):
 
 class Group(Follower):
     level = "read_index"
+    election_timeout_ms = 1000  # there are many
 
 
 class FailoverContractTest(unittest.TestCase):
@@ -374,7 +375,11 @@ class FailoverContractTest(unittest.TestCase):
             self.assertEqual((None, False), (answer.error, answer.found))
 
     def cluster_leader(self):
-        return self.cluster.health(self.running()).leader.node_id
+        """Who leads; waits for somebody."""
+        told = []
+        asked = self.running()
+        asked.wait_for(lambda: told.append(self.cluster.health(asked).leader) or told[-1])
+        return told[-1].node_id
 
 
 if __name__ == "__main__":

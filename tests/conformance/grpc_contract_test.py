@@ -220,10 +220,12 @@ class NewServiceTest(GrpcTest):
         self.fails(grpc.StatusCode.NOT_FOUND, "REASON_NOT_FOUND", self.kv.Get,
                    pb.GetRequest(key=b"k", column_family="f"))
         cluster = self.admin.GetClusterStatus(pb.GetClusterStatusRequest())
+        while not cluster.HasField("leader_id"):  # of a moment in which somebody leads
+            cluster = self.admin.GetClusterStatus(pb.GetClusterStatusRequest())
         self.assertEqual(("healthy", self.node.members), (cluster.status, len(cluster.nodes)))
         status = self.admin.GetNodeStatus(pb.GetNodeStatusRequest())
         roles = {True: {"leader"}, False: {"follower"}}.get(
-            self.node.leads, {"leader", "follower", "candidate"})
+            self.node.led(), {"leader", "follower", "candidate"})
         self.assertIn(status.replica.role, roles)
         self.assertTrue(status.replica.recovered)
         self.assertRegex(status.node.grpc_endpoint, r"127\.0\.0\.1:\d+")
