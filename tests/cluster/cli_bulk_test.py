@@ -8,6 +8,7 @@ import unittest
 
 from cairn_process import BIN, NodeTestCase, cairn, wait_until
 from freeze import freeze
+from ports import free_ports
 
 ALL_BYTES = bytes(range(256))
 
@@ -15,7 +16,8 @@ ALL_BYTES = bytes(range(256))
 class BulkTest(NodeTestCase):
     def setUp(self):
         super().setUp()
-        self.server = self.node().start()
+        # A port that nobody else is given while a node is away.
+        self.server = self.node().start(free_ports(1)[0])
 
     def run_cairn(self, *arguments, stdin=b"", expect=0):
         result = cairn(*arguments, endpoints=self.server.endpoint, stdin=stdin)

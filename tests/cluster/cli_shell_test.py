@@ -15,6 +15,7 @@ import time
 import unittest
 
 from cairn_process import BIN, NodeTestCase, cairn, wait_until
+from ports import free_ports
 
 DONE, NOT_FOUND, USAGE, REFUSED, UNREACHABLE = range(5)
 
@@ -22,7 +23,8 @@ DONE, NOT_FOUND, USAGE, REFUSED, UNREACHABLE = range(5)
 class PipeTest(NodeTestCase):
     def setUp(self):
         super().setUp()
-        self.server = self.node().start()
+        # A port that nobody else is given while a node is away.
+        self.server = self.node().start(free_ports(1)[0])
 
     def shell(self, script, *arguments, expect=DONE):
         result = cairn("shell", *arguments, endpoints=self.server.endpoint, stdin=script.encode())

@@ -90,6 +90,19 @@ class EndpointsTest(WireTestCase):
                 self.assertEqual(DONE, result.returncode, result)
             self.assertIn(wire.encode(), result.stdout)
 
+    def within(self, seconds, expect, *arguments, endpoints):
+        """The result of a command that ends in less than so many seconds, once in three times: a
+        machine that stands still makes one late, waiting for more than the time makes all of them."""
+        taken = []
+        for _ in range(3):
+            begun = time.monotonic()
+            result = cairn(*arguments, endpoints=endpoints)
+            taken.append(round(time.monotonic() - begun, 2))
+            if taken[-1] < seconds:
+                self.assertEqual(expect, result.returncode, result)
+                return result
+        self.fail(f"{arguments}: {taken} s, never less than {seconds} s: {result}")
+
     def test_nodes_that_hang_take_no_more_than_the_time(self):
         with contextlib.ExitStack() as stack:
             silent = []
@@ -102,19 +115,13 @@ class EndpointsTest(WireTestCase):
                 for command in (["put", "k", "v"], ["get", "k"], ["cluster", "members"],
                                 ["status"], ["cluster", "status"]):
                     with self.subTest(wire=wire, command=command):
-                        begun = time.monotonic()
-                        found = cairn(*command, "--timeout-ms", "3000",
-                                      endpoints=",".join(hung + [self.endpoint(wire)]))
                         # A node of its own has no members.
                         refused = command == ["cluster", "members"]
-                        self.assertEqual(REFUSED if refused else DONE, found.returncode, found)
-                        self.assertLess(time.monotonic() - begun, 3)
+                        self.within(3, REFUSED if refused else DONE, *command, "--timeout-ms", "3000",
+                                    endpoints=",".join(hung + [self.endpoint(wire)]))
                         for endpoints in (hung[0], ",".join(hung)):
-                            begun = time.monotonic()
-                            failed = cairn(*command, "--json", "--timeout-ms", "600",
-                                           endpoints=endpoints)
-                            self.assertLess(time.monotonic() - begun, 1.1)
-                            self.assertEqual(TIMED_OUT, failed.returncode, failed)
+                            failed = self.within(1.1, TIMED_OUT, *command, "--json", "--timeout-ms",
+                                                 "600", endpoints=endpoints)
                             error = json.loads(failed.stdout)["error"]
                             self.assertEqual("TIMEOUT", error["code"])
                             self.assertNotIn("maybe_applied", error)  # nothing was sent
@@ -156,6 +163,17 @@ class LostAnswerTest(WireTestCase):
     def proxied(self, wire, proxy):
         return ("grpc://" if wire == "grpc" else "") + proxy.endpoint
 
+    def unanswered(self, proxy, *arguments, endpoint, stdin=b""):
+        """The result of a write that was sent, and got no answer. Once more if it was not sent: the
+        machine stood still for all of its time."""
+        for _ in range(3):
+            before = proxy.cuts
+            result = cairn(*arguments, "--timeout-ms", 1500, endpoints=endpoint, stdin=stdin)
+            self.assertIn(result.returncode, (UNREACHABLE, TIMED_OUT), result)
+            if proxy.cuts > before:
+                break
+        return result
+
     def test_a_write_that_is_sent_again_is_applied_once(self):
         for wire in WIRES:
             # The mark is in the commit alone.
@@ -176,13 +194,12 @@ class LostAnswerTest(WireTestCase):
                 endpoint = self.proxied(wire, proxy)
                 put = ("put", "p" + wire, "the-mark-of-the-test")
                 # Each try takes the proxy's quiet moment.
-                result = cairn(*put, "--timeout-ms", 1500, endpoints=endpoint)
-                self.assertIn(result.returncode, (UNREACHABLE, TIMED_OUT), result)
+                result = self.unanswered(proxy, *put, endpoint=endpoint)
                 self.assertIn(b"; the write may have been applied", result.stderr)
                 for arguments, stdin in ((put, b""), (("delete", "the-mark-of-the-test" + wire), b""),
                                          (("txn",), b"set the-mark-of-the-test v\n")):
-                    result = cairn(*arguments, "--timeout-ms", 1500, "--json", endpoints=endpoint,
-                                   stdin=stdin)
+                    result = self.unanswered(proxy, *arguments, "--json", endpoint=endpoint,
+                                             stdin=stdin)
                     self.assertIs(True, json.loads(result.stdout)["error"]["maybe_applied"], result)
                 self.assertGreaterEqual(proxy.cuts, 4)
             # And so it was.
@@ -192,7 +209,7 @@ class LostAnswerTest(WireTestCase):
     def test_a_node_that_stops_answering(self):
         for wire in WIRES:
             shell = subprocess.Popen(
-                [BIN / "cairn", "shell", "--json", "--timeout-ms", "1500", "--endpoints",
+                [BIN / "cairn", "shell", "--json", "--timeout-ms", "4000", "--endpoints",
                  self.endpoint(wire)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             shell.stdin.write(b"put k v\nbegin\nget k\nput k w\n")
             shell.stdin.flush()
