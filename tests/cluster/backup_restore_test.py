@@ -96,7 +96,7 @@ class BackupTest(ClusterTestCase):
                     "a new node does not catch up", 60)
             wait_until(lambda: all(m["grpc_endpoint"] for m in made.members().values()),
                        "the nodes do not say where they serve gRPC")
-            self.assertTrue(made.run("verify")["same"])
+            self.assertTrue(made.compared()["same"])
             self.check_history(made, writers)
 
     def test_without_a_majority_one_node_is_saved_by_itself(self):
@@ -108,7 +108,7 @@ class BackupTest(ClusterTestCase):
             for number in {0, 1, 2} - {last}:
                 cluster.nodes[number].kill()
             endpoint = cluster.nodes[last].endpoint
-            error = self.backup(endpoint, "--timeout-ms", "500", code=5)["error"]
+            error = self.backup(endpoint, "--timeout-ms", "2000", code=5)["error"]
             self.assertEqual("TIMEOUT", error["code"])
             self.assertIn("--local saves what one node has", error["message"])
             error = self.backup(cluster.endpoints, "--local", code=2)["error"]

@@ -30,6 +30,7 @@ from thrift.transport import TSocket, TTransport  # noqa: E402  pylint: disable=
 
 START_SECONDS = 60
 STOP_SECONDS = 60
+SET_SECONDS = 20  # an election or two
 
 __all__ = ["ROOT", "BIN", "SHIM", "ttypes", "Node", "Client", "NodeTestCase", "cairn", "wait_until",
            "pause"]
@@ -189,11 +190,17 @@ class Client:
         self.close()
 
     def set(self, key, value):
-        """Sets a key; the version of the commit. Raises on an error."""
-        answer = self._service.setKey(ttypes.SetRequest(key=key, value=value))
-        if answer.error is not None:
-            raise RuntimeError(f"{answer.error_code}: {answer.error}")
-        return answer.version
+        """Sets a key; the version of the commit. Again if the leader changed under it, which does no
+        harm: it is the same value. Raises on another error."""
+        deadline = time.monotonic() + 30
+        while True:
+            answer = self._service.setKey(ttypes.SetRequest(key=key, value=value,
+                                                            deadline_ms=SET_SECONDS * 1000))
+            if answer.error is None:
+                return answer.version
+            if answer.error_code != "UNAVAILABLE" or time.monotonic() > deadline:
+                raise RuntimeError(f"{answer.error_code}: {answer.error}")
+            pause(0.02)
 
     def value(self, key):
         """The value of a key; None if there is none. Raises on an error."""

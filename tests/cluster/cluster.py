@@ -9,9 +9,14 @@ from ports import free_ports
 from thrift import Thrift
 
 # Fast elections, but not so fast that a busy machine makes leaders come and go.
-TIMING = "[consensus]\nelection_timeout_ms = 500\nheartbeat_interval_ms = 100\n"
+TIMING = "[consensus]\nelection_timeout_ms = 1500\nheartbeat_interval_ms = 100\n"
+# For tests in which nodes stand still for a while, and others are to lead meanwhile.
+FAST = TIMING.replace("1500", "500")
+# For tests of what one leader does: no stall of the machine makes another one. A first leader is there
+# after 5 to 10 s.
+STEADY = TIMING.replace("1500", "5000")
 
-__all__ = ["TIMING", "Cluster", "ClusterTestCase", "Writers"]
+__all__ = ["FAST", "STEADY", "TIMING", "Cluster", "ClusterTestCase", "Writers"]
 
 
 class Cluster:
@@ -71,6 +76,58 @@ class Cluster:
             raise AssertionError(f"cairn cluster {arguments} ended with {done.returncode}: "
                                  f"{done.stdout} {done.stderr}")
         return json.loads(done.stdout)
+
+    def insist(self, *arguments, seconds=60):
+        """Runs a command as an operator does: again, while the cluster says that it can't just now, as
+        it may after a start or an election. The document that it printed."""
+        said = []
+
+        def done():
+            ended = cairn("--json", "--timeout-ms", "10000", "cluster", *arguments,
+                          endpoints=self.endpoints, seconds=120)
+            said.append((ended.stdout + ended.stderr).decode())
+            return [json.loads(ended.stdout)] if ended.returncode == 0 else None
+        try:
+            return wait_until(done, f"cairn cluster {arguments}", seconds)[0]
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {said[-1]}") from None
+
+    def replace_leader(self):
+        """Another node than the one that leads now leads when this returns: its number."""
+        leader = self.leader()
+
+        def replaced():
+            if self.leader() == leader:
+                cairn("cluster", "transfer-leader", endpoints=self.endpoints, seconds=120)
+            now = self.leader()
+            return None if now == leader else [now]
+        return wait_until(replaced, f"node {leader} does not hand over", 60)[0]
+
+    def remove(self, number):
+        """Removes a member, by and by: if the answer of a removal was lost it is none any more."""
+        wait_until(lambda: cairn("cluster", "remove", number, endpoints=self.endpoints,
+                                 seconds=120).returncode == 0 or number not in self.members(),
+                   f"node {number} is not removed", 60)
+
+    def compared(self, seconds=60):
+        """What `cairn cluster verify` says when it has compared all members: one that the leader did
+        not hear of for an election timeout is left out."""
+        said = []
+
+        def found():
+            done = cairn("--json", "--timeout-ms", "10000", "cluster", "verify",
+                         endpoints=self.endpoints, seconds=120)
+            said.append((done.stdout + done.stderr).decode())
+            told = json.loads(done.stdout) if done.stdout else {}
+            if not told.get("all_compared"):
+                return None
+            if done.returncode != (0 if told["same"] else 3):
+                raise AssertionError(f"cluster verify ended with {done.returncode}: {said[-1]}")
+            return told
+        try:
+            return wait_until(found, "all members are compared", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; cairn cluster verify: {said[-1]}") from None
 
     def members(self):
         """What `cairn cluster members` says: number -> member."""
@@ -151,6 +208,11 @@ class Cluster:
         """What `cairn status` says of a node; None if it does not answer."""
         done = cairn("--json", "status", endpoints=f"{self.hosts[number]}:{self.ports[number]}")
         return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def terms(self):
+        """The terms that the running nodes are in; None of one that does not answer."""
+        sights = [self.status(number) for number in self.running()]
+        return {sight and sight["cluster"]["term"] for sight in sights}
 
     def leader_of(self, number):
         status = self.status(number)

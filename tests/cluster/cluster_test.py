@@ -11,8 +11,9 @@ import grpc
 from cairn_process import cairn, ttypes, wait_until  # and the path of the modules below
 import cairn_pb2 as pb
 import cairn_pb2_grpc as rpc
-from cluster import ClusterTestCase, Writers
+from cluster import STEADY, ClusterTestCase, Writers
 from exposition import fetch
+from freeze import freeze
 from history import History
 
 
@@ -33,32 +34,47 @@ class ClusterTest(ClusterTestCase):
 
     def test_a_client_that_asked_for_it_is_told_who_leads(self):
         with self.cluster() as cluster:
-            leader, follower = cluster.leader(), cluster.follower()
-            with cluster.nodes[follower].client() as client:
-                answer = client.setKey(ttypes.SetRequest(key=b"k", value=b"v", no_forwarding=True))
+            def told():
+                """What a follower answers, and who leads; None if that has changed meanwhile."""
+                leader = cluster.leader()
+                with cluster.nodes[(leader + 1) % 3].client() as client:
+                    answer = client.setKey(ttypes.SetRequest(key=b"k", value=b"v",
+                                                             no_forwarding=True))
+                return (answer, leader) if cluster.leader() == leader else None
+            answer, leader = wait_until(told, "one leader stays")
             self.assertEqual("NOT_LEADER", answer.error_code)
             self.assertEqual(f"127.0.0.1:{cluster.ports[leader]}", answer.leader_hint)
 
     def test_over_grpc_it_is_told_where_the_leader_serves_grpc(self):
         with self.cluster() as cluster:
-            leader, follower = cluster.leader(), cluster.follower()
             # A node says where it serves gRPC when it reports for the first time.
-            wait_until(lambda: cluster.members()[leader]["grpc_endpoint"] and
-                       cluster.members()[follower]["grpc_endpoint"], "gRPC endpoints are not known")
+            wait_until(lambda: all(member["grpc_endpoint"] for member in
+                                   cluster.members().values()), "gRPC endpoints are not known")
             endpoints = {number: member["grpc_endpoint"]
                          for number, member in cluster.members().items()}
             request = pb.SetRequest(key=b"k", value=b"v", write=pb.WriteOptions(no_forwarding=True))
-            with grpc.insecure_channel(endpoints[follower]) as channel:
-                def hint():
-                    with self.assertRaises(grpc.RpcError) as refused:
+
+            def hint(asked):
+                """The reason of a refusal and where it points to; None if it was none."""
+                with grpc.insecure_channel(endpoints[asked]) as channel:
+                    try:
                         rpc.KVStub(channel).Set(request)
-                    detail = pb.ErrorDetail()
-                    for name, value in refused.exception.trailing_metadata():
-                        if name == "grpc-status-details-bin":
-                            pb.RpcStatus.FromString(value).details[0].Unpack(detail)
-                    self.assertEqual("REASON_NOT_LEADER", pb.Reason.Name(detail.reason))
-                    return detail.leader_endpoint
-                wait_until(lambda: hint() == endpoints[leader], "the hint is not the leader's gRPC")
+                        return None
+                    except grpc.RpcError as refused:
+                        detail = pb.ErrorDetail()
+                        for name, value in refused.trailing_metadata():
+                            if name == "grpc-status-details-bin":
+                                pb.RpcStatus.FromString(value).details[0].Unpack(detail)
+                        return pb.Reason.Name(detail.reason), detail.leader_endpoint
+
+            def right():
+                leader = cluster.leader()
+                told = hint((leader + 1) % 3)
+                if cluster.leader() == leader:
+                    self.assertEqual("REASON_NOT_LEADER", told and told[0])
+                    return told[1] == endpoints[leader]
+                return False
+            wait_until(right, "the hint is not the leader's gRPC")
 
     def test_grpc_health_says_whether_a_node_can_serve(self):
         with self.cluster() as cluster:
@@ -82,20 +98,30 @@ class ClusterTest(ClusterTestCase):
 
     def test_cluster_status_asks_every_member(self):
         with self.cluster() as cluster:
-            leader, follower = cluster.leader(), cluster.follower()
+            follower = cluster.follower()
             cluster.nodes[follower].kill()
-            with cluster.nodes[leader].client() as client:
-                version = client.set(b"k", b"v")
-            endpoint = cluster.nodes[leader].endpoint
-            done = cairn("--json", "cluster", "status", endpoints=endpoint)
-            self.assertEqual(0, done.returncode, done.stdout)
-            nodes = {node["node_id"]: node for node in json.loads(done.stdout)["nodes"]}
+            # This one has what it acknowledged, whoever leads afterwards.
+            asked = cluster.leader()
+            with cluster.nodes[asked].client() as client:
+                client.set(b"k", b"v")
+                version = client.get(ttypes.GetRequest(key=b"k", read_level="leader")).version
+            endpoint = cluster.nodes[asked].endpoint
+
+            def told():
+                """What it says, as a document and as text, while one node leads all the time."""
+                leader = cluster.leader()
+                done = cairn("--json", "cluster", "status", endpoints=endpoint)
+                self.assertEqual(0, done.returncode, done.stdout)
+                lines = cairn("cluster", "status", endpoints=endpoint).stdout.decode().splitlines()
+                if cluster.leader() != leader:
+                    return None
+                return leader, {n["node_id"]: n for n in json.loads(done.stdout)["nodes"]}, lines
+            leader, nodes, lines = wait_until(told, "one leader stays")
             self.assertEqual([0, 1, 2], sorted(nodes))
             self.assertIn(f":{cluster.ports[follower]}", nodes[follower]["error"])
             for number in cluster.running():
                 self.assertIs(number == leader, nodes[number]["is_leader"])
-            self.assertGreaterEqual(nodes[leader]["version"], version)
-            lines = cairn("cluster", "status", endpoints=endpoint).stdout.decode().splitlines()
+            self.assertGreaterEqual(nodes[asked]["version"], version)
             self.assertEqual(1, sum(" leader " in line for line in lines), lines)
 
     def test_without_a_majority_it_says_so_whatever_the_read_level(self):
@@ -113,24 +139,22 @@ class ClusterTest(ClusterTestCase):
                                          endpoints=endpoint).returncode)
 
             def status():
-                done = cairn("--json", "--timeout-ms", "1000", "status", endpoints=endpoint)
-                self.assertEqual(0, done.returncode, done.stderr)
-                return json.loads(done.stdout)
-            wait_until(lambda: status()["cluster"]["status"] == "unhealthy",
-                       "a node without a majority does not say so")
-            self.assertGreaterEqual(status()["committed_version"], version)
+                told = cluster.status(left)
+                return told if told and told["cluster"]["status"] == "unhealthy" else None
+            told = wait_until(status, "a node without a majority does not say so")
+            self.assertGreaterEqual(told["committed_version"], version)
 
             def rows():
-                done = cairn("--timeout-ms", "1000", "cluster", "members", endpoints=endpoint)
-                self.assertEqual(0, done.returncode, done.stderr)
-                return done.stdout.decode().splitlines()[1:]
-            wait_until(lambda: sum(f"silent: node {left} " in row for row in rows()) == 2,
-                       "the silent nodes are not named")
-            seen = {row.split()[0]: row for row in rows()[:3]}
+                done = cairn("cluster", "members", endpoints=endpoint)
+                told = done.stdout.decode().splitlines()[1:]
+                silent = sum(f"silent: node {left} " in row for row in told)
+                return told if done.returncode == 0 and silent == 2 and \
+                    told[3:] == ["nobody is known to lead"] else None
+            told = wait_until(rows, "the silent nodes are not named, and that nobody leads")
+            seen = {row.split()[0]: row for row in told[:3]}
             self.assertIn("silent", seen[str(leader)])
             self.assertIn("silent", seen[str(other)])
             self.assertTrue(seen[str(left)].endswith("answers"), seen)
-            self.assertEqual("nobody is known to lead", rows()[3])
 
     def test_killed_leaders_lose_nothing(self):
         with self.cluster() as cluster, History(cluster) as history:
@@ -184,15 +208,24 @@ class ClusterTest(ClusterTestCase):
         with self.cluster() as cluster, History(cluster) as history:
             history.wait_for_more()
             leader = cluster.leader()
+            term = cluster.status(leader)["cluster"]["term"]
             process = cluster.nodes[leader].process
-            process.send_signal(signal.SIGSTOP)
+            freeze(process)
             others = [number for number in range(3) if number != leader]
             wait_until(lambda: cluster.leader_of(others[0]) in others, "no new leader")
             process.send_signal(signal.SIGCONT)
             history.wait_for_more()
             history.stop()
-            self.assertNotEqual(leader, cluster.leader())
+            # It has heard of its successor. By now it may lead again: in a later term.
+            cluster.leader()
+            self.assertLess(term, cluster.status(leader)["cluster"]["term"])
             history.judge(self)
+
+    @staticmethod
+    def kill_another(cluster, number):
+        """Kills another node than that one: the leader, if it is another one."""
+        leader = cluster.leader()
+        cluster.nodes[leader if leader != number else (number + 1) % 3].kill()
 
     def test_a_wiped_follower_is_taken_in_again(self):
         with self.cluster() as cluster, History(cluster) as history:
@@ -205,7 +238,7 @@ class ClusterTest(ClusterTestCase):
             history.stop()
             history.judge(self)
             # It votes again: with one of the others gone the two of them are a majority.
-            cluster.nodes[cluster.leader()].kill()
+            self.kill_another(cluster, wiped)
             with cluster.nodes[wiped].client() as client:
                 client.set(b"k", b"v")
 
@@ -225,18 +258,18 @@ class ClusterTest(ClusterTestCase):
             shutil.rmtree(folder)
             aside.rename(folder)
             cluster.nodes[number].launch(port=None)
-            leader = cluster.leader_of(next(n for n in range(3) if n != number))
+            other = next(n for n in range(3) if n != number)
 
             def seen_by(asked):
-                """What a node says of the cluster, and of node `number`."""
-                status = cluster.status(asked)
+                """What a node says of the cluster, and of node `number`; None if it says nothing."""
+                status = cluster.status(asked) if asked is not None else None
                 if status is None:
                     return None
                 nodes = {node["node_id"]: node["status"] for node in status["cluster"]["nodes"]}
                 return status["cluster"]["status"], nodes[number]
-            wait_until(lambda: seen_by(leader) == ("degraded", "unknown"),
+            wait_until(lambda: seen_by(cluster.leader_of(other)) == ("degraded", "unknown"),
                        "the old life passes for the member")
-            wait_until(lambda: seen_by(number) is None or seen_by(number)[1] == "unknown",
+            wait_until(lambda: (seen := seen_by(number)) is None or seen[1] == "unknown",
                        "the old life takes itself for the member")
             self.assertIsNone(cluster.members()[number].get("applied_slot"))
             cluster.end_torn("a member's folder is gone")
@@ -262,17 +295,16 @@ class ClusterTest(ClusterTestCase):
             # It is a full member, over a restart too.
             self.assertEqual(0, cluster.nodes[behind].stop())
             cluster.nodes[behind].start(port=None)
-            cluster.nodes[cluster.leader()].kill()
+            self.kill_another(cluster, behind)
             with cluster.nodes[behind].client() as client:
                 client.set(b"k", b"v")
                 self.assertEqual(value, client.value(b"big/050"))
 
     def test_a_snapshot_goes_on_after_a_kill_and_both_ends_serve_meanwhile(self):
         config = ("[storage]\nmax_journal_mb = 8\njournal_segment_mb = 4\nretain_journal_mb = 1\n"
-                  "[cluster]\nsnapshot_mb_per_second = 4\n")
+                  "[cluster]\nsnapshot_mb_per_second = 2\n")
         # A new leader, as a slow machine may have one, would begin the transfer anew.
-        timing = "[consensus]\nelection_timeout_ms = 2000\nheartbeat_interval_ms = 100\n"
-        with self.cluster(config=config, timing=timing) as cluster:
+        with self.cluster(config=config, timing=STEADY) as cluster:
             leader, behind = cluster.leader(), cluster.follower()
             taker = cluster.nodes[behind]
             with cluster.nodes[leader].client() as client:
@@ -331,7 +363,7 @@ class ClusterTest(ClusterTestCase):
         for _ in range(50):
             leader.set(b"during", b"v")
         wait_until(lambda: cluster.members()[behind].get("needs_snapshot"),
-                   "members does not tell of the snapshot", 3)
+                   "members does not tell of the snapshot")
         endpoint = cluster.nodes[behind].endpoint
         done = cairn("--read-level", "local", "get", "old", endpoints=endpoint)
         self.assertEqual(b"v\n", done.stdout, done.stderr)

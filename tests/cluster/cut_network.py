@@ -50,8 +50,8 @@ class NetworkTestCase(ClusterTestCase):
         if done.returncode != 0:
             raise unittest.SkipTest(f"'{command}' is not allowed here: {done.stderr.strip()}")
 
-    def in_namespaces(self, config=""):
-        made = self.cluster(size=self.size, config=config, hosts=list(self.hosts))
+    def in_namespaces(self, config="", **options):
+        made = self.cluster(size=self.size, config=config, hosts=list(self.hosts), **options)
         for node, name in zip(made.nodes, self.namespaces):
             node.prefix = ["ip", "netns", "exec", name]
         made.start()

@@ -14,11 +14,13 @@ import small_disk
 from cairn_process import NodeTestCase, cairn, ttypes, wait_until  # and the modules' path below
 import cairn_pb2 as pb
 import cairn_pb2_grpc as rpc
-from cluster import ClusterTestCase
+from cluster import STEADY, ClusterTestCase
 from exposition import fetch, scrape
 
 MEGABYTE = 1 << 20
 DISK_MEGABYTES = 256
+# For writes that nothing is in the way of: a machine that stands still makes them late.
+PATIENT_MS = 20_000
 
 
 def fill_up(disk, leave=0):
@@ -52,14 +54,14 @@ class FullDiskTest(NodeTestCase):
     def fill_up(self, leave=0):
         return fill_up(self.disk, leave)
 
-    def put(self, client, key, size=8000):
+    def put(self, client, key, size=8000, deadline_ms=2000):
         """Sets a key; the answer's error_code, None if it was acknowledged.
 
         A write that was in the journal already when the database ran out of room waits for room, and
         answers TIMEOUT: it will be there.
         """
         value = key + b":" + os.urandom(size)
-        answer = client.setKey(ttypes.SetRequest(key=key, value=value, deadline_ms=2000))
+        answer = client.setKey(ttypes.SetRequest(key=key, value=value, deadline_ms=deadline_ms))
         if answer.error is None:
             self.written[key] = value
             self.open.pop(key, None)
@@ -93,7 +95,7 @@ class FullDiskTest(NodeTestCase):
         node = self.node(folder=self.disk / "data", config=small_disk.CONFIG).start()
         with node.client() as client:
             for i in range(500):
-                self.assertIsNone(self.put(client, b"before%03d" % i))
+                self.assertIsNone(self.put(client, b"before%03d" % i, deadline_ms=PATIENT_MS))
             ballast = self.fill_up()
             code, _ = self.put_until_refused(client, b"full")
             self.assertEqual("RESOURCE_EXHAUSTED", code)
@@ -138,7 +140,7 @@ class FullDiskTest(NodeTestCase):
         node.start()
         with node.client() as client:
             self.check_reads(client)
-            self.assertIsNone(self.put(client, b"after"))
+            self.assertIsNone(self.put(client, b"after", deadline_ms=PATIENT_MS))
 
     def test_stopped_while_the_disk_is_full(self):
         node = self.node(folder=self.disk / "data", config=small_disk.CONFIG).start()
@@ -150,7 +152,7 @@ class FullDiskTest(NodeTestCase):
         node.start()
         with node.client() as client:
             self.check_reads(client)
-            self.assertIsNone(self.put(client, b"after"))
+            self.assertIsNone(self.put(client, b"after", deadline_ms=PATIENT_MS))
 
     def test_no_room_to_start(self):
         self.fill_up()
@@ -162,7 +164,7 @@ class FullDiskTest(NodeTestCase):
 
 class FullDiskInAClusterTest(ClusterTestCase):
     def test_a_follower_without_room_says_so_and_counts_as_there(self):
-        cluster = self.cluster(config=small_disk.CONFIG)
+        cluster = self.cluster(config=small_disk.CONFIG, timing=STEADY)
         disk = cluster.folder(2)
         disk.mkdir(parents=True)
         small_disk.mount_or_skip(self, disk, DISK_MEGABYTES)
@@ -170,7 +172,7 @@ class FullDiskInAClusterTest(ClusterTestCase):
         cluster.start()
         wait_until(lambda: cluster.status(0)["cluster"]["status"] == "healthy",
                    "the cluster is not healthy")
-        cluster.run("transfer-leader", 0)
+        cluster.insist("transfer-leader", 0)
         self.assertEqual(0, cluster.leader())
         ballast = fill_up(disk)
 
@@ -198,7 +200,7 @@ class FullDiskInAClusterTest(ClusterTestCase):
             client.set(b"k", b"v")
 
     def test_a_leader_whose_followers_take_nothing_says_so(self):
-        cluster = self.cluster(config=small_disk.CONFIG)
+        cluster = self.cluster(config=small_disk.CONFIG, timing=STEADY)
         disks = [cluster.folder(1), cluster.folder(2)]
         for disk in disks:
             disk.mkdir(parents=True)
@@ -207,7 +209,7 @@ class FullDiskInAClusterTest(ClusterTestCase):
         cluster.start()
         wait_until(lambda: cluster.status(0)["cluster"]["status"] == "healthy",
                    "the cluster is not healthy")
-        cluster.run("transfer-leader", 0)
+        cluster.insist("transfer-leader", 0)
         self.assertEqual(0, cluster.leader())
         ballast = [fill_up(disk) for disk in disks]
         leader = cluster.nodes[0]

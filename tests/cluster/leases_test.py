@@ -63,7 +63,8 @@ class LeasesTest(ClusterTestCase):
 
             def leads():
                 if cluster.leader() != 0:
-                    cluster.run("transfer-leader", "0")
+                    # Refused for as long as node 0 does not answer.
+                    cairn("cluster", "transfer-leader", "0", endpoints=cluster.endpoints)
                 return cluster.leader() == 0
             wait_until(leads, "node 0 does not lead")
 
@@ -100,7 +101,7 @@ class LeasesTest(ClusterTestCase):
                 killed.await_serving()
                 # A transfer ends the lease at once.
                 history.wait_for_more(10)
-                cluster.run("transfer-leader")
+                cluster.replace_leader()
             history.wait_for_more()
             history.stop()
             history.judge(self)

@@ -32,17 +32,16 @@ class MembersTest(ClusterTestCase):
 
     def test_members_says_how_far_each_is(self):
         with self.cluster() as cluster:
-            leader = cluster.leader()
             def settled():
                 members = cluster.members()
-                others = [member for node, member in members.items() if node != leader]
+                others = [member for member in members.values() if not member["is_leader"]]
                 return members if all(m.get("answers") and m.get("lag_slots") == 0 and
                                       m["grpc_endpoint"] for m in others) else None
             members = wait_until(settled, "the members do not settle")
+            (leader,) = (number for number, member in members.items() if member["is_leader"])
             self.assertEqual([0, 1, 2], sorted(members))
             for number, member in members.items():
                 self.assertEqual("voter", member["kind"])
-                self.assertIs(number == leader, member["is_leader"])
                 self.assertEqual(cluster.peer(number), member["peer_endpoint"])
                 # What a report says stands under its age; the node that answers says it itself.
                 report = member.get("report")
@@ -50,7 +49,7 @@ class MembersTest(ClusterTestCase):
                 self.assertEqual(member["report_age_ms"], report["age_ms"] if report else 0)
                 self.assertEqual(member["applied_slot"],
                                  report["applied_slot"] if report else member["applied_slot"])
-            follower = cluster.follower()
+            follower = next(number for number in range(3) if number != leader)
             cluster.nodes[follower].kill()
             wait_until(lambda: not cluster.members()[follower].get("answers"),
                        "a dead member is said to answer")
@@ -81,7 +80,7 @@ class MembersTest(ClusterTestCase):
                        "nodes that were started again do not answer the leader")
             # Back to three; the first nodes go, so that nothing rests on the first configuration.
             for number in (0, 1):
-                cluster.run("remove", number)
+                cluster.remove(number)
                 history.wait_for_more()
                 cluster.nodes[number].kill()
             self.assertEqual([2, 3, 4], sorted(cluster.members()))
@@ -106,9 +105,7 @@ class MembersTest(ClusterTestCase):
             kinds = {node: member["kind"] for node, member in cluster.members().items()}
             self.assertEqual(("leaving", "joining"), (kinds[dead], kinds[number]))
             # It is in the log: whoever leads goes on with it.
-            leader = cluster.leader()
-            cluster.run("transfer-leader")
-            self.assertNotEqual(leader, cluster.leader())
+            cluster.replace_leader()
             cluster.nodes[number].start(port=None)
             cluster.run("replace", dead, number, code=3)  # it is on its way, or there
             def replaced():
@@ -139,8 +136,8 @@ class MembersTest(ClusterTestCase):
             error = cluster.run("promote", number, code=3)["error"]
             self.assertIn("start it", error["message"])
             # The dead one goes; then the seat that nobody took.
-            cluster.run("remove", dead)
-            cluster.run("remove", number)
+            cluster.remove(dead)
+            cluster.remove(number)
             self.assertEqual({leader, other}, set(cluster.members()))
 
     def test_a_removed_node_comes_back_as_a_new_one(self):
@@ -148,7 +145,7 @@ class MembersTest(ClusterTestCase):
             number = self.add(cluster)
             with cluster.nodes[0].client() as client:
                 client.set(b"k", b"v")
-            cluster.run("remove", number)
+            cluster.remove(number)
             node = cluster.nodes[number]
             wait_until(lambda: re.search("was removed from the cluster[^;]*; stop it",
                                          node.read_output()),
@@ -158,16 +155,14 @@ class MembersTest(ClusterTestCase):
             cluster.run("add", number, cluster.peer(number))
             node.start(port=None)
             self.promote(cluster, number)
+            cluster.wait_together()
             with node.client() as client:
                 self.assertEqual(b"v", client.value(b"k"))
 
     def test_leadership_is_handed_over_to_whom_is_named(self):
         with self.cluster() as cluster:
             for number in (2, 0, 1, 1):
-                # One that has just begun to lead may not have an answer of it yet.
-                wait_until(lambda number=number: cluster.leader() == number or
-                           cluster.members()[number].get("answers"), "the member does not answer")
-                cluster.run("transfer-leader", number)
+                cluster.insist("transfer-leader", number)
                 self.assertEqual(number, cluster.leader())
 
     def test_a_transfer_that_was_dropped_is_asked_for_again(self):
@@ -240,8 +235,7 @@ class MembersTest(ClusterTestCase):
             # From any machine: each node is asked, by its own address.
             self.assertEqual([0, 1, 2],
                              [node["node_id"] for node in cluster.run("snapshot")["nodes"]])
-            found = cluster.run("verify")
-            self.assertTrue(found["same"] and found["all_compared"])
+            self.assertTrue(cluster.compared()["same"])
 
     def test_a_node_by_itself_has_no_members(self):
         node = self.node().start()

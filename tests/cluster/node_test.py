@@ -7,7 +7,6 @@ import re
 import resource
 import signal
 import socket
-import threading
 import unittest
 
 from cairn_process import ROOT, Client, NodeTestCase, cairn, pause, ttypes, wait_until
@@ -265,25 +264,19 @@ class SignalTest(NodeTestCase):
     def stopping_node(self):
         """A node in the midst of a stop: a call that waits for a version far away keeps it busy."""
         node = self.node().start()
-        waiting = threading.Thread(target=self.wait_for_version, args=(node.port,), daemon=True)
-        waiting.start()
-        self.wait_for_running_call(node)
+        self.send_waiting_call(node)
         node.process.send_signal(signal.SIGTERM)
         wait_until(lambda: "node: stopping" in node.read_output(), "the first signal")
-        self.addCleanup(waiting.join, 10)
         return node
 
-    @staticmethod
-    def wait_for_version(port):
-        try:
-            with Client(port) as client:
-                client.get(ttypes.GetRequest(key=b"k", min_version=10**9, deadline_ms=20_000))
-        except Exception:  # pylint: disable=broad-except
-            pass  # the node ends under it
+    def send_waiting_call(self, node):
+        """Sends a call that waits for a version far away, and returns when the node has read it: the
+        connection has nothing left to receive."""
+        client = Client(node.port)
+        self.addCleanup(client.close)
+        # The half of a call that sends; nobody waits for the answer.
+        client.send_get(ttypes.GetRequest(key=b"k", min_version=10**9, deadline_ms=20_000))
 
-    @staticmethod
-    def wait_for_running_call(node):
-        """Until the node has read the waiting call: its connection has nothing left to receive."""
         def read():
             for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
                 fields = line.split()
@@ -291,16 +284,13 @@ class SignalTest(NodeTestCase):
                     return fields[4].split(":")[1] == "00000000"
             return False
         wait_until(read, "a connection whose call was read")
-        pause(0.1)
+        pause(0.1)  # from reading to waiting it has a few lines to go
 
     def test_a_waiting_call_does_not_hold_up_a_stop_for_long(self):
         node = self.node().start()
-        waiting = threading.Thread(target=self.wait_for_version, args=(node.port,), daemon=True)
-        waiting.start()
-        self.wait_for_running_call(node)
+        self.send_waiting_call(node)
         node.process.send_signal(signal.SIGTERM)
         self.assertEqual(0, node.wait(15))
-        waiting.join(10)
 
 
 class SupervisorTest(NodeTestCase):

@@ -47,13 +47,18 @@ class PartitionTest(NetworkTestCase):
                        "the few do not come back", 60)
             history.wait_for_more()
             history.stop()
-        for answer in history.answers(few, cut, before):
+        answers = history.answers(few, cut, before)
+        for answer in answers:
             if answer.what == "local":
                 # Served, unless it is to be of a version that this side never saw.
                 self.assertIn(answer.code, {None, "STALE", "TIMEOUT"}, answer)
-                self.assertTrue(answer.code is None or answer.needs > 0, answer)
+                self.assertTrue(answer.code in (None, "TIMEOUT") or answer.needs > 0, answer)
             else:
                 self.assertIn(answer.code, MAY_SAY, answer)
+        # Or a machine that stands still takes the time of a call, now and then.
+        free = [answer for answer in answers if answer.what == "local" and not answer.needs]
+        late = [answer for answer in free if answer.code == "TIMEOUT"]
+        self.assertLessEqual(len(late), len(free) // 20, late)
         history.judge(self)
 
     @staticmethod
