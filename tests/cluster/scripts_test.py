@@ -43,6 +43,8 @@ class ClusterScriptTest(NodeTestCase):
         self.assertIn("start, status", self.run_script("nonsense", code=1))
         self.assertIn("the nodes are 0, 1 and 2", self.run_script("kill", "7", code=1))
         self.assertIn("does not run", self.run_script("kill", "1", code=1))
+        # Nobody runs, so nobody is waited for.
+        self.assertIn("nobody leads", self.run_script("leader", code=1))
 
 
 @unittest.skipUnless(BIN.resolve() == (ROOT / "build/bin").resolve(),
