@@ -42,13 +42,31 @@ class NetworkTestCase(ClusterTestCase):
             cls.run_tool(f"ip -n {name} addr add {host}/24 dev eth0")
             cls.run_tool(f"ip -n {name} link set eth0 up")
             cls.run_tool(f"ip -n {name} link set lo up")
+        # Whether nftables may be used is known from here on: a cut that fails later is a failure.
+        cls.run_tool(f"ip netns exec {cls.namespaces[0]} nft -f -", cls.rules(cls.hosts[1]))
+        cls.run_tool(f"ip netns exec {cls.namespaces[0]} nft delete table inet cut")
 
     @staticmethod
-    def run_tool(command, stdin=""):
+    def run_tool(command, stdin="", refused=unittest.SkipTest):
         done = subprocess.run(command.split(), input=stdin, text=True, capture_output=True,
                               check=False, timeout=30)
         if done.returncode != 0:
-            raise unittest.SkipTest(f"'{command}' is not allowed here: {done.stderr.strip()}")
+            raise refused(f"'{command}' is not allowed here: {done.stderr.strip()}")
+
+    @staticmethod
+    def rules(others):
+        """What cuts a node off from these hosts."""
+        return f"""
+            table inet cut {{
+              chain in {{
+                type filter hook input priority 0;
+                ip saddr {{ {others} }} drop
+              }}
+              chain out {{
+                type filter hook output priority 0;
+                ip daddr {{ {others} }} drop
+              }}
+            }}"""
 
     def in_namespaces(self, config="", **options):
         made = self.cluster(size=self.size, config=config, hosts=list(self.hosts), **options)
@@ -62,18 +80,10 @@ class NetworkTestCase(ClusterTestCase):
         still reach all of them."""
         others = ", ".join(host for number, host in enumerate(self.hosts) if number not in numbers)
         for number in numbers:
-            self.run_tool(f"ip netns exec {self.namespaces[number]} nft -f -", f"""
-                table inet cut {{
-                  chain in {{
-                    type filter hook input priority 0;
-                    ip saddr {{ {others} }} drop
-                  }}
-                  chain out {{
-                    type filter hook output priority 0;
-                    ip daddr {{ {others} }} drop
-                  }}
-                }}""")
+            self.run_tool(f"ip netns exec {self.namespaces[number]} nft -f -", self.rules(others),
+                          refused=AssertionError)
 
     def heal(self, numbers):
         for number in numbers:
-            self.run_tool(f"ip netns exec {self.namespaces[number]} nft delete table inet cut")
+            self.run_tool(f"ip netns exec {self.namespaces[number]} nft delete table inet cut",
+                          refused=AssertionError)
