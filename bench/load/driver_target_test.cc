@@ -168,7 +168,7 @@ TEST_F(DriverTargetTest, AWorkloadFindsTheRecordsThatItsFillWrote) {
     options.distribution = workload.distribution;
     MixSource source(options, 2);
     const LoopReport report =
-        RunLoop(target_.get(), &source, {.lanes = 2, .measured = std::chrono::milliseconds(20)});
+        RunLoop(target_.get(), &source, {.lanes = 2, .measured = std::chrono::milliseconds(200)});
     EXPECT_GT(report.operations(), 0u) << name;
     EXPECT_EQ(report.failed, 0u) << report.first_error;
     for (const OperationFigures& kind : report.kinds) EXPECT_EQ(kind.not_found, 0u) << name;

@@ -57,7 +57,8 @@ Histogram LoopReport::Service() const {
   return all;
 }
 
-Recorder::Recorder(const Window& window) : window_(window) {
+void Recorder::Begin(const Window& window) {
+  window_ = window;
   for (Shard& shard : shards_) {
     MutexLock lock(&shard.mutex);
     shard.report.ended.resize(window.slots);

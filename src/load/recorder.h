@@ -33,7 +33,8 @@ struct Sample {
 // waits.
 class Recorder {
  public:
-  explicit Recorder(const Window& window);
+  // Once, before anything is recorded. Making the recorder takes a while, which is not measured.
+  void Begin(const Window& window);
 
   void Record(std::size_t lane, const Sample& sample, const Outcome& outcome);
   // Everything so far. `corrected`: add the closed loop's correction.
@@ -47,7 +48,7 @@ class Recorder {
     MonotonicTime last ABSL_GUARDED_BY(mutex);  // end of a measured operation
   };
 
-  const Window window_;
+  Window window_;  // constant from Begin on
   std::array<Shard, kShards> shards_;
 };
 

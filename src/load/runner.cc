@@ -47,11 +47,7 @@ struct Lane {
 class Loop {
  public:
   Loop(Target* target, Source* source, const LoopOptions& options)
-      : target_(*target),
-        source_(*source),
-        options_(options),
-        window_(WindowOf(options, clock_.Now())),
-        recorder_(window_) {
+      : target_(*target), source_(*source), options_(options) {
     for (std::size_t i = 0; i < options.lanes; ++i) {
       lanes_.push_back(std::make_unique<Lane>());
       lanes_.back()->number = i;
@@ -59,6 +55,8 @@ class Loop {
   }
 
   LoopReport Run() {
+    window_ = WindowOf(options_, clock_.Now());
+    recorder_.Begin(window_);
     if (options_.rate > 0) {
       RunOpen();
     } else {
@@ -138,7 +136,7 @@ class Loop {
   Source& source_;
   const LoopOptions options_;
   const SystemClock clock_;
-  const Window window_;
+  Window window_;  // constant while anything runs
   Recorder recorder_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   Mutex mutex_;
