@@ -126,11 +126,12 @@ TEST_F(KvHandlerTest, AMinimumVersionThatDoesNotComeEndsAtTheDeadline) {
   thrift_api::GetRequest request;
   request.key = "a";
   request.__set_min_version(1'000'000);
-  request.__set_deadline_ms(20);
+  request.__set_deadline_ms(500);
   const auto answer = Call(&KvHandler::get, request);
   EXPECT_TRUE(answer.__isset.error);
   EXPECT_TRUE(Contains(answer.error, "1000000")) << answer.error;
   request.__set_min_version(ReadVersion());
+  request.__set_deadline_ms(60'000);
   EXPECT_FALSE(Call(&KvHandler::get, request).__isset.error);
 }
 

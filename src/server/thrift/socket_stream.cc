@@ -102,15 +102,16 @@ void SocketStream::Write(std::string_view head, std::string_view tail) {
 }
 
 void SocketStream::Linger() {
-  constexpr Duration kStep = std::chrono::milliseconds(100);
-  constexpr Duration kLongest = std::chrono::seconds(1);
+  constexpr Duration kSilence = std::chrono::seconds(1);
   if (shutdown(fd_, SHUT_WR) != 0) return;
-  SetTimeout(fd_, SO_RCVTIMEO, kStep);
+  SetTimeout(fd_, SO_RCVTIMEO, kSilence);
   const MonotonicTime begun = clock_->Now();
-  std::array<char, 4096> dropped;
-  while (clock_->Now() - begun < kLongest) {
-    const ssize_t got = recv(fd_, dropped.data(), dropped.size(), 0);
-    if (got == 0 || (got < 0 && errno != EINTR && !IsTimeout(errno))) return;
+  std::array<char, 4096> buffer;
+  std::int64_t dropped = 0;
+  while (dropped < kLongestDropped && clock_->Now() - begun < limits_.message) {
+    const ssize_t got = recv(fd_, buffer.data(), buffer.size(), 0);
+    if (got == 0 || (got < 0 && errno != EINTR)) return;
+    dropped += std::max<ssize_t>(got, 0);
   }
 }
 

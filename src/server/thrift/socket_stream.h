@@ -31,10 +31,13 @@ class SocketStream final : public ByteStream {
   void BeginMessage() override { in_message_ = false; }
   void Write(std::string_view head, std::string_view tail) override;
 
-  // Sends the end of the stream, then waits, a second at most, for the other side to close. For use
-  // when not all of its bytes were read: closing at once would reset the connection, and what was
-  // sent last could be lost before it is read.
+  // Sends the end of the stream, then drops what arrives until the other side closes. For use when
+  // not all of its bytes were read: closing at once would reset the connection, and what was sent
+  // last could be lost before it is read. Ends after a second without a byte: who is silent has
+  // sent what it had, and a reset takes nothing away. One that still sends may be slow, or this
+  // machine busy, so that goes on for as long as a message may take, up to kLongestDropped bytes.
   void Linger();
+  static constexpr std::int64_t kLongestDropped = 64 << 20;
 
  private:
   // Throws if a transfer that began at `begun` is too slow.

@@ -250,6 +250,7 @@ TEST_F(ThriftServerTest, EndedConnectionsLeaveNoThreadsAndNoStacks) {
 
 TEST_F(ThriftServerTest, BeyondTheCapTheFirstCallIsToldSo) {
   options_.max_connections = 3;
+  options_.refusal_timeout = seconds(60);
   Start();
   std::vector<Client> held;
   for (int i = 0; i < 3; ++i) {
@@ -367,7 +368,8 @@ TEST_F(ThriftServerTest, StopWakesIdleConnectionsAndEndsEveryThread) {
   const auto begun = std::chrono::steady_clock::now();
   EXPECT_TRUE(server_->Stop(kGrace));
   EXPECT_LT(std::chrono::steady_clock::now() - begun, kGrace) << "idle ones need no grace";
-  EXPECT_EQ(before, ThreadCount());
+  // A thread that was joined is listed for a moment more.
+  EXPECT_TRUE(Eventually([&] { return ThreadCount() <= before; }));
   for (Client& client : idle) EXPECT_TRUE(client.AwaitClose());
   EXPECT_FALSE(Client(port).connected());
   EXPECT_TRUE(server_->Stop(kGrace)) << "a second time";
