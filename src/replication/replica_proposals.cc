@@ -92,17 +92,12 @@ bool Replica::ProposeBatch() {
   }
   if (taken.empty()) return true;
   pacer_.Sent(taken.size(), waiters_.outstanding_writes(), env_.clock->Now());
-  const std::uint32_t count = batch.count();
-  const std::size_t bytes = batch.bytes();
   const consensus::ProposalId id(next_number_++);
   proposals_.emplace(id, std::move(taken));
   const std::size_t waiting = queue_.size();
   Step(consensus::Propose{id, consensus::EntryKind::kCommands,
                           std::make_shared<const std::string>(batch.Finish()), announce});
-  if (queue_.size() > waiting) return false;
-  figures_.batch_commands.Record(count);
-  figures_.batch_bytes.Record(bytes);
-  return true;
+  return queue_.size() <= waiting;
 }
 
 void Replica::HandleProposals(const consensus::Effects& effects) {
@@ -117,6 +112,9 @@ void Replica::HandleProposals(const consensus::Effects& effects) {
     for (const Pending& pending : proposal->second) {
       entry->second.waiters.push_back(pending.waiter);
     }
+    // Before any of its writers is answered, who may look at the figures.
+    figures_.batch_commands.Record(proposal->second.size());
+    figures_.batch_bytes.Record(entry->second.bytes);
     proposals_.erase(proposal);
   }
   for (const consensus::RejectedProposal& rejected : effects.rejected) {
