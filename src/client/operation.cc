@@ -279,10 +279,15 @@ void Operation::TryAt(MonotonicTime when, Status why) {
   {
     MutexLock lock(&mutex_);
     if (!finished_) {
-      timer_ = core_->scheduler().AddTimer(when, [self = shared_from_this()] {
-        self->Unpark();
-        self->Try();
-      });
+      timer_ = core_->scheduler().AddTimer(
+          when, [self = shared_from_this(), why = std::move(why)]() mutable {
+            self->Unpark();
+            // Too late for another try. What the last one met with says more than that.
+            if (self->core_->scheduler().Now() >= self->options_.deadline) {
+              return self->FinishFailed(std::move(why));
+            }
+            self->Try();
+          });
       return;
     }
   }

@@ -14,7 +14,9 @@ extern "C" {
 
 cairn_client* cairn_c_open(const char* endpoint) {
   cairn_client* client = nullptr;
-  cairn_status* const status = cairn_client_open(endpoint, nullptr, &client);
+  cairn_client_options options{};
+  options.connect_timeout_ms = cairn::kConnectPatience / std::chrono::milliseconds(1);
+  cairn_status* const status = cairn_client_open(endpoint, &options, &client);
   if (status != nullptr) {
     ADD_FAILURE() << cairn_status_message(status);
     std::abort();

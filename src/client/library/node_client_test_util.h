@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -80,9 +81,13 @@ class ServedNode {
   std::uint16_t port_ = 0;
 };
 
+// For clients of a node that is there: it answers in the end, however busy the machine is.
+constexpr std::chrono::minutes kConnectPatience{1};
+
 class NodeClientTest : public ::testing::TestWithParam<Wire> {
  protected:
-  std::unique_ptr<NodeClient> Connect(const ClientOptions& options = {}) {
+  std::unique_ptr<NodeClient> Connect(ClientOptions options = {}) {
+    options.connect_timeout = kConnectPatience;
     auto client = NodeClient::Connect(node_.endpoint(), options);
     EXPECT_TRUE(client.ok()) << client.status().ToString();
     return std::move(*client);
