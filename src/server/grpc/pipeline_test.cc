@@ -1,4 +1,5 @@
 // KV.Pipeline of a whole node, over a socket.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -239,13 +240,18 @@ TEST_F(PipelineTest, AnOperationHasItsOwnDeadlineAndOvertakesOthers) {
     operation->mutable_get()->mutable_read()->set_min_version(at);
   };
   waiting(60'000, version + 1);  // 1
-  waiting(30, version + 1000);   // 2
-  client.Get("k");               // 3
+  client.Get("k");               // 2
   ASSERT_TRUE(client.Send());
-  EXPECT_EQ(client.Read(1).begin()->first, 3);
+  const Answers first = client.Read(1);
+  ASSERT_EQ(first.size(), 1);
+  EXPECT_EQ(first.begin()->first, 2);
+  waiting(200, version + 1000);  // 3
+  ASSERT_TRUE(client.Send());
   const Answers late = client.Read(1);
-  EXPECT_EQ(late.begin()->first, 2);
-  EXPECT_EQ(Show(late.begin()->second), "14/REASON_STALE");
+  ASSERT_EQ(late.size(), 1);
+  EXPECT_EQ(late.begin()->first, 3);
+  // The latter if the machine is so busy that the time was over before the node looked at it.
+  EXPECT_THAT(Show(late.begin()->second), ::testing::AnyOf("14/REASON_STALE", "4/REASON_TIMEOUT"));
   client.Set("k", "w");  // 4
   ASSERT_TRUE(client.Send());
   Answers rest = client.Read(2);
@@ -395,8 +401,9 @@ TEST_F(PipelineTest, ASlowReaderIsNotReadFor) {
 
 TEST_F(PipelineTest, AReaderThatTakesNothingIsCutOff) {
   GrpcServerOptions options;
-  options.scan_stall = std::chrono::milliseconds(100);
+  options.scan_stall = std::chrono::seconds(2);
   ServeWith(options);
+  Set("small", "v");
   Set("large", std::string(1 << 20, 'v'));
   const auto slow = SlowReaders();
   Client idle(kv_.get());  // owes nothing, so that it may stay
@@ -407,7 +414,7 @@ TEST_F(PipelineTest, AReaderThatTakesNothingIsCutOff) {
   ASSERT_TRUE(client.Send());
   while (server_->figures().pipelines_open != 1) std::this_thread::yield();
   EXPECT_EQ(client.End().error_code(), grpc::StatusCode::CANCELLED);
-  idle.Get("large");
+  idle.Get("small");
   ASSERT_TRUE(idle.Send());
   EXPECT_EQ(idle.Read(1).size(), 1);
 }

@@ -201,7 +201,7 @@ TEST_F(ScanTest, NoMoreScansThanTheNodeTakes) {
 TEST_F(ScanTest, AScanWhoseClientTakesNothingIsCountedAsStalled) {
   TearDown();
   GrpcServerOptions options;
-  options.scan_stall = std::chrono::seconds(1);
+  options.scan_stall = std::chrono::seconds(3);
   Serve({}, options);
   Fill(64, 64 << 10);
   const auto slow = SlowReaders();
@@ -232,15 +232,23 @@ TEST_F(ScanTest, AScanIsCountedOnceWithItsOutcome) {
   ASSERT_TRUE(left->Read(&batch));
   cancelled.TryCancel();
   while (Counted("scan", "CANCELLED") != 1) std::this_thread::yield();
-  grpc::ClientContext hurried;
-  hurried.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(1500));
-  const auto late = slow->Scan(&hurried, {});
-  ASSERT_TRUE(late->Read(&batch));
-  while (Counted("scan", "TIMEOUT") != 1) std::this_thread::yield();
-  for (const auto& stream : {left.get(), late.get()}) {
-    while (stream->Read(&batch)) {
+  while (left->Read(&batch)) {
+  }
+  EXPECT_FALSE(left->Finish().ok());
+  // The client gives up at the same time. If its request was long on its way, on a busy machine,
+  // the node may hear of that before its own clock says that the time is over: then once more.
+  const auto ended = [this] { return Counted("scan", "TIMEOUT") + Counted("scan", "CANCELLED"); };
+  for (int i = 0; Counted("scan", "TIMEOUT") == 0; ++i) {
+    ASSERT_LT(i, 20);
+    const int before = ended();
+    grpc::ClientContext hurried;
+    hurried.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(1500));
+    const auto late = slow->Scan(&hurried, {});
+    const bool begun = late->Read(&batch);
+    while (begun && ended() == before) std::this_thread::yield();
+    while (late->Read(&batch)) {
     }
-    EXPECT_FALSE(stream->Finish().ok());
+    EXPECT_FALSE(late->Finish().ok());
   }
 
   // The ranges that they are made of are not counted beside them, and a key is no range.
@@ -261,7 +269,7 @@ std::int64_t Allocated() {
 TEST_F(ScanTest, ASlowReaderHoldsLittleMemory) {
   TearDown();
   GrpcServerOptions options;
-  options.scan_stall = std::chrono::seconds(2);
+  options.scan_stall = std::chrono::seconds(5);
   Serve({}, options);
   constexpr int kReaders = 8;
   const int keys = kSanitized ? 200 : 1000;
@@ -278,10 +286,8 @@ TEST_F(ScanTest, ASlowReaderHoldsLittleMemory) {
     ASSERT_TRUE(streams[i]->Read(&batch));
     ASSERT_FALSE(batch.last());
   }
-  // All of them, unless this machine is so busy that the first ones are ended already.
-  EXPECT_GT(server_->figures().scans_open, 0);
   // The node ends them after scan_stall. Until then they had all the time to be read ahead for.
-  std::int64_t peak = before;
+  std::int64_t peak = std::max(before, Allocated());
   while (server_->figures().scans_open != 0) {
     peak = std::max(peak, Allocated());
     std::this_thread::yield();
