@@ -81,22 +81,26 @@ TEST_F(ThreadExecutorTest, TasksMayOwnWhatCannotBeCopied) {
 }
 
 TEST_F(ThreadExecutorTest, TimersRunInOrderOfTimeAndNotBefore) {
-  const MonotonicTime start = clock_.Now();
   std::promise<void> done;
   std::vector<int> order;
   bool early = false;
+  MonotonicTime start;
   const auto at = [&](std::int64_t ms) { return start + std::chrono::milliseconds(ms); };
-  executor_.PostAt(at(30), [&] {
-    order.push_back(3);
-    early |= clock_.Now() < at(30);
-    done.set_value();
+  // From a task, so that none of them runs before all are posted.
+  executor_.Post([&] {
+    start = clock_.Now();
+    executor_.PostAt(at(30), [&] {
+      order.push_back(3);
+      early |= clock_.Now() < at(30);
+      done.set_value();
+    });
+    executor_.PostAt(at(10), [&] {
+      order.push_back(1);
+      early |= clock_.Now() < at(10);
+    });
+    executor_.PostAt(at(20), [&] { order.push_back(20); });
+    executor_.PostAt(at(20), [&] { order.push_back(21); });  // the same time: in order of posting
   });
-  executor_.PostAt(at(10), [&] {
-    order.push_back(1);
-    early |= clock_.Now() < at(10);
-  });
-  executor_.PostAt(at(20), [&] { order.push_back(20); });
-  executor_.PostAt(at(20), [&] { order.push_back(21); });  // the same time: in order of posting
   done.get_future().wait();
   EXPECT_EQ(order, (std::vector<int>{1, 20, 21, 3}));
   EXPECT_FALSE(early);

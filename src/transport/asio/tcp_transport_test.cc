@@ -66,6 +66,7 @@ struct TestNode {
     options.min_backoff = std::chrono::milliseconds(1);
     options.max_backoff = std::chrono::milliseconds(5);
     options.seed = id;
+    options.socket.connect_timeout = std::chrono::minutes(1);  // however busy the machine is
     if (change) change(&options);
     Start();
   }
