@@ -3,6 +3,7 @@
 
 #include <future>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cairn/c.h"
@@ -23,6 +24,13 @@ class CApiTest : public ::testing::Test {
     const std::string spec =
         R"({"remote_addr": ")" + std::string(cairn_dram_listen_address(server_)) + "\"}";
     ASSERT_EQ(cairn_dram_open(spec.c_str(), &client_), nullptr);
+    // Operations do not wait for the connection for as long as a busy machine may take.
+    for (int connected = 0; connected == 0;) {
+      cairn_dram_peer_list* const peers = cairn_dram_peers(client_);
+      connected = cairn_dram_peer_list_connected(peers, 0);
+      cairn_dram_peer_list_free(peers);
+      std::this_thread::yield();
+    }
   }
   void TearDown() override {
     cairn_dram_close(client_);

@@ -40,6 +40,13 @@ inline std::unique_ptr<RemoteDram> Open(const std::string& spec) {
   return std::move(*store);
 }
 
+// A client that is connected.
+inline std::unique_ptr<RemoteDram> OpenClient(const std::string& spec) {
+  auto client = Open(spec);
+  AwaitPeers(*client);
+  return client;
+}
+
 inline Deadline In(std::chrono::milliseconds time) {
   return std::chrono::steady_clock::now() + time;
 }

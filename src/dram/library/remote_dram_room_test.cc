@@ -28,7 +28,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, RemoteDramRoomTest, testing::ValuesIn(kWays),
 TEST_P(RemoteDramRoomTest, EvictionUnderMixedSizesWithReaders) {
   const auto server = Open(R"({"listen_addr": "127.0.0.1:0", "capacity_bytes": "16MiB",
                                "eviction": "lru"})");
-  const auto client = Open(ClientSpec(server->listen_address(), GetParam()));
+  const auto client = OpenClient(ClientSpec(server->listen_address(), GetParam()));
   std::mt19937_64 random(1);
   std::map<std::string, std::string> written;
   std::vector<std::pair<Buffer, std::string>> held(6);
@@ -63,7 +63,7 @@ TEST_P(RemoteDramRoomTest, AFullServerRefusesAndLosesNothing) {
   std::vector<std::thread> threads;
   for (std::uint64_t i = 0; i < kClients; ++i) {
     threads.emplace_back([&, i] {
-      const auto client = Open(ClientSpec(server->listen_address(), GetParam()));
+      const auto client = OpenClient(ClientSpec(server->listen_address(), GetParam()));
       std::mt19937_64 random(i);
       for (int refused = 0; refused < 20;) {
         const std::string key = std::to_string(i) + "/" + std::to_string(random() % 40);
@@ -80,7 +80,7 @@ TEST_P(RemoteDramRoomTest, AFullServerRefusesAndLosesNothing) {
   }
   for (auto& thread : threads) thread.join();
   EXPECT_GE(Figure(*server, "refused_for_room"), 20 * kClients);
-  const auto client = Open(ClientSpec(server->listen_address(), GetParam()));
+  const auto client = OpenClient(ClientSpec(server->listen_address(), GetParam()));
   std::size_t keys = 0;
   for (const auto& of_one : written) {
     keys += of_one.size();
@@ -97,7 +97,7 @@ TEST_P(RemoteDramRoomTest, AFullServerRefusesAndLosesNothing) {
 TEST_P(RemoteDramRoomTest, AServerWhoseValuesAreAllHeldRefuses) {
   const auto server = Open(R"({"listen_addr": "127.0.0.1:0", "capacity_bytes": "16MiB",
                                "eviction": "lru"})");
-  const auto client = Open(ClientSpec(server->listen_address(), GetParam()));
+  const auto client = OpenClient(ClientSpec(server->listen_address(), GetParam()));
   std::vector<Buffer> held;
   const std::string value = Bytes(1 << 20, 1);
   Status status;
@@ -142,7 +142,7 @@ TEST_P(RemoteDramRoomTest, AValueOfMoreThanTwoGigabytes) {
 
   const auto server =
       Open(R"({"listen_addr": "127.0.0.1:0", "capacity_bytes": "2100MiB", "timeout_ms": 120000})");
-  const auto client = Open(ClientSpec(server->listen_address(), GetParam()));
+  const auto client = OpenClient(ClientSpec(server->listen_address(), GetParam()));
   const auto written =
       client->Write("large", Buffer::Borrow(value), {{}, In(std::chrono::minutes(2))}).Get();
   ASSERT_TRUE(written.ok()) << written.status().ToString();

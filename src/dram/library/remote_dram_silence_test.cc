@@ -26,7 +26,7 @@ constexpr std::chrono::minutes kLong{1};
 
 void AStoppedServerIsGivenUpAndWholeAgain(const Way& way) {
   const Child server(ServerSpec());
-  const auto client = Open(ClientSpec(server.address(), way));
+  const auto client = OpenClient(ClientSpec(server.address(), way));
   const std::string before = Bytes(kLarge, 1);
   const std::string during = Bytes(kLarge, 2);
   // Before the server's last answer.

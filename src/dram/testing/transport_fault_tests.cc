@@ -37,10 +37,13 @@ void ACallEndsAtItsDeadline(TransportHarness& harness) {
   WatchedBuffer payload = Watch(PatternBytes(1 << 20, 1));
   const SystemClock clock;
   const MonotonicTime begun = clock.Now();
-  const auto result = sides.client.Run("hold", std::move(payload.buffer), milliseconds(150));
+  // Time for the payload to arrive, also on a busy machine: what the server has not is no deadline
+  // of a call that it holds.
+  constexpr milliseconds kLimit(2000);
+  const auto result = sides.client.Run("hold", std::move(payload.buffer), kLimit);
   EXPECT_EQ(result.status().code(), StatusCode::kTimeout);
   EXPECT_TRUE(result.status().maybe_applied());
-  EXPECT_GE(clock.Now() - begun, milliseconds(140));
+  EXPECT_GE(clock.Now() - begun, kLimit - milliseconds(10));
   EXPECT_TRUE(Arrives(payload.released));
   // The answer that comes too late harms nobody.
   ASSERT_TRUE(sides.server->WaitForRequests(2));

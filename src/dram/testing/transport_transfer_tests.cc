@@ -201,6 +201,7 @@ void ManyThreadsShareAConnection(TransportHarness& harness) {
 
 void ManyConnectionsShareAListener(TransportHarness& harness) {
   Pair pair(harness);
+  EXPECT_TRUE(pair.client.Run("echo").ok());  // connected
   std::vector<std::unique_ptr<TestClient>> clients;
   for (int i = 0; i < 20; ++i) {
     clients.push_back(

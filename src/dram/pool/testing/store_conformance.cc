@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
 #include "src/base/clock.h"
 
 namespace cairn::dram {
@@ -38,6 +42,18 @@ void RegisterStoreConformance(const std::string& suite, const StoreHarnessFactor
           suite.c_str(), test.name, nullptr, nullptr, __FILE__, __LINE__,
           [test, factory]() -> ::testing::Test* { return new SuiteTest(test, factory); });
     }
+  }
+}
+
+void AwaitPeers(const RemoteDram& store) {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  for (;;) {
+    const auto peers = store.Peers();
+    if (std::all_of(peers.begin(), peers.end(), [](const auto& peer) { return peer.connected; })) {
+      return;
+    }
+    ASSERT_LT(std::chrono::steady_clock::now(), limit);
+    std::this_thread::yield();
   }
 }
 

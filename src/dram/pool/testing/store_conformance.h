@@ -37,6 +37,9 @@ std::vector<StoreTest> ConditionTests();
 std::vector<StoreTest> RangeTests();
 std::vector<StoreTest> ConcurrencyTests();
 
+// Waits until the store is connected to every server of its pool. Operations wait for a connection
+// as well, but only for two seconds, which a busy machine may take.
+void AwaitPeers(const RemoteDram& store);
 // Shorthands that wait.
 Result<WriteResult> Put(RemoteDram& store, std::string_view key, std::string_view value,
                         WriteOptions options = {});
