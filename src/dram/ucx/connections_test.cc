@@ -141,12 +141,15 @@ class Usage {
   void ExpectNoMore(const std::string& whose, std::size_t connections) const {
     const auto limit = std::chrono::steady_clock::now() + kPatience;
     std::size_t open = OpenDescriptors(pid_);
-    while (open > descriptors_ && std::chrono::steady_clock::now() < limit) {
+    std::size_t threads = ThreadCount(pid_);
+    while ((open > descriptors_ || threads > threads_) &&
+           std::chrono::steady_clock::now() < limit) {
       std::this_thread::yield();
       open = OpenDescriptors(pid_);
+      threads = ThreadCount(pid_);
     }
     EXPECT_LE(open, descriptors_) << whose;
-    EXPECT_LE(ThreadCount(pid_), threads_) << whose;
+    EXPECT_LE(threads, threads_) << whose;
     const std::uint64_t grown = std::max(ResidentBytes(pid_), resident_) - resident_;
     std::cout << "resident bytes a connection, " << whose << ": " << grown / connections << "\n";
     // Once a pool of UCX's, or an arena, may grow; each time it may not.
