@@ -116,12 +116,11 @@ finish() {
 load
 if $sum_only; then finish; fi
 work=$(mktemp -d)
-running=
-ended=
 stop() {
-  # A signal may come between the start of the program and the next line, which notes its number.
-  local program=${running:-${!:-}}
-  [ -z "$program" ] || [ "$program" = "$ended" ] || kill "$program" 2>/dev/null || true
+  # What runs is asked of the shell: a signal may come before a variable could say it.
+  local running
+  running=$(jobs -p)
+  [ -z "$running" ] || kill "$running" 2>/dev/null || true
   rm -rf "$work"
 }
 trap stop EXIT
@@ -135,10 +134,7 @@ until enough; do
   if [ -n "$limit" ]; then options+=(--for "${left}s"); fi
   status=0
   "$sim" "${options[@]}" >"$work/out" &
-  running=$!
-  wait "$running" || status=$?
-  ended=$running
-  running=
+  wait $! || status=$?
   [ -s "$work/totals" ] || die "cairn-sim ended with code $status: $(tail -n 3 "$work/out")"
   # One write a chunk: a line is in the log as a whole or not at all.
   {
