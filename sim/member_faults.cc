@@ -140,7 +140,8 @@ void World::GrowOrShrink(const Fault& fault, NodeId id) {
   const bool adds = fault.kind == FaultKind::kAddMember;
   replication::Replica* const leader = LeadingReplica();
   const std::optional<consensus::Membership> settled = SettledMembers();
-  if (leader != nullptr && settled) {
+  const bool has_disk = !adds || !node(id).disk()->IsDead();
+  if (leader != nullptr && settled && has_disk) {
     if (adds ? settled->Find(id) != nullptr : !MayBeRemoved(*settled, id)) {
       --report_.faults;  // It was none.
       return;
