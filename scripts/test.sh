@@ -4,7 +4,8 @@
 #   scripts/test.sh                     the release build and every test
 #   scripts/test.sh --preset asan       another preset: debug, asan, tsan, coverage
 #   scripts/test.sh --no-setup          does not look for missing packages
-#   scripts/test.sh --jobs N            compilers and tests at once (default: all cores)
+#   scripts/test.sh --jobs N            compilers at once (default: all cores); tests: half as many
+#                                       more, as they wait a lot, but as many under a sanitizer
 #   scripts/test.sh -- -R journal       what follows -- goes to ctest (-R name, -L label, -N)
 #
 # The labels are unit, fuzz, conformance, process and tidy; docs/testing.md explains them.
@@ -45,5 +46,7 @@ say "configuring the $preset build in $build_dir"
 cmake --preset "$preset" >/dev/null  # errors go to standard error
 say "building with $jobs jobs"
 cmake --build --preset "$preset" -j "$jobs"
-say "running the tests"
-ctest --test-dir "$build_dir" --output-on-failure --no-tests=error -j "$jobs" "$@"
+tests=$jobs
+[ "$preset" != release ] || tests=$((jobs + (jobs + 1) / 2))
+say "running the tests, $tests at once"
+ctest --test-dir "$build_dir" --output-on-failure --no-tests=error -j "$tests" "$@"
