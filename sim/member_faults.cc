@@ -66,7 +66,10 @@ void World::StrikeMembers(const Fault& fault, SimNode& target) {
     return GrowOrShrink(fault, id);
   }
   const std::optional<consensus::Membership> settled = SettledMembers();
-  const bool possible = transfer ? leader != nullptr : settled && settled->Voters().size() >= 3;
+  // All members have their disks; one that is no member may lack it.
+  const bool possible = transfer
+                            ? leader != nullptr
+                            : settled && settled->Voters().size() >= 3 && !target.disk()->IsDead();
   if (!possible || (fault.kind == FaultKind::kRemoveVoter && leader == nullptr)) {
     --report_.faults;  // It was none.
     return;
