@@ -93,7 +93,6 @@ Status FramedConnection::Flush() {
       left -= taken;
       if (first.sent_ < first.frame_.size()) break;
       first.frame_ = std::string();
-      first.all_sent_ = true;
       out_.pop_front();
     }
   }
@@ -259,7 +258,7 @@ void FramedConnection::Break(const Status& why) {
   out_.clear();
   for (const std::shared_ptr<Pending>& pending : queue) {
     if (!pending->ended_) {
-      Deliver(pending, pending->all_sent_ ? Status(why).WithMaybeApplied() : why);
+      Deliver(pending, pending->all_sent() ? Status(why).WithMaybeApplied() : why);
     }
   }
   loop_->Remove(fd_);

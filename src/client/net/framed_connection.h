@@ -54,12 +54,12 @@ class FramedConnection final : public SocketHandler,
 
    private:
     friend class FramedConnection;
+    [[nodiscard]] bool all_sent() const { return frame_.empty(); }
     const MonotonicTime deadline_;
     const bool driven_;
     // Guarded by the connection's lock.
     std::string frame_;     // until it is sent
     std::size_t sent_ = 0;  // bytes of it
-    bool all_sent_ = false;
     Done done_;
     TimerId timer_ = 0;
     bool ended_ = false;                         // has its result, or was given up
